@@ -1,0 +1,6 @@
+//! The rules of Lambda, as pure values and functions.
+//!
+//! A crate of its own because purity is enforced here: nothing waits, reads a clock, does I/O or
+//! draws a random number. Time and chance are arguments. Every other crate may use it.
+
+pub mod runtime;

@@ -1,0 +1,1 @@
+//! The fake backend: processes are programs of the test, written in Rust.

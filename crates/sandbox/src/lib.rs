@@ -1,0 +1,284 @@
+//! Isolation: what an execution environment's processes run in.
+//!
+//! A crate of its own because it is another trust domain: the only place, with `guest`, where
+//! `unsafe` and the kernel's isolation primitives are touched.
+//!
+//! A [`Backend`] makes sandboxes, a [`Sandbox`] is one of them. Nothing above this crate may assume
+//! a shared file system, shared process ids or a loopback socket: content goes in as [`Tree`]s,
+//! processes are named by our own [`ProcessId`], output and exits come out as [`Event`]s, and what
+//! user code dials comes out as [`Connection`]s. The lifecycle is decided above; here nobody knows
+//! what Init or Invoke is.
+//!
+//! Contract (held by `tests/contract.rs` for every backend):
+//! - every call on a sandbox that is gone is harmless and says [`Gone`];
+//! - freeze and thaw are idempotent; a frozen sandbox uses no CPU and dies at once when destroyed;
+//! - output written before an exit comes before that exit;
+//! - [`Event::Gone`] is the last event and comes exactly once;
+//! - after [`Sandbox::destroy`] returns nothing is left: no process, mount, cgroup, network
+//!   namespace, socket or file.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+mod connection;
+pub mod fake;
+pub mod namespace;
+
+pub use connection::Connection;
+
+/// A boxed future, so that backends can be chosen at run time.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// How many events a sandbox may have waiting for its owner; past it output is held back in the
+/// sandbox's own pipes, so a flood slows only the function that makes it.
+pub const EVENT_QUEUE: usize = 64;
+
+/// How many dialled connections may wait for the owner; further ones wait in the kernel's backlog.
+pub const CONNECTION_QUEUE: usize = 16;
+
+/// Makes sandboxes of one kind.
+pub trait Backend: fmt::Debug + Send + Sync {
+    /// The name used in configuration and logs, such as `namespace`.
+    fn name(&self) -> &'static str;
+
+    /// Makes a sandbox whose processes are not started yet.
+    fn create(&self, spec: SandboxSpec) -> BoxFuture<'_, Result<Created, CreateError>>;
+
+    /// Ends what the backend itself keeps (spawner, network rules). All sandboxes are destroyed
+    /// before.
+    fn shutdown(&self) -> BoxFuture<'_, ()>;
+}
+
+/// A sandbox as its owner gets it.
+#[derive(Debug)]
+pub struct Created {
+    /// The handle for calls.
+    pub sandbox: std::sync::Arc<dyn Sandbox>,
+    /// Exits, output and the end.
+    pub events: mpsc::Receiver<Event>,
+    /// What processes inside have dialled.
+    pub connections: mpsc::Receiver<Dialled>,
+}
+
+/// One isolated place for processes. Only its owner calls it.
+pub trait Sandbox: fmt::Debug + Send + Sync {
+    /// Starts a process. Its end comes as [`Event::Exited`].
+    fn start(&self, process: ProcessSpec) -> BoxFuture<'_, Result<(), StartError>>;
+
+    /// Sends a signal to a process started by [`Sandbox::start`].
+    fn signal(&self, process: ProcessId, signal: Signal) -> BoxFuture<'_, Result<(), Gone>>;
+
+    /// Kills every process of user code, known or not. Each started one still reports its exit;
+    /// after the last of them [`Event::Empty`] comes. The sandbox and its `/tmp` stay.
+    fn kill_all(&self) -> BoxFuture<'_, Result<(), Gone>>;
+
+    /// Stops every process of user code from running, until thawed.
+    fn freeze(&self) -> BoxFuture<'_, Result<(), Gone>>;
+
+    /// Lets frozen processes run again.
+    fn thaw(&self) -> BoxFuture<'_, Result<(), Gone>>;
+
+    /// Asks for [`Event::Drained`] with this token after all output written so far.
+    fn drain_output(&self, token: u64) -> BoxFuture<'_, Result<(), Gone>>;
+
+    /// What the sandbox has used so far.
+    fn usage(&self) -> BoxFuture<'_, Result<Usage, Gone>>;
+
+    /// Starts the peak in [`Usage::memory_peak_bytes`] anew, where the host can do so.
+    fn reset_peak(&self) -> BoxFuture<'_, Result<(), Gone>>;
+
+    /// Ends the sandbox and waits until nothing of it is left. May be called twice.
+    fn destroy(&self) -> BoxFuture<'_, ()>;
+}
+
+/// What a sandbox is made of.
+#[derive(Debug, Clone)]
+pub struct SandboxSpec {
+    /// The environment's identifier, 32 lower-case hex digits; names cgroups and directories.
+    pub id: String,
+    /// Memory that all processes together may use.
+    pub memory_bytes: u64,
+    /// CPU time per wall time, in thousandths of a core; `None` is unlimited.
+    pub cpu_millis: Option<u32>,
+    /// How many processes and threads may exist at once.
+    pub pids_max: u32,
+    /// The size of `/tmp`.
+    pub tmp_bytes: u64,
+    /// Read-only content.
+    pub trees: Vec<Tree>,
+    /// What the processes can reach.
+    pub network: Network,
+}
+
+/// A directory of the host that appears read-only inside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tree {
+    /// Where it lies on the host.
+    pub host: PathBuf,
+    /// Where it appears inside; absolute, such as `/var/task`.
+    pub at: String,
+}
+
+/// What processes inside can reach besides the two services they may dial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Network {
+    /// Nothing.
+    None,
+    /// The outside world through the host, but nothing of the host itself and no other sandbox.
+    Outbound,
+}
+
+/// Our own name for a process inside, chosen by the caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ProcessId(pub u32);
+
+/// A process to start as the sandbox's unprivileged user.
+#[derive(Debug, Clone)]
+pub struct ProcessSpec {
+    /// The caller's name for it; unique while the process lives.
+    pub id: ProcessId,
+    /// Programs to try in order; the first that exists and may be executed is run.
+    pub programs: Vec<String>,
+    /// Arguments after the program's name.
+    pub args: Vec<String>,
+    /// The whole environment.
+    pub variables: Vec<(String, String)>,
+    /// The working directory.
+    pub cwd: String,
+}
+
+/// The signals a caller may send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// A request to end.
+    Term,
+    /// The end.
+    Kill,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// It returned this status.
+    Code(i32),
+    /// A signal ended it.
+    Signal(i32),
+}
+
+/// Which stream a process wrote to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Out,
+    /// Standard error.
+    Err,
+}
+
+/// What happened inside, in the order in which it happened.
+#[derive(Debug)]
+pub enum Event {
+    /// A process wrote these bytes.
+    Output {
+        /// Who.
+        process: ProcessId,
+        /// Where.
+        stream: Stream,
+        /// What; never empty.
+        bytes: Bytes,
+    },
+    /// A started process ended.
+    Exited {
+        /// Who.
+        process: ProcessId,
+        /// How.
+        exit: Exit,
+    },
+    /// After [`Sandbox::kill_all`]: no process of user code is left.
+    Empty,
+    /// All output written before the matching [`Sandbox::drain_output`] has been delivered.
+    Drained {
+        /// The caller's token.
+        token: u64,
+    },
+    /// The sandbox is gone; nothing follows.
+    Gone,
+}
+
+/// A connection that a process inside opened.
+#[derive(Debug)]
+pub struct Dialled {
+    /// Which service it dialled.
+    pub service: Service,
+    /// The bytes.
+    pub connection: Connection,
+}
+
+/// The services a process inside can dial on its own loopback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    /// `127.0.0.1:9001`: Runtime, Extensions and Telemetry API.
+    RuntimeApi,
+    /// `127.0.0.1:9000`: the daemon's AWS endpoint.
+    Endpoint,
+}
+
+/// Where [`Service::RuntimeApi`] is dialled from inside; the value of `AWS_LAMBDA_RUNTIME_API`.
+pub const RUNTIME_API_ADDRESS: &str = "127.0.0.1:9001";
+
+/// Where [`Service::Endpoint`] is dialled from inside.
+pub const ENDPOINT_ADDRESS: &str = "127.0.0.1:9000";
+
+/// What a sandbox has used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// The most memory in use at once.
+    pub memory_peak_bytes: u64,
+    /// How many processes the kernel killed because the memory limit was reached.
+    pub oom_kills: u64,
+    /// CPU time of all processes.
+    pub cpu_micros: u64,
+}
+
+/// Why there is no sandbox.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    /// A step inside or outside went wrong; nothing is left of the attempt.
+    #[error("sandbox step {step}")]
+    Step {
+        /// Which step.
+        step: &'static str,
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
+    /// The backend has been shut down.
+    #[error("sandbox backend is shut down")]
+    ShutDown,
+}
+
+/// Why a process was not started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// None of the programs exists and may be executed.
+    #[error("no executable among {programs:?}")]
+    NoProgram {
+        /// What was tried.
+        programs: Vec<String>,
+    },
+    /// The kernel refused, for example because of the process limit.
+    #[error("process could not be started")]
+    Refused(#[source] io::Error),
+    /// The sandbox is gone.
+    #[error(transparent)]
+    Gone(#[from] Gone),
+}
+
+/// The sandbox is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("sandbox is gone")]
+pub struct Gone;
