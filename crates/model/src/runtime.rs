@@ -9,17 +9,54 @@ use serde::{Deserialize, Serialize};
 
 /// The order in which AWS prints the identifiers in its constraint text (recorded November 2025).
 pub const ACCEPTED: [&str; 25] = [
-    "nodejs20.x", "python3.14", "provided.al2023", "python3.12", "python3.13", "nodejs24.x",
-    "nodejs22.x", "java25", "python3.10", "python3.11", "java21", "ruby3.3", "ruby3.4", "ruby3.2",
-    "python3.8", "python3.9", "java17", "nodejs16.x", "dotnet10", "dotnet8", "java11", "dotnet6",
-    "nodejs18.x", "provided.al2", "java8.al2",
+    "nodejs20.x",
+    "python3.14",
+    "provided.al2023",
+    "python3.12",
+    "python3.13",
+    "nodejs24.x",
+    "nodejs22.x",
+    "java25",
+    "python3.10",
+    "python3.11",
+    "java21",
+    "ruby3.3",
+    "ruby3.4",
+    "ruby3.2",
+    "python3.8",
+    "python3.9",
+    "java17",
+    "nodejs16.x",
+    "dotnet10",
+    "dotnet8",
+    "java11",
+    "dotnet6",
+    "nodejs18.x",
+    "provided.al2",
+    "java8.al2",
 ];
 
 /// Identifiers AWS once accepted and now refuses for create and update, with their own message.
 pub const RETIRED: [&str; 19] = [
-    "nodejs", "nodejs4.3", "nodejs4.3-edge", "nodejs6.10", "nodejs8.10", "nodejs10.x",
-    "nodejs12.x", "nodejs14.x", "python2.7", "python3.6", "python3.7", "java8", "go1.x",
-    "dotnetcore1.0", "dotnetcore2.0", "dotnetcore2.1", "dotnetcore3.1", "ruby2.5", "ruby2.7",
+    "nodejs",
+    "nodejs4.3",
+    "nodejs4.3-edge",
+    "nodejs6.10",
+    "nodejs8.10",
+    "nodejs10.x",
+    "nodejs12.x",
+    "nodejs14.x",
+    "python2.7",
+    "python3.6",
+    "python3.7",
+    "java8",
+    "go1.x",
+    "dotnetcore1.0",
+    "dotnetcore2.0",
+    "dotnetcore2.1",
+    "dotnetcore3.1",
+    "ruby2.5",
+    "ruby2.7",
 ];
 
 /// A runtime this version can run.
@@ -73,8 +110,12 @@ impl Runtime {
             "provided.al2023" => return Ok(Self::ProvidedAl2023),
             _ => {}
         }
-        let python = id.strip_prefix("python3.").and_then(|minor| minor.parse().ok());
-        let node = id.strip_prefix("nodejs").and_then(|rest| rest.strip_suffix(".x"));
+        let python = id
+            .strip_prefix("python3.")
+            .and_then(|minor| minor.parse().ok());
+        let node = id
+            .strip_prefix("nodejs")
+            .and_then(|rest| rest.strip_suffix(".x"));
         match (python, node.and_then(|major| major.parse().ok())) {
             (Some(minor), _) => Ok(Self::Python { minor }),
             (_, Some(major)) => Ok(Self::Node { major }),
@@ -135,7 +176,13 @@ mod tests {
 
     #[test]
     fn retired_and_unknown_identifiers_are_told_apart() {
-        assert_eq!(Runtime::parse("go1.x"), Err(UnusableRuntime::Retired("go1.x".into())));
-        assert_eq!(Runtime::parse("cobol"), Err(UnusableRuntime::Unknown("cobol".into())));
+        assert_eq!(
+            Runtime::parse("go1.x"),
+            Err(UnusableRuntime::Retired("go1.x".into()))
+        );
+        assert_eq!(
+            Runtime::parse("cobol"),
+            Err(UnusableRuntime::Unknown("cobol".into()))
+        );
     }
 }

@@ -1,1 +1,7 @@
-//! placeholder
+//! What must not be lost: records, packages, logs.
+//!
+//! A crate of its own because it is the one place that writes to disk what was acknowledged; what
+//! needs it gets a handle for its part ([`packages::Packages`], and so on), never the whole store.
+
+pub mod package;
+pub mod packages;

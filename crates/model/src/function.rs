@@ -1,0 +1,455 @@
+//! A function's record: its configuration, its code and how both come to serve.
+//!
+//! ```text
+//! create -> Pending ------ activated ---> Active (update Successful)
+//!                 \------- failed ------> Failed
+//! Active -- update -> Active (update InProgress) -- completed -> Active (update Successful)
+//!                              |                \-- failed ----> Active (update Failed)
+//!                              +-- invocations run what served before
+//! ```
+//!
+//! Each transition is a method that returns the record after it; the store writes what it gets.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::names::{Digest, FunctionKey, RevisionId, Version};
+use crate::runtime::Runtime;
+
+/// A function as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Function {
+    /// Whose, where and which.
+    pub key: FunctionKey,
+    /// Told apart from an earlier function of the same name: a UUID of its own.
+    pub unique_id: String,
+    /// What the API shows, which may be ahead of what serves.
+    pub configuration: Configuration,
+    /// The code the API shows, which may be ahead of what serves.
+    pub code: Code,
+    /// Changes with every change.
+    pub revision: RevisionId,
+    /// When the API last changed it, in milliseconds since 1970.
+    pub last_modified_ms: u64,
+    /// Whether it can be invoked.
+    pub state: State,
+    /// Tags by key.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// What a user configures.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Configuration {
+    /// The runtime.
+    pub runtime: Runtime,
+    /// `module.function`, or what a custom runtime makes of it.
+    pub handler: String,
+    /// The execution role's ARN.
+    pub role: String,
+    /// Free text.
+    pub description: String,
+    /// Seconds an invocation may take.
+    pub timeout_s: u32,
+    /// Megabytes of memory.
+    pub memory_mb: u32,
+    /// Megabytes of `/tmp`.
+    pub ephemeral_mb: u32,
+    /// Environment variables; `None` when never given, which the API shows differently from empty.
+    pub variables: Option<BTreeMap<String, String>>,
+    /// The instruction set.
+    pub architecture: Architecture,
+    /// Tracing.
+    pub tracing: Tracing,
+    /// How logs are written.
+    pub logging: Logging,
+    /// Names of the layer versions, in order.
+    pub layers: Vec<String>,
+    /// Whether snapshots are asked for on published versions.
+    pub snap_start: bool,
+}
+
+/// An instruction set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Architecture {
+    /// 64-bit Intel and AMD.
+    X86_64,
+    /// 64-bit ARM.
+    Arm64,
+}
+
+impl Architecture {
+    /// AWS's name for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64",
+            Self::Arm64 => "arm64",
+        }
+    }
+}
+
+/// `TracingConfig.Mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Tracing {
+    /// Follow the caller's decision.
+    PassThrough,
+    /// Decide here.
+    Active,
+}
+
+/// `LoggingConfig`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Logging {
+    /// Text or JSON, with the levels that only JSON has.
+    pub format: LogFormat,
+    /// The log group; the default one is named by the function.
+    pub group: Option<String>,
+}
+
+/// The format of log lines.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LogFormat {
+    /// Plain lines.
+    Text,
+    /// JSON objects, with the lowest level that is kept of each kind.
+    Json {
+        /// Of the function's own lines.
+        application: String,
+        /// Of the platform's lines.
+        system: String,
+    },
+}
+
+/// A package.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Code {
+    /// The SHA-256 of the package as it was sent.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size_bytes: u64,
+}
+
+/// What invocations run: immutable, replaced as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deployment {
+    /// The configuration.
+    pub configuration: Configuration,
+    /// The code.
+    pub code: Code,
+    /// Grows by one with each replacement; an environment belongs to one generation.
+    pub generation: u64,
+}
+
+/// Whether and what a function serves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum State {
+    /// Being made ready for the first time.
+    Pending,
+    /// Serving.
+    Active {
+        /// What it serves.
+        serving: Deployment,
+        /// How the last update went.
+        update: Update,
+    },
+    /// Never became ready.
+    Failed {
+        /// One of AWS's state reason codes.
+        code: String,
+        /// In words.
+        reason: String,
+    },
+}
+
+/// How the last update of a serving function went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Update {
+    /// It serves what the API shows.
+    Successful,
+    /// It still serves what was there before.
+    InProgress,
+    /// It goes on serving what was there before.
+    Failed {
+        /// One of AWS's reason codes.
+        code: String,
+        /// In words.
+        reason: String,
+    },
+}
+
+/// A change asked for by `UpdateFunctionCode` or `UpdateFunctionConfiguration`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The whole new configuration.
+    pub configuration: Configuration,
+    /// The new code.
+    pub code: Code,
+    /// The revision after the change.
+    pub revision: RevisionId,
+    /// The revision the caller believes it changes, if it said.
+    pub expected: Option<RevisionId>,
+    /// Milliseconds since 1970.
+    pub now_ms: u64,
+}
+
+/// Why a change is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ChangeDenied {
+    /// The function is not yet ready.
+    #[error("function is pending")]
+    Pending,
+    /// Another update runs.
+    #[error("an update is in progress")]
+    InProgress,
+    /// The caller's revision is not the latest.
+    #[error("revision is not the latest")]
+    StaleRevision,
+}
+
+impl Function {
+    /// Begins an update: the API shows it at once, invocations do not see it yet.
+    ///
+    /// # Errors
+    /// While pending or updating, and when the caller's revision is stale.
+    pub fn changed(&self, change: Change) -> Result<Self, ChangeDenied> {
+        let State::Active { serving, update } = &self.state else {
+            return match &self.state {
+                State::Failed { .. } => Ok(self.retried(change)),
+                State::Pending | State::Active { .. } => Err(ChangeDenied::Pending),
+            };
+        };
+        if *update == Update::InProgress {
+            return Err(ChangeDenied::InProgress);
+        }
+        if change
+            .expected
+            .as_ref()
+            .is_some_and(|expected| *expected != self.revision)
+        {
+            return Err(ChangeDenied::StaleRevision);
+        }
+        let state = State::Active {
+            serving: serving.clone(),
+            update: Update::InProgress,
+        };
+        Ok(self.with(change, state))
+    }
+
+    /// A function that never became ready starts over with the change.
+    fn retried(&self, change: Change) -> Self {
+        self.with(change, State::Pending)
+    }
+
+    fn with(&self, change: Change, state: State) -> Self {
+        Self {
+            configuration: change.configuration,
+            code: change.code,
+            revision: change.revision,
+            last_modified_ms: change.now_ms,
+            state,
+            ..self.clone()
+        }
+    }
+
+    /// What the API shows becomes what serves. Without effect when it already does.
+    #[must_use]
+    pub fn activated(&self, revision: RevisionId) -> Self {
+        let generation = match &self.state {
+            State::Active {
+                update: Update::Successful,
+                ..
+            } => return self.clone(),
+            State::Active { serving, .. } => serving.generation + 1,
+            State::Pending | State::Failed { .. } => 1,
+        };
+        let serving = Deployment {
+            configuration: self.configuration.clone(),
+            code: self.code.clone(),
+            generation,
+        };
+        let state = State::Active {
+            serving,
+            update: Update::Successful,
+        };
+        Self {
+            revision,
+            state,
+            ..self.clone()
+        }
+    }
+
+    /// What the API shows could not be made ready; what served before goes on.
+    #[must_use]
+    pub fn failed(&self, revision: RevisionId, code: &str, reason: &str) -> Self {
+        let (code, reason) = (code.to_owned(), reason.to_owned());
+        let state = match &self.state {
+            State::Active { serving, .. } => State::Active {
+                serving: serving.clone(),
+                update: Update::Failed { code, reason },
+            },
+            State::Pending | State::Failed { .. } => State::Failed { code, reason },
+        };
+        Self {
+            revision,
+            state,
+            ..self.clone()
+        }
+    }
+
+    /// Whether [`Function::activated`] or [`Function::failed`] is still to come.
+    #[must_use]
+    pub fn is_settling(&self) -> bool {
+        matches!(
+            self.state,
+            State::Pending
+                | State::Active {
+                    update: Update::InProgress,
+                    ..
+                }
+        )
+    }
+
+    /// What invocations of `$LATEST` run now.
+    #[must_use]
+    pub fn serving(&self) -> Option<&Deployment> {
+        match &self.state {
+            State::Active { serving, .. } => Some(serving),
+            State::Pending | State::Failed { .. } => None,
+        }
+    }
+}
+
+/// The one immutable thing an invocation runs: a version of a function, resolved.
+///
+/// Everything placement and worker need is inside; they never ask for more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResolvedVersion {
+    /// The function.
+    pub key: FunctionKey,
+    /// Told apart from an earlier function of the same name.
+    pub unique_id: String,
+    /// The version that runs.
+    pub version: Version,
+    /// What it runs.
+    pub deployment: Deployment,
+}
+
+impl ResolvedVersion {
+    /// The log group its lines go to.
+    #[must_use]
+    pub fn log_group(&self) -> String {
+        let logging = &self.deployment.configuration.logging;
+        logging
+            .group
+            .clone()
+            .unwrap_or_else(|| format!("/aws/lambda/{}", self.key.name))
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    const R1: &str = "00000000-0000-4000-8000-000000000001";
+    const R2: &str = "00000000-0000-4000-8000-000000000002";
+    const R3: &str = "00000000-0000-4000-8000-000000000003";
+
+    /// A pending function for tests.
+    pub(crate) fn pending() -> Function {
+        Function {
+            key: FunctionKey {
+                scope: crate::names::Scope {
+                    account: "123456789012".parse().unwrap(),
+                    region: "us-east-1".parse().unwrap(),
+                },
+                name: "hello".parse().unwrap(),
+            },
+            unique_id: "u".into(),
+            configuration: Configuration {
+                runtime: Runtime::Python { minor: 12 },
+                handler: "app.handler".into(),
+                role: "arn:aws:iam::123456789012:role/r".into(),
+                description: String::new(),
+                timeout_s: 3,
+                memory_mb: 128,
+                ephemeral_mb: 512,
+                variables: None,
+                architecture: Architecture::X86_64,
+                tracing: Tracing::PassThrough,
+                logging: Logging {
+                    format: LogFormat::Text,
+                    group: None,
+                },
+                layers: vec![],
+                snap_start: false,
+            },
+            code: Code {
+                digest: "a".repeat(64).parse().unwrap(),
+                size_bytes: 1,
+            },
+            revision: R1.parse().unwrap(),
+            last_modified_ms: 0,
+            state: State::Pending,
+            tags: BTreeMap::new(),
+        }
+    }
+
+    fn change(expected: Option<&str>) -> Change {
+        let mut configuration = pending().configuration;
+        configuration.memory_mb = 256;
+        Change {
+            configuration,
+            code: pending().code,
+            revision: R3.parse().unwrap(),
+            expected: expected.map(|r| r.parse().unwrap()),
+            now_ms: 5,
+        }
+    }
+
+    #[test]
+    fn an_update_is_shown_at_once_and_served_when_completed() {
+        let active = pending().activated(R2.parse().unwrap());
+        assert_eq!(active.serving().unwrap().generation, 1);
+        let updating = active.changed(change(Some(R2))).unwrap();
+        assert_eq!(updating.configuration.memory_mb, 256);
+        assert_eq!(updating.serving().unwrap().configuration.memory_mb, 128);
+        let done = updating.activated(R1.parse().unwrap());
+        assert_eq!(done.serving().unwrap().configuration.memory_mb, 256);
+        assert_eq!(done.serving().unwrap().generation, 2);
+        assert!(!done.is_settling());
+    }
+
+    #[test]
+    fn a_failed_update_leaves_what_served_before() {
+        let active = pending().activated(R2.parse().unwrap());
+        let failed =
+            active
+                .changed(change(None))
+                .unwrap()
+                .failed(R1.parse().unwrap(), "InvalidImage", "x");
+        assert_eq!(failed.serving().unwrap().configuration.memory_mb, 128);
+    }
+
+    #[test]
+    fn changes_are_denied_while_pending_updating_or_stale() {
+        let active = pending().activated(R2.parse().unwrap());
+        assert_eq!(pending().changed(change(None)), Err(ChangeDenied::Pending));
+        assert_eq!(
+            active.changed(change(Some(R1))),
+            Err(ChangeDenied::StaleRevision)
+        );
+        let updating = active.changed(change(None)).unwrap();
+        assert_eq!(
+            updating.changed(change(None)),
+            Err(ChangeDenied::InProgress)
+        );
+    }
+
+    #[test]
+    fn a_record_survives_serialisation() {
+        let active = pending().activated(R2.parse().unwrap());
+        let json = serde_json::to_string(&active).unwrap();
+        assert_eq!(serde_json::from_str::<Function>(&json).unwrap(), active);
+    }
+}

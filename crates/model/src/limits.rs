@@ -1,0 +1,103 @@
+//! Every limit of Lambda and of ours, with its unit and source; beside each of ours stands what
+//! happens when it is reached.
+//!
+//! Sources: "quota page" is the Lambda quotas page of the developer guide, "recorded" an answer
+//! recorded from AWS, "ours" a bound of this implementation.
+
+/// Bytes of a synchronous request's payload (quota page: 6 MB). Past it: 413.
+pub const INVOKE_REQUEST_BYTES: usize = 6_291_456;
+/// Bytes of a buffered response (recorded: 6 MiB and 100 bytes). Past it the function gets an error.
+pub const INVOKE_RESPONSE_BYTES: usize = 6_291_556;
+/// Bytes of a package sent inside a request (quota page: 50 MB). Past it: 413.
+pub const ZIPPED_BYTES: usize = 52_428_800;
+/// Bytes of a whole `CreateFunction` request (recorded). Past it: 413.
+pub const CREATE_REQUEST_BYTES: usize = 70_167_211;
+/// Bytes of code and layers unzipped (quota page: 250 MB).
+pub const UNZIPPED_BYTES: u64 = 262_144_000;
+/// Entries in a package (ours): far above any real one, low enough to bound time and inodes.
+/// Past it the package is refused.
+pub const PACKAGE_ENTRIES: usize = 200_000;
+/// Bytes of a path in a package (Linux `PATH_MAX` less the place it is unpacked to).
+pub const PACKAGE_PATH_BYTES: usize = 3_072;
+/// Bytes of any other control-plane request body (ours). Past it: 413.
+pub const CONTROL_REQUEST_BYTES: usize = 1_048_576;
+/// Seconds a function may run (API model).
+pub const TIMEOUT_S: std::ops::RangeInclusive<u32> = 1..=900;
+/// Seconds a function may run unless told otherwise (developer guide).
+pub const TIMEOUT_DEFAULT_S: u32 = 3;
+/// Megabytes of memory (quota page).
+pub const MEMORY_MB: std::ops::RangeInclusive<u32> = 128..=10_240;
+/// Megabytes of memory unless told otherwise.
+pub const MEMORY_DEFAULT_MB: u32 = 128;
+/// Megabytes of memory that buy one vCPU (developer guide).
+pub const MEMORY_PER_VCPU_MB: u32 = 1_769;
+/// Megabytes of `/tmp` (quota page).
+pub const EPHEMERAL_MB: std::ops::RangeInclusive<u32> = 512..=10_240;
+/// Megabytes of `/tmp` unless told otherwise.
+pub const EPHEMERAL_DEFAULT_MB: u32 = 512;
+/// Bytes of the JSON of all environment variables (quota page: 4 KB).
+pub const VARIABLES_BYTES: usize = 4_096;
+/// Layers of a function (quota page).
+pub const LAYERS: usize = 5;
+/// Processes and threads inside an environment (quota page).
+pub const PROCESSES: u32 = 1_024;
+/// Characters of a bare function name (recorded).
+pub const FUNCTION_NAME_CHARS: usize = 64;
+/// Characters of `FunctionName` in any of its forms, on create (API model).
+pub const FUNCTION_REFERENCE_CHARS: usize = 140;
+/// Characters of a description (API model).
+pub const DESCRIPTION_CHARS: usize = 256;
+/// Characters of a handler (API model).
+pub const HANDLER_CHARS: usize = 128;
+/// Tags of a resource (API model).
+pub const TAGS: usize = 50;
+/// Base64 characters of a client context (API model).
+pub const CLIENT_CONTEXT_CHARS: usize = 3_583;
+/// Items of one page, whatever `MaxItems` says (developer guide).
+pub const PAGE_ITEMS: usize = 50;
+/// Environments of an account that may run at once (quota page).
+pub const ACCOUNT_CONCURRENCY: u32 = 1_000;
+/// Bytes of code an account may store (recorded: 75 GB).
+pub const CODE_STORAGE_BYTES: u64 = 80_530_636_800;
+
+/// Milliseconds the on-demand Init may take (developer guide).
+pub const INIT_MS: u64 = 10_000;
+/// Milliseconds a sandbox may take to be made (ours). Past it the environment is given up.
+pub const PROVISION_MS: u64 = 10_000;
+/// Milliseconds a reset or a killing may take (developer guide: 2 s). Past it the sandbox is destroyed.
+pub const KILL_MS: u64 = 2_000;
+/// Milliseconds the end of an invocation may wait for output still in the pipes (ours). Past it
+/// the report is written without.
+pub const DRAIN_OUTPUT_MS: u64 = 100;
+/// Milliseconds a stopping server waits for running invocations (ours).
+pub const DRAIN_MS: u64 = 30_000;
+/// Seconds an idle environment is kept (ours; AWS does not say: 5 to 15 minutes are observed).
+pub const IDLE_S: u64 = 600;
+
+/// Bytes of the log tail in `X-Amz-Log-Result` (API model: the last 4 KB).
+pub const LOG_TAIL_BYTES: usize = 4_096;
+/// Bytes of one log event (`PutLogEvents`: 256 KB with 26 bytes of overhead). Longer lines are split.
+pub const LOG_EVENT_BYTES: usize = 262_118;
+/// Log events of one environment that may wait to be stored (ours). Past it events are dropped and
+/// counted, and a line says how many.
+pub const LOG_QUEUE_EVENTS: usize = 4_096;
+/// Log bytes one environment may write in a second, on average (ours); a second's worth may come
+/// at once. Past it its lines are dropped and counted.
+pub const LOG_BYTES_PER_S: u64 = 4 * 1_048_576;
+
+/// Callers of one function version that may wait for an environment (ours). Past it: 429.
+pub const WAITERS: usize = 1_000;
+/// Requests an owner task may have queued (ours). Past it senders wait.
+pub const OWNER_QUEUE: usize = 256;
+/// Transitions kept of one environment's life (ours). Past it the oldest are dropped.
+pub const LIFE_EVENTS: usize = 256;
+/// Lives of ended environments that are kept to be looked at (ours). Past it the oldest are dropped.
+pub const ENDED_LIVES: usize = 256;
+/// Milliseconds a client may take to send its headers (ours).
+pub const HEADER_MS: u64 = 10_000;
+/// Bytes of request line and headers (developer guide: 1 MB; ours is lower since nothing needs it).
+pub const HEADER_BYTES: usize = 65_536;
+/// Milliseconds a `Code.Location` link works (API model: ten minutes).
+pub const CODE_LINK_MS: u64 = 600_000;
+/// Changes one transaction may gather (ours). Further ones wait for the next.
+pub const GROUP_COMMIT: usize = 256;
