@@ -3,7 +3,10 @@
 //! A crate of its own because purity is enforced here: nothing waits, reads a clock, does I/O or
 //! draws a random number. Time and chance are arguments. Every other crate may use it.
 
+pub mod environment;
 pub mod function;
+pub mod invocation;
 pub mod limits;
 pub mod names;
+pub mod report;
 pub mod runtime;

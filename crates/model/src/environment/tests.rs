@@ -1,0 +1,390 @@
+//! Table and property tests of the machine: events in, effects out, as text.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// Events are separated by `;`, each takes a millisecond; `+N` lets N milliseconds pass.
+fn parse(word: &str) -> Event {
+    match word {
+        "provisioned" => Event::Provisioned,
+        "provision_failed" => Event::ProvisionFailed,
+        "start_failed" => Event::StartFailed,
+        "next" => Event::Next,
+        "init_error" => Event::InitError {
+            error_type: "Runtime.Unknown".into(),
+        },
+        "answered" => Event::Answered,
+        "exit0" => Event::Exited {
+            exit: Exit::Code(0),
+            out_of_memory: false,
+        },
+        "oom" => Event::Exited {
+            exit: Exit::Signal(9),
+            out_of_memory: true,
+        },
+        "drained" => Event::Drained,
+        "empty" => Event::Empty,
+        "quiet" => Event::Quiet,
+        "lease" => Event::Lease { timeout_ms: 3_000 },
+        "stop" => Event::Stop { cause: Cause::Idle },
+        "kill" => Event::Kill {
+            cause: Cause::Shutdown,
+        },
+        "deadline" => Event::Deadline,
+        "gone" => Event::Gone,
+        other => panic!("unknown event {other}"),
+    }
+}
+
+fn failure_text(failure: &Failure) -> String {
+    match failure {
+        Failure::Exited {
+            out_of_memory: true,
+            ..
+        } => "oom".into(),
+        Failure::Exited {
+            exit: Exit::Code(code),
+            ..
+        } => format!("exit{code}"),
+        Failure::Exited {
+            exit: Exit::Signal(signal),
+            ..
+        } => format!("signal{signal}"),
+        Failure::InitError { .. } => "init_error".into(),
+        other => format!("{other:?}").to_lowercase(),
+    }
+}
+
+fn effect_text(effect: &Effect) -> String {
+    match effect {
+        Effect::StartRuntime => "start".into(),
+        Effect::LogStart => "START".into(),
+        Effect::PassAnswer => "pass".into(),
+        Effect::Fail(failure) => format!("fail({})", failure_text(failure)),
+        Effect::HandBack => "hand_back".into(),
+        Effect::DrainOutput => "drain".into(),
+        Effect::KillAll => "kill_all".into(),
+        Effect::TellReady => "ready".into(),
+        Effect::LogInitReport(report) => format!(
+            "INIT_REPORT({},{}ms{})",
+            failure_text(&report.failure),
+            report.duration / 1_000,
+            if report.suppressed { ",invoke" } else { "" }
+        ),
+        Effect::LogReport(report) => {
+            let init = report
+                .init_duration
+                .map_or(String::new(), |d| format!(",init{}", d / 1_000));
+            let failure = report
+                .failure
+                .as_ref()
+                .map_or(String::new(), |f| format!(",{}", failure_text(f)));
+            format!("REPORT({}ms{init}{failure})", report.duration / 1_000)
+        }
+        Effect::TellDead(cause) => format!("dead({cause:?})"),
+        other => format!("{other:?}").to_lowercase(),
+    }
+}
+
+fn run(script: &str) -> (Environment, String) {
+    let mut environment = Environment::new(0);
+    let (mut now, mut out) = (0, Vec::new());
+    for word in script.split(';').map(str::trim).filter(|w| !w.is_empty()) {
+        if let Some(ms) = word.strip_prefix('+') {
+            now += ms.parse::<u64>().unwrap() * 1_000;
+            continue;
+        }
+        now += 1_000;
+        out.push(match environment.step(parse(word), now) {
+            Ok(effects) => effects
+                .iter()
+                .map(effect_text)
+                .collect::<Vec<_>>()
+                .join(" "),
+            Err(_) => "denied".into(),
+        });
+    }
+    (environment, out.join(" | "))
+}
+
+fn check(script: &str, expected: &str) {
+    assert_eq!(run(script).1, expected, "\nscript: {script}");
+}
+
+const WARM: &str = "provisioned; next; quiet";
+
+#[test]
+fn a_cold_start_initialises_and_freezes() {
+    check(WARM, "start | ready | freeze");
+}
+
+#[test]
+fn the_first_report_alone_has_the_init_duration() {
+    check(
+        "provisioned; +10; next; quiet; lease; +5; answered; next; drained; quiet; lease; answered; next; drained",
+        "start | ready | freeze | thaw START deliver | pass | drain | REPORT(7ms,init11) ready | freeze | \
+         thaw START deliver | pass | drain | REPORT(2ms) ready",
+    );
+}
+
+#[test]
+fn a_lease_right_after_the_last_one_neither_freezes_nor_thaws() {
+    check(
+        "provisioned; next; lease; answered; next; drained; lease",
+        "start | ready | START deliver | pass | drain | REPORT(2ms,init1) ready | START deliver",
+    );
+}
+
+#[test]
+fn a_failed_init_is_reported_and_run_again_inside_the_first_invocation() {
+    check(
+        "provisioned; exit0; empty; lease; next; answered; next; drained",
+        "start | kill_all | INIT_REPORT(exit0,1ms) ready | start | START deliver | pass | drain | REPORT(3ms) ready",
+    );
+}
+
+#[test]
+fn an_init_that_fails_again_gives_the_caller_its_error() {
+    check(
+        "provisioned; init_error; exit0; empty; lease; init_error; exit0; empty; lease",
+        "start |  | kill_all | INIT_REPORT(init_error,2ms) ready | start |  | fail(init_error) kill_all | \
+         INIT_REPORT(init_error,2ms,invoke) START REPORT(2ms,init_error) ready | start",
+    );
+}
+
+#[test]
+fn an_init_that_hangs_is_ended_after_its_limit() {
+    let (environment, _) = run("provisioned");
+    assert_eq!(
+        environment.deadline(),
+        Some(1_000 + limits::INIT_MS * 1_000)
+    );
+    check(
+        "provisioned; +10000; deadline; empty",
+        "start | kill_all | INIT_REPORT(timeout,10001ms) ready",
+    );
+}
+
+#[test]
+fn a_missing_bootstrap_is_an_invalid_entrypoint() {
+    check(
+        "provisioned; start_failed; empty; lease; start_failed; empty",
+        "start | kill_all | INIT_REPORT(invalidentrypoint,1ms) ready | start | fail(invalidentrypoint) kill_all | \
+         INIT_REPORT(invalidentrypoint,1ms,invoke) START REPORT(1ms,invalidentrypoint) ready",
+    );
+}
+
+#[test]
+fn a_timeout_answers_the_caller_and_resets() {
+    check(
+        "provisioned; next; lease; +3000; deadline; exit0; empty; lease; next",
+        "start | ready | START deliver | fail(timeout) kill_all |  | REPORT(3001ms,init1,timeout) ready | start | START deliver",
+    );
+}
+
+#[test]
+fn an_exit_while_running_fails_the_caller_once() {
+    check(
+        "provisioned; next; lease; exit0; deadline",
+        "start | ready | START deliver | fail(exit0) kill_all | REPORT(1ms,init1,exit0) destroy",
+    );
+}
+
+#[test]
+fn an_exit_after_the_answer_spares_the_caller() {
+    check(
+        "provisioned; next; lease; answered; exit0; empty",
+        "start | ready | START deliver | pass | kill_all | REPORT(2ms,init1,exit0) ready",
+    );
+}
+
+#[test]
+fn a_late_answer_after_a_timeout_changes_nothing() {
+    check(
+        "provisioned; next; lease; +3000; deadline; answered; empty",
+        "start | ready | START deliver | fail(timeout) kill_all |  | REPORT(3001ms,init1,timeout) ready",
+    );
+}
+
+#[test]
+fn memory_exhaustion_is_told_apart() {
+    check(
+        "provisioned; next; lease; oom; empty",
+        "start | ready | START deliver | fail(oom) kill_all | REPORT(1ms,init1,oom) ready",
+    );
+}
+
+#[test]
+fn a_runtime_that_dies_idle_is_started_anew_by_the_next_lease() {
+    check(
+        "provisioned; next; quiet; exit0; lease; empty; next",
+        "start | ready | freeze | thaw kill_all |  | start | START deliver",
+    );
+    check(
+        "provisioned; next; quiet; exit0; empty; lease",
+        "start | ready | freeze | thaw kill_all |  | start",
+    );
+}
+
+#[test]
+fn processes_that_do_not_end_cost_the_sandbox_its_life() {
+    check(
+        "provisioned; next; lease; exit0; deadline; gone",
+        "start | ready | START deliver | fail(exit0) kill_all | REPORT(1ms,init1,exit0) destroy | dead(UnclearEnd)",
+    );
+}
+
+#[test]
+fn a_stop_waits_for_the_running_invocation() {
+    check(
+        "provisioned; next; lease; stop; answered; next; drained; gone",
+        "start | ready | START deliver |  | pass | drain | REPORT(3ms,init1) destroy | dead(Idle)",
+    );
+    check(
+        "provisioned; next; quiet; stop; lease; gone",
+        "start | ready | freeze | destroy | hand_back | dead(Idle)",
+    );
+}
+
+#[test]
+fn a_kill_answers_the_caller_and_ends_at_once() {
+    check(
+        "provisioned; next; lease; kill; gone",
+        "start | ready | START deliver | fail(shutdown) destroy | dead(Shutdown)",
+    );
+}
+
+#[test]
+fn a_lost_sandbox_fails_what_runs_in_it() {
+    check(
+        "provisioned; next; lease; gone",
+        "start | ready | START deliver | fail(sandbox) dead(SandboxLost)",
+    );
+    check(
+        "provisioned; gone; gone",
+        "start | dead(SandboxLost) | denied",
+    );
+    check(
+        "provision_failed; lease",
+        "dead(ProvisionFailed) | hand_back",
+    );
+}
+
+#[test]
+fn what_has_no_place_is_denied() {
+    check("next", "denied");
+    check("provisioned; lease", "start | denied");
+    check(
+        "provisioned; next; lease; lease",
+        "start | ready | START deliver | denied",
+    );
+    check("provisioned; next; answered", "start | ready | denied");
+}
+
+fn any_event() -> impl Strategy<Value = Event> {
+    prop::sample::select(vec![
+        "provisioned",
+        "provision_failed",
+        "start_failed",
+        "next",
+        "init_error",
+        "answered",
+        "exit0",
+        "oom",
+        "drained",
+        "empty",
+        "quiet",
+        "lease",
+        "stop",
+        "kill",
+        "deadline",
+        "gone",
+    ])
+    .prop_map(parse)
+}
+
+/// What an outside observer may count on, whatever happens in whatever order.
+#[derive(Default)]
+struct Observer {
+    open: bool,
+    ready: bool,
+    frozen: bool,
+    dead: u32,
+    destroyed: u32,
+}
+
+impl Observer {
+    fn see(
+        &mut self,
+        event: &Event,
+        effects: &[Effect],
+        denied: bool,
+    ) -> Result<(), TestCaseError> {
+        let handed_back = denied || effects.contains(&Effect::HandBack);
+        if matches!(event, Event::Lease { .. }) && !handed_back {
+            prop_assert!(!self.open, "two invocations at once");
+            prop_assert!(self.ready, "a lease was taken without having been welcome");
+            (self.open, self.ready) = (true, false);
+        }
+        for effect in effects {
+            match effect {
+                Effect::PassAnswer | Effect::Fail(_) => {
+                    prop_assert!(self.open, "an answer without an invocation");
+                    self.open = false;
+                }
+                Effect::HandBack if !matches!(event, Event::Lease { .. }) => {
+                    prop_assert!(self.open);
+                    self.open = false;
+                }
+                Effect::TellReady => {
+                    prop_assert!(!self.open && self.dead == 0 && self.destroyed == 0);
+                    self.ready = true;
+                }
+                Effect::Freeze => {
+                    prop_assert!(!self.open && !self.frozen);
+                    self.frozen = true;
+                }
+                Effect::Thaw => self.frozen = false,
+                Effect::Deliver => prop_assert!(!self.frozen, "delivered to a frozen runtime"),
+                Effect::StartRuntime => self.frozen = false,
+                Effect::KillAll => prop_assert!(!self.frozen, "frozen processes cannot be ended"),
+                Effect::TellDead(_) => self.dead += 1,
+                Effect::Destroy => self.destroyed += 1,
+                _ => {}
+            }
+        }
+        prop_assert!(self.dead <= 1 && self.destroyed <= 1);
+        Ok(())
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn no_order_of_events_breaks_the_promises(events in prop::collection::vec(any_event(), 0..60)) {
+        let mut environment = Environment::new(0);
+        let mut observer = Observer::default();
+        for (i, event) in events.into_iter().enumerate() {
+            let before = environment.clone();
+            match environment.step(event.clone(), i as u64 * 1_000) {
+                Ok(effects) => observer.see(&event, &effects, false)?,
+                Err(_) => {
+                    prop_assert_eq!(&environment, &before);
+                    observer.see(&event, &[], true)?;
+                }
+            }
+        }
+        // Whatever happened, a kill and the sandbox's end bring it to rest with nothing left open.
+        for event in [Event::Kill { cause: Cause::Shutdown }, Event::Gone] {
+            if let Ok(effects) = environment.step(event.clone(), 1_000_000) {
+                observer.see(&event, &effects, false)?;
+            }
+        }
+        let dead = matches!(environment.phase(), Phase::Dead { .. });
+        prop_assert!(dead, "it did not end");
+        prop_assert!(!observer.open, "an invocation was lost");
+        prop_assert_eq!(observer.dead, 1);
+    }
+}

@@ -1,0 +1,170 @@
+//! One invocation: what goes in, what comes out, and the words for what went wrong.
+//!
+//! Source of every text: answers recorded from AWS, or the Runtime Interface Emulator where nothing
+//! was recorded (`spec/runtime-apis.md` §9).
+
+use serde::Serialize;
+
+use crate::environment::{Exit, Failure};
+use crate::names::RequestId;
+
+/// `errorType` and `errorMessage` as the caller gets them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ErrorPayload {
+    /// Such as `Runtime.ExitError`.
+    #[serde(rename = "errorType")]
+    pub error_type: String,
+    /// In words.
+    #[serde(rename = "errorMessage")]
+    pub error_message: String,
+}
+
+impl ErrorPayload {
+    /// The JSON body.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("two strings are always JSON")
+    }
+}
+
+/// The caller's error for a failure of the platform's making.
+#[must_use]
+pub fn payload(failure: &Failure, request: &RequestId, timeout_s: u32) -> ErrorPayload {
+    let message = match failure {
+        Failure::Timeout => format!("Task timed out after {timeout_s}.00 seconds"),
+        Failure::Exited { exit, .. } => exit_text(*exit),
+        Failure::InitError { error_type } => format!("Runtime init failed with {error_type}"),
+        Failure::InvalidEntrypoint => {
+            "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]".to_owned()
+        }
+        Failure::Sandbox => "The execution environment ended unexpectedly".to_owned(),
+        Failure::Shutdown => "The server is shutting down".to_owned(),
+    };
+    ErrorPayload {
+        error_type: payload_type(failure),
+        error_message: format!("RequestId: {request} Error: {message}"),
+    }
+}
+
+fn payload_type(failure: &Failure) -> String {
+    match failure {
+        Failure::Timeout => "Sandbox.Timedout".to_owned(),
+        // The caller is told of an exit; only the report names memory as the reason.
+        Failure::Exited { .. } => "Runtime.ExitError".to_owned(),
+        Failure::InitError { error_type } => error_type.clone(),
+        Failure::InvalidEntrypoint => "Runtime.InvalidEntrypoint".to_owned(),
+        Failure::Sandbox | Failure::Shutdown => "Sandbox.Failure".to_owned(),
+    }
+}
+
+/// The error type that the REPORT and INIT_REPORT lines name; a timeout has none.
+#[must_use]
+pub fn reported_type(failure: &Failure) -> Option<String> {
+    match failure {
+        Failure::Timeout => None,
+        Failure::Exited {
+            out_of_memory: true,
+            ..
+        } => Some("Runtime.OutOfMemory".to_owned()),
+        Failure::Exited { .. }
+        | Failure::InitError { .. }
+        | Failure::InvalidEntrypoint
+        | Failure::Sandbox
+        | Failure::Shutdown => Some(payload_type(failure)),
+    }
+}
+
+/// The caller's error for a response that is too large.
+#[must_use]
+pub fn response_too_large() -> ErrorPayload {
+    let limit = crate::limits::INVOKE_RESPONSE_BYTES;
+    ErrorPayload {
+        error_type: "Function.ResponseSizeTooLarge".to_owned(),
+        error_message: format!(
+            "Response payload size exceeded maximum allowed payload size ({limit} bytes)."
+        ),
+    }
+}
+
+fn exit_text(exit: Exit) -> String {
+    match exit {
+        Exit::Code(0) => "Runtime exited without providing a reason".to_owned(),
+        Exit::Code(code) => format!("Runtime exited with error: exit status {code}"),
+        Exit::Signal(signal) => {
+            format!("Runtime exited with error: signal: {}", signal_text(signal))
+        }
+    }
+}
+
+/// The words that Go's standard library has for a signal, since AWS's supervisor is written in it.
+fn signal_text(signal: i32) -> String {
+    let known = match signal {
+        1 => "hangup",
+        2 => "interrupt",
+        3 => "quit",
+        4 => "illegal instruction",
+        5 => "trace/breakpoint trap",
+        6 => "aborted",
+        7 => "bus error",
+        8 => "floating point exception",
+        9 => "killed",
+        10 => "user defined signal 1",
+        11 => "segmentation fault",
+        12 => "user defined signal 2",
+        13 => "broken pipe",
+        14 => "alarm clock",
+        15 => "terminated",
+        other => return format!("signal {other}"),
+    };
+    known.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(failure: Failure, expected: &str) {
+        let request = "8476a536-e9f4-11e8-9739-2dfe598c3fcd".parse().unwrap();
+        let body = String::from_utf8(payload(&failure, &request, 3).to_json()).unwrap();
+        assert_eq!(body, expected);
+    }
+
+    #[test]
+    fn failures_have_the_recorded_bodies() {
+        check(
+            Failure::Timeout,
+            r#"{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: 8476a536-e9f4-11e8-9739-2dfe598c3fcd Error: Task timed out after 3.00 seconds"}"#,
+        );
+        check(
+            Failure::Exited {
+                exit: Exit::Code(0),
+                out_of_memory: false,
+            },
+            r#"{"errorType":"Runtime.ExitError","errorMessage":"RequestId: 8476a536-e9f4-11e8-9739-2dfe598c3fcd Error: Runtime exited without providing a reason"}"#,
+        );
+        check(
+            Failure::Exited {
+                exit: Exit::Code(127),
+                out_of_memory: false,
+            },
+            r#"{"errorType":"Runtime.ExitError","errorMessage":"RequestId: 8476a536-e9f4-11e8-9739-2dfe598c3fcd Error: Runtime exited with error: exit status 127"}"#,
+        );
+        check(
+            Failure::Exited {
+                exit: Exit::Signal(9),
+                out_of_memory: true,
+            },
+            r#"{"errorType":"Runtime.ExitError","errorMessage":"RequestId: 8476a536-e9f4-11e8-9739-2dfe598c3fcd Error: Runtime exited with error: signal: killed"}"#,
+        );
+    }
+
+    #[test]
+    fn the_report_names_memory_and_the_caller_does_not_learn_it() {
+        let oom = Failure::Exited {
+            exit: Exit::Signal(9),
+            out_of_memory: true,
+        };
+        assert_eq!(reported_type(&oom).as_deref(), Some("Runtime.OutOfMemory"));
+        assert_eq!(reported_type(&Failure::Timeout), None);
+    }
+}
