@@ -359,7 +359,7 @@ impl Environment {
     ///
     /// # Errors
     /// [`Denied`] when the event has no place in this phase; the environment is unchanged.
-    pub fn step(&mut self, event: Event, now: Micros) -> Result<Vec<Effect>, Denied> {
+    pub fn step(&mut self, event: Event, now: Micros) -> Result<Vec<Effect>, Box<Denied>> {
         if let Some(effects) = self.step_anywhere(&event) {
             return Ok(effects);
         }

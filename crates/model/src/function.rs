@@ -149,7 +149,7 @@ pub enum State {
     /// Serving.
     Active {
         /// What it serves.
-        serving: Deployment,
+        serving: Box<Deployment>,
         /// How the last update went.
         update: Update,
     },
@@ -263,11 +263,11 @@ impl Function {
             State::Active { serving, .. } => serving.generation + 1,
             State::Pending | State::Failed { .. } => 1,
         };
-        let serving = Deployment {
+        let serving = Box::new(Deployment {
             configuration: self.configuration.clone(),
             code: self.code.clone(),
             generation,
-        };
+        });
         let state = State::Active {
             serving,
             update: Update::Successful,
