@@ -372,9 +372,11 @@ impl Environment {
             Phase::Reset(reset) => self.reset(reset, &event, now),
             Phase::Draining { .. } | Phase::Dead { .. } => None,
         };
-        effects.ok_or_else(|| Denied {
-            phase: self.phase.clone(),
-            event,
+        effects.ok_or_else(|| {
+            Box::new(Denied {
+                phase: self.phase.clone(),
+                event,
+            })
         })
     }
 
