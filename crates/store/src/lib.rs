@@ -3,5 +3,12 @@
 //! A crate of its own because it is the one place that writes to disk what was acknowledged; what
 //! needs it gets a handle for its part ([`packages::Packages`], and so on), never the whole store.
 
+mod database;
+pub mod functions;
+mod lock;
 pub mod package;
 pub mod packages;
+mod store;
+
+pub use database::error::{ChangeError, StorageError};
+pub use store::{OpenError, Store};
