@@ -218,8 +218,8 @@ def decode(body):
             value, end = scan(text, 0)
             if end == len(text):
                 return value
-        except (StopIteration, ValueError):
-            pass
+        except (StopIteration, ValueError, SystemError):
+            pass  # SystemError: the scanner has no error class before `json.decoder` is imported
     import json
 
     return json.loads(body)
@@ -411,8 +411,12 @@ class StdoutSink:
 
     line_end = "\r"  # one record stays one line of the stream
 
-    def write(self, text, level=0, as_json=False):
+    def write(self, text):
         sys.stdout.write(text)
+
+    def write_record(self, text, level, as_json):
+        # A traceback behind the message leaves the record without its line end.
+        sys.stdout.write(text if text.endswith("\n") else text + "\n")
 
     def write_error(self, lines, as_json):
         sys.stdout.write(self.line_end.join(lines) + "\n")
@@ -424,7 +428,10 @@ class FrameSink:
     def __init__(self, descriptor):
         self.descriptor = descriptor
 
-    def write(self, text, level=0, as_json=False):
+    def write(self, text):
+        self.write_record(text, 0, False)
+
+    def write_record(self, text, level, as_json):
         message = text.encode("utf-8", "backslashreplace")
         kind = 0xA55A0002 if as_json else 0xA55A0003
         kind |= {10: 0x8, 20: 0xC, 30: 0x10, 40: 0x14, 50: 0x18}.get(level, 0)
@@ -435,7 +442,7 @@ class FrameSink:
             frame = frame[os.write(self.descriptor, frame):]
 
     def write_error(self, lines, as_json):
-        self.write("\n".join(lines), 40, as_json)
+        self.write_record("\n".join(lines), 40, as_json)
 
 
 sink = StdoutSink()
@@ -500,7 +507,7 @@ def set_logging_up():
         def emit(self, record):
             level = min(50, max(0, record.levelno)) // 10 * 10
             framed = level if json_logs or log_level else 0
-            self.log_sink.write(self.format(record), framed, json_logs)
+            self.log_sink.write_record(self.format(record), framed, json_logs)
 
     class LambdaLoggerFilter(logging.Filter):
         def filter(self, record):
@@ -607,10 +614,8 @@ def error_record(error, for_request):
 
 
 def to_bytes(text):
-    try:
-        return text.encode()
-    except UnicodeEncodeError:  # half of a surrogate pair: escaped it is still JSON
-        return text.encode("ascii", "backslashreplace")
+    # Half of a surrogate pair has no UTF-8: escaped it is still JSON.
+    return text.encode("utf-8", "backslashreplace")
 
 
 def error_headers(error_type, cause):

@@ -1,0 +1,105 @@
+//! The embedded bootstrap files and how they get onto disk.
+//!
+//! Owns: the files below the directory it is given. Must never: leave a half-written file where a
+//! sandbox could mount it.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::Command;
+
+use crate::interpreter::{Interpreter, Language};
+use crate::probe::{Deadline, run_with_deadline};
+
+const FILES: [(&str, &str); 6] = [
+    ("python/bootstrap.py", include_str!("python/bootstrap.py")),
+    (
+        "python/dormouse_runtime.py",
+        include_str!("python/dormouse_runtime.py"),
+    ),
+    ("node/bootstrap.cjs", include_str!("node/bootstrap.cjs")),
+    ("node/client.cjs", include_str!("node/client.cjs")),
+    ("node/logs.cjs", include_str!("node/logs.cjs")),
+    ("node/stream.cjs", include_str!("node/stream.cjs")),
+];
+
+/// Writes the bootstraps to `dir/python` and `dir/node`, each file at once or not at all. The
+/// directory of the function's language is what is mounted at `/var/runtime`.
+///
+/// A file that is already as it should be is left alone: its time stamp is what compiled python is
+/// checked against.
+///
+/// # Errors
+/// What the file system says.
+pub fn install_bootstraps(dir: &Path) -> io::Result<()> {
+    for (name, text) in FILES {
+        let target = dir.join(name);
+        let parent = target.parent().unwrap_or(dir);
+        fs::create_dir_all(parent)?;
+        if fs::read(&target).is_ok_and(|present| present == text.as_bytes()) {
+            continue;
+        }
+        // The process id keeps two daemons that start at once out of each other's way.
+        let file_name = target.file_name().unwrap_or_default().to_string_lossy();
+        let staged = parent.join(format!(".{file_name}.{}", std::process::id()));
+        write_synced(&staged, text)
+            .and_then(|()| fs::rename(&staged, &target))
+            .inspect_err(|_| {
+                // Best effort: the error that is returned is the one that matters.
+                let _ = fs::remove_file(&staged);
+            })?;
+    }
+    Ok(())
+}
+
+fn write_synced(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = fs::File::create(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+/// Lets a python interpreter compile the installed bootstrap, which saves 5 ms of each Init. `dir`
+/// is the one given to [`install_bootstraps`]. Node needs nothing of the kind.
+///
+/// # Errors
+/// When the interpreter cannot be run, or says that it could not compile.
+pub fn precompile(dir: &Path, interpreter: &Interpreter) -> io::Result<()> {
+    if interpreter.language != Language::Python {
+        return Ok(());
+    }
+    let mut command = Command::new(&interpreter.program);
+    command
+        .args(["-I", "-S", "-m", "py_compile"])
+        .arg(dir.join("python/dormouse_runtime.py"));
+    command.env_clear();
+    run_with_deadline(command, Deadline::default()).map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_is_installed_and_a_second_time_nothing_changes() {
+        let dir = tempfile::tempdir().unwrap();
+        install_bootstraps(dir.path()).unwrap();
+        let stamp = |name: &str| {
+            fs::metadata(dir.path().join(name))
+                .unwrap()
+                .modified()
+                .unwrap()
+        };
+        let before: Vec<_> = FILES.iter().map(|(name, _)| stamp(name)).collect();
+        fs::write(dir.path().join(FILES[0].0), "damaged").unwrap();
+        install_bootstraps(dir.path()).unwrap();
+        for ((name, text), before) in FILES.iter().zip(before).skip(1) {
+            assert_eq!(fs::read_to_string(dir.path().join(name)).unwrap(), *text);
+            assert_eq!(stamp(name), before);
+        }
+        assert_eq!(
+            fs::read_to_string(dir.path().join(FILES[0].0)).unwrap(),
+            FILES[0].1
+        );
+        assert_eq!(fs::read_dir(dir.path().join("python")).unwrap().count(), 2);
+    }
+}

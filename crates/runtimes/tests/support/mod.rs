@@ -1,0 +1,488 @@
+//! A Runtime API small enough to read, and one run of a bootstrap against it.
+//!
+//! Owns: the listener, the child process, the temporary directories. Must never: outlive its test.
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "test code, of which each file uses its part"
+)]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use dormouse_model::runtime::Runtime;
+use dormouse_runtimes::{
+    Choice, Interpreter, Language, RUNTIME_DIR, choose, discover, install_bootstraps, launch,
+};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Longer than any case takes on a busy machine; only a hang gets there.
+const HANG: Duration = Duration::from_secs(60);
+
+/// How the fake writes its answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wire {
+    /// One write, with a length.
+    Plain,
+    /// Seven bytes at a time.
+    Split,
+    /// Chunked transfer encoding.
+    Chunked,
+    /// Closes behind each answer without having said so.
+    Closing,
+    /// Stops the process while it waits in `next`, answers, and lets it go on.
+    Frozen,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Event {
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Post {
+    pub(crate) path: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) trailers: Vec<(String, String)>,
+}
+
+impl Post {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        find(&self.headers, name)
+    }
+
+    pub(crate) fn trailer(&self, name: &str) -> Option<&str> {
+        find(&self.trailers, name)
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+}
+
+fn find<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    headers
+        .iter()
+        .find(|(key, _)| key.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value.as_str())
+}
+
+pub(crate) struct Case {
+    pub(crate) runtime: Runtime,
+    pub(crate) handler: String,
+    pub(crate) files: Vec<(String, String)>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) variables: Vec<(String, String)>,
+    pub(crate) wire: Wire,
+    /// Whether descriptor 9 is a file for telemetry frames.
+    pub(crate) frames: bool,
+}
+
+pub(crate) struct Outcome {
+    pub(crate) posts: Vec<Post>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    /// The exit code, or none when it was waiting for more when the events were used up.
+    pub(crate) exit: Option<i32>,
+    pub(crate) frames: Vec<u8>,
+}
+
+impl Case {
+    pub(crate) fn new(runtime: &str, handler: &str, file: &str, source: &str) -> Self {
+        Self {
+            runtime: Runtime::parse(runtime).unwrap(),
+            handler: handler.to_owned(),
+            files: vec![(file.to_owned(), source.to_owned())],
+            events: Vec::new(),
+            variables: Vec::new(),
+            wire: Wire::Plain,
+            frames: false,
+        }
+    }
+
+    pub(crate) fn file(mut self, name: &str, source: &str) -> Self {
+        self.files.push((name.to_owned(), source.to_owned()));
+        self
+    }
+
+    pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub(crate) fn wire(mut self, wire: Wire) -> Self {
+        self.wire = wire;
+        self
+    }
+
+    pub(crate) fn frames(mut self) -> Self {
+        self.frames = true;
+        self.variable("_LAMBDA_TELEMETRY_LOG_FD", "9")
+    }
+
+    /// Adds an event; its request id is `req-N`, counted from 1.
+    pub(crate) fn event(self, body: impl Into<Vec<u8>>) -> Self {
+        self.event_with(body, &[])
+    }
+
+    pub(crate) fn event_with(mut self, body: impl Into<Vec<u8>>, headers: &[(&str, &str)]) -> Self {
+        let id = format!("req-{}", self.events.len() + 1);
+        let arn = "arn:aws:lambda:us-east-1:000000000000:function:fn";
+        let mut all = vec![
+            ("lambda-RUNTIME-aws-request-id", id.as_str()),
+            ("Lambda-Runtime-Deadline-Ms", "4102444800000"),
+            ("Lambda-Runtime-Invoked-Function-Arn", arn),
+        ];
+        all.extend(headers);
+        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        let headers = all.into_iter().map(owned).collect();
+        self.events.push(Event {
+            headers,
+            body: body.into(),
+        });
+        self
+    }
+
+    /// Runs the case; none (said aloud) when this machine has no interpreter of the language.
+    pub(crate) fn run(self) -> Option<Outcome> {
+        let interpreter = interpreter(self.runtime)?;
+        let dir = tempfile::tempdir().unwrap();
+        let runtime_dir = dir.path().join("runtime");
+        install_bootstraps(&runtime_dir).unwrap();
+        let task = dir.path().join("task");
+        for (name, source) in &self.files {
+            let path = task.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, source).unwrap();
+        }
+        let language = Language::of(self.runtime).unwrap();
+        let runtime_dir = runtime_dir.join(language.directory());
+        let mut command = self.command(&interpreter, &runtime_dir, &task);
+        let frames = dir.path().join("frames");
+        if self.frames {
+            command.env("FRAMES", &frames);
+        }
+        let mut outcome = serve(command, self.events, self.wire);
+        outcome.frames = fs::read(&frames).unwrap_or_default();
+        let task = task.to_str().unwrap();
+        outcome.stdout = masked(&outcome.stdout.replace(task, "/task"));
+        for post in &mut outcome.posts {
+            if let Ok(text) = std::str::from_utf8(&post.body) {
+                post.body = masked(&text.replace(task, "/task")).into_bytes();
+            }
+        }
+        Some(outcome)
+    }
+
+    fn command(&self, interpreter: &Interpreter, runtime_dir: &Path, task: &Path) -> Command {
+        let launch = launch(self.runtime, Some(interpreter), 256, None);
+        let here = runtime_dir.to_str().unwrap();
+        let mut argv: Vec<String> = launch
+            .argv
+            .iter()
+            .map(|word| word.replace(RUNTIME_DIR, here))
+            .collect();
+        if self.frames {
+            let redirect = ["/bin/sh", "-c", "exec \"$0\" \"$@\" 9>\"$FRAMES\""];
+            argv.splice(0..0, redirect.map(str::to_owned));
+        }
+        let mut command = Command::new(&argv[0]);
+        command.args(&argv[1..]).current_dir(task).env_clear();
+        for (name, value) in &launch.variables {
+            let value = value.replace(RUNTIME_DIR, here);
+            command.env(name, value.replace("/var/task", task.to_str().unwrap()));
+        }
+        command
+            .env("_HANDLER", &self.handler)
+            .env("LAMBDA_TASK_ROOT", task)
+            .env("LAMBDA_RUNTIME_DIR", here)
+            .env("AWS_EXECUTION_ENV", self.runtime.execution_env().unwrap())
+            .env("AWS_LAMBDA_FUNCTION_NAME", "fn")
+            .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
+            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
+            .env("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/fn")
+            .env("AWS_LAMBDA_LOG_STREAM_NAME", "2026/01/01/[$LATEST]0")
+            .envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command
+    }
+}
+
+/// The interpreter that runs the tests of a runtime, or none, said aloud.
+pub(crate) fn interpreter(runtime: Runtime) -> Option<Interpreter> {
+    let found = discover(&[PathBuf::from("/usr/bin"), PathBuf::from("/usr/local/bin")]);
+    match choose(runtime, &found) {
+        Choice::Exact(found) => found,
+        Choice::Nearest(found) => Some(found),
+        Choice::Missing { install } => {
+            eprintln!("SKIPPED: no interpreter for {runtime} here; {install}");
+            None
+        }
+    }
+}
+
+/// Time stamps of any log format become `<time>`.
+fn masked(text: &str) -> String {
+    const SHAPE: &str = "0000-00-00T00:00:00";
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let fits = rest.len() > SHAPE.len()
+            && rest.bytes().zip(SHAPE.bytes()).all(|(byte, shape)| {
+                if shape == b'0' {
+                    byte.is_ascii_digit()
+                } else {
+                    byte == shape
+                }
+            });
+        if fits {
+            out.push_str("<time>");
+            let tail = &rest[SHAPE.len()..];
+            rest = tail.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
+            rest = rest.strip_prefix('Z').unwrap_or(rest);
+        } else {
+            out.push(first);
+            rest = &rest[first.len_utf8()..];
+        }
+    }
+    out
+}
+
+enum Signs {
+    /// The runtime asked for an event and there is none left.
+    Idle,
+    /// Its standard output ended, so the process did.
+    Ended,
+}
+
+struct State {
+    events: std::vec::IntoIter<Event>,
+    posts: Vec<Post>,
+    pid: Option<Pid>,
+}
+
+fn serve(mut command: Command, events: Vec<Event>, wire: Wire) -> Outcome {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let state = Arc::new(Mutex::new(State {
+        events: events.into_iter(),
+        posts: Vec::new(),
+        pid: None,
+    }));
+    let (signs, heard) = channel();
+    let accepting = {
+        let (state, signs) = (state.clone(), signs.clone());
+        std::thread::spawn(move || accept(&listener, &state, &signs, wire))
+    };
+    command.env("AWS_LAMBDA_RUNTIME_API", address.to_string());
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    // Held until the id is noted: the first request is served only then.
+    let mut guard = state.lock().unwrap();
+    let mut child = command.spawn().unwrap();
+    guard.pid = Some(Pid::from_child(&child));
+    drop(guard);
+    let stdout = collect(child.stdout.take().unwrap(), Some(signs));
+    let stderr = collect(child.stderr.take().unwrap(), None);
+    let exit = match wait(&heard) {
+        Some(Signs::Ended) => child.wait().unwrap().code(),
+        Some(Signs::Idle) | None => {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            None
+        }
+    };
+    // An empty connection ends the accepting thread.
+    drop(TcpStream::connect(address));
+    accepting.join().unwrap();
+    let posts = std::mem::take(&mut state.lock().unwrap().posts);
+    let (stdout, stderr) = (stdout.join().unwrap(), stderr.join().unwrap());
+    Outcome {
+        posts,
+        stdout,
+        stderr,
+        exit,
+        frames: Vec::new(),
+    }
+}
+
+fn wait(heard: &Receiver<Signs>) -> Option<Signs> {
+    let sign = heard.recv_timeout(HANG).ok();
+    assert!(
+        sign.is_some(),
+        "the runtime neither ended nor asked for the next event"
+    );
+    sign
+}
+
+type Collecting = std::thread::JoinHandle<String>;
+
+fn collect(mut pipe: impl Read + Send + 'static, signs: Option<Sender<Signs>>) -> Collecting {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        pipe.read_to_end(&mut bytes).unwrap();
+        if let Some(signs) = signs {
+            drop(signs.send(Signs::Ended));
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+fn accept(listener: &TcpListener, state: &Arc<Mutex<State>>, signs: &Sender<Signs>, wire: Wire) {
+    let mut threads = Vec::new();
+    for stream in listener.incoming() {
+        let stream = stream.unwrap();
+        let mut first = [0];
+        if stream.peek(&mut first).unwrap_or(0) == 0 && is_last(state) {
+            break;
+        }
+        let (state, signs) = (state.clone(), signs.clone());
+        threads.push(std::thread::spawn(move || {
+            connection(stream, &state, &signs, wire)
+        }));
+    }
+    for thread in threads {
+        thread.join().unwrap();
+    }
+}
+
+/// The process has ended: what connects now is the test itself.
+fn is_last(state: &Mutex<State>) -> bool {
+    let pid = state.lock().unwrap().pid;
+    pid.is_none_or(|pid| rustix::process::test_kill_process(pid).is_err())
+}
+
+fn connection(stream: TcpStream, state: &Mutex<State>, signs: &Sender<Signs>, wire: Wire) {
+    stream.set_nodelay(true).unwrap();
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut writer = stream;
+    while let Some(request) = read_request(&mut reader) {
+        let written = if request.path.ends_with("/next") {
+            let (event, pid) = {
+                let mut state = state.lock().unwrap();
+                (state.events.next(), state.pid)
+            };
+            let Some(event) = event else {
+                drop(signs.send(Signs::Idle));
+                // Waits, as the platform does, until the process is gone.
+                let _ = reader.read(&mut [0]);
+                return;
+            };
+            if wire == Wire::Frozen {
+                kill_process(pid.unwrap(), Signal::STOP).unwrap();
+            }
+            let written = answer(&mut writer, "200 OK", &event.headers, &event.body, wire);
+            if wire == Wire::Frozen {
+                kill_process(pid.unwrap(), Signal::CONT).unwrap();
+            }
+            written
+        } else {
+            let streamed = request.header("transfer-encoding").is_some();
+            let large = request.body.len() > 6_291_556;
+            state.lock().unwrap().posts.push(request);
+            let status = if large {
+                "413 Payload Too Large"
+            } else {
+                "202 Accepted"
+            };
+            let written = answer(&mut writer, status, &[], b"{\"status\":\"OK\"}\n", wire);
+            if streamed {
+                return;
+            }
+            written
+        };
+        if written.is_err() || wire == Wire::Closing {
+            return;
+        }
+    }
+}
+
+fn answer(
+    writer: &mut TcpStream,
+    status: &str,
+    headers: &[(String, String)],
+    body: &[u8],
+    wire: Wire,
+) -> std::io::Result<()> {
+    let mut text = format!("HTTP/1.1 {status}\r\n");
+    for (name, value) in headers {
+        text.push_str(&format!("{name}: {value}\r\n"));
+    }
+    if wire == Wire::Chunked {
+        let mut bytes = format!("{text}Transfer-Encoding: chunked\r\n\r\n").into_bytes();
+        for piece in body.chunks(1000) {
+            bytes.extend(format!("{:x}\r\n", piece.len()).bytes());
+            bytes.extend(piece);
+            bytes.extend(b"\r\n");
+        }
+        bytes.extend(b"0\r\n\r\n");
+        return writer.write_all(&bytes);
+    }
+    let mut bytes = format!("{text}Content-Length: {}\r\n\r\n", body.len()).into_bytes();
+    bytes.extend(body);
+    let piece = if wire == Wire::Split { 7 } else { bytes.len() };
+    bytes
+        .chunks(piece)
+        .try_for_each(|piece| writer.write_all(piece))
+}
+
+fn read_request(reader: &mut BufReader<TcpStream>) -> Option<Post> {
+    let first = read_line(reader)?;
+    let path = first.split(' ').nth(1)?.to_owned();
+    let headers = read_fields(reader)?;
+    let mut post = Post {
+        path,
+        headers,
+        body: Vec::new(),
+        trailers: Vec::new(),
+    };
+    if post.header("transfer-encoding").is_some() {
+        loop {
+            let size = usize::from_str_radix(&read_line(reader)?, 16).unwrap();
+            if size == 0 {
+                post.trailers = read_fields(reader)?;
+                return Some(post);
+            }
+            let mut piece = vec![0; size];
+            reader.read_exact(&mut piece).ok()?;
+            post.body.extend(piece);
+            assert_eq!(read_line(reader)?, "");
+        }
+    }
+    let length = post
+        .header("content-length")
+        .map_or(0, |text| text.parse().unwrap());
+    post.body = vec![0; length];
+    reader.read_exact(&mut post.body).ok()?;
+    Some(post)
+}
+
+fn read_fields(reader: &mut BufReader<TcpStream>) -> Option<Vec<(String, String)>> {
+    let mut fields = Vec::new();
+    loop {
+        let line = read_line(reader)?;
+        let Some((name, value)) = line.split_once(':') else {
+            return Some(fields);
+        };
+        fields.push((name.to_owned(), value.trim().to_owned()));
+    }
+}
+
+fn read_line(reader: &mut BufReader<TcpStream>) -> Option<String> {
+    let mut line = String::new();
+    let count = reader.read_line(&mut line).ok()?;
+    (count > 0).then(|| line.trim_end().to_owned())
+}
