@@ -675,6 +675,10 @@ impl Environment {
         let (ended, failure) = match stage {
             // It had finished: its end afterwards is no fault of the invocation.
             Stage::Settling { ended, .. } => (ended, None),
+            // AWS reports the timeout itself, not the moment at which it was noticed.
+            Stage::Running | Stage::Answered if failure == Failure::Timeout => {
+                (busy.lease.deadline, Some(failure))
+            }
             Stage::Running | Stage::Answered => (now, Some(failure)),
         };
         let report = Report {

@@ -3,10 +3,41 @@
 //! Source of every text: answers recorded from AWS, or the Runtime Interface Emulator where nothing
 //! was recorded (`spec/runtime-apis.md` §9).
 
+use bytes::Bytes;
 use serde::Serialize;
 
 use crate::environment::{Exit, Failure};
 use crate::names::RequestId;
+
+/// One request to run a function. The payload is bytes and stays so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invocation {
+    /// Its id.
+    pub request: RequestId,
+    /// The event, valid JSON.
+    pub payload: Bytes,
+    /// The ARN as the caller wrote it: with its qualifier, or without.
+    pub invoked_arn: String,
+    /// The client context's JSON, decoded.
+    pub client_context: Option<String>,
+    /// The X-Ray trace header.
+    pub trace: Option<String>,
+    /// The tenant, for functions that isolate tenants.
+    pub tenant: Option<String>,
+    /// Whether the caller wants the end of the log.
+    pub tail: bool,
+}
+
+/// What the caller gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The function's result or the error's JSON.
+    pub payload: Bytes,
+    /// Whether it is an error.
+    pub function_error: bool,
+    /// The end of the log, if it was wanted.
+    pub log_tail: Option<Bytes>,
+}
 
 /// `errorType` and `errorMessage` as the caller gets them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

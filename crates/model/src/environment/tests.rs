@@ -179,7 +179,7 @@ fn a_missing_bootstrap_is_an_invalid_entrypoint() {
 fn a_timeout_answers_the_caller_and_resets() {
     check(
         "provisioned; next; lease; +3000; deadline; exit0; empty; lease; next",
-        "start | ready | START deliver | fail(timeout) kill_all |  | REPORT(3001ms,init1,timeout) ready | start | START deliver",
+        "start | ready | START deliver | fail(timeout) kill_all |  | REPORT(3000ms,init1,timeout) ready | start | START deliver",
     );
 }
 
@@ -203,7 +203,7 @@ fn an_exit_after_the_answer_spares_the_caller() {
 fn a_late_answer_after_a_timeout_changes_nothing() {
     check(
         "provisioned; next; lease; +3000; deadline; answered; empty",
-        "start | ready | START deliver | fail(timeout) kill_all |  | REPORT(3001ms,init1,timeout) ready",
+        "start | ready | START deliver | fail(timeout) kill_all |  | REPORT(3000ms,init1,timeout) ready",
     );
 }
 
