@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -36,6 +37,7 @@ pub fn install_bootstraps(dir: &Path) -> io::Result<()> {
         let target = dir.join(name);
         let parent = target.parent().unwrap_or(dir);
         fs::create_dir_all(parent)?;
+        fs::set_permissions(parent, fs::Permissions::from_mode(0o755))?;
         if fs::read(&target).is_ok_and(|present| present == text.as_bytes()) {
             continue;
         }
@@ -55,6 +57,8 @@ pub fn install_bootstraps(dir: &Path) -> io::Result<()> {
 fn write_synced(path: &Path, text: &str) -> io::Result<()> {
     let mut file = fs::File::create(path)?;
     file.write_all(text.as_bytes())?;
+    // The function's user reads it, whatever the daemon's umask is.
+    file.set_permissions(fs::Permissions::from_mode(0o644))?;
     file.sync_all()
 }
 
@@ -72,7 +76,13 @@ pub fn precompile(dir: &Path, interpreter: &Interpreter) -> io::Result<()> {
         .args(["-I", "-S", "-m", "py_compile"])
         .arg(dir.join("python/dormouse_runtime.py"));
     command.env_clear();
-    run_with_deadline(command, Deadline::default()).map(|_| ())
+    run_with_deadline(command, Deadline::default())?;
+    let cache = dir.join("python/__pycache__");
+    fs::set_permissions(&cache, fs::Permissions::from_mode(0o755))?;
+    for entry in fs::read_dir(&cache)? {
+        fs::set_permissions(entry?.path(), fs::Permissions::from_mode(0o644))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

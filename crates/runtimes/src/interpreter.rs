@@ -92,20 +92,43 @@ const ALWAYS_THERE: [&str; 6] = ["/usr", "/lib", "/lib64", "/lib32", "/libx32", 
 
 /// Host directories that must be mounted read-only at the same path so that the interpreter runs in a
 /// root which has only `/usr`, `/lib*` and `/bin` of the host. Empty for a distribution's own.
+///
+/// A prefix is mounted whole only when it is the interpreter's alone (a version manager's directory,
+/// a conda environment). Of a shared one such as `~/.local` only the needed parts are shown: the rest
+/// of somebody's home directory is no business of a function.
 #[must_use]
 pub fn host_trees(interpreter: &Interpreter) -> Vec<PathBuf> {
-    let mut trees = Vec::new();
-    if !is_always_there(&interpreter.root) {
-        trees.push(interpreter.root.clone());
-    }
-    let covered = is_always_there(&interpreter.program)
-        || trees
-            .iter()
-            .any(|tree| interpreter.program.starts_with(tree));
-    if !covered && let Some(parent) = interpreter.program.parent() {
-        trees.push(parent.to_owned());
+    let Interpreter {
+        language,
+        version,
+        program,
+        root,
+    } = interpreter;
+    let bin = program.parent().unwrap_or(root).to_owned();
+    let own = is_own_prefix(root, *version);
+    let needed = match language {
+        _ if own => vec![root.clone(), bin],
+        Language::Python => {
+            vec![
+                bin,
+                root.join(format!("lib/python{}.{}", version.major, version.minor)),
+            ]
+        }
+        Language::Node => vec![bin],
+    };
+    let mut trees: Vec<PathBuf> = Vec::new();
+    for tree in needed {
+        if !is_always_there(&tree) && !trees.iter().any(|outer| tree.starts_with(outer)) {
+            trees.push(tree);
+        }
     }
     trees
+}
+
+/// Whether nothing but this interpreter lives below the prefix.
+fn is_own_prefix(root: &Path, version: Version) -> bool {
+    let release = format!("{}.{}", version.major, version.minor);
+    root.to_string_lossy().contains(&release) || root.join("conda-meta").is_dir()
 }
 
 fn is_always_there(path: &Path) -> bool {
@@ -158,5 +181,8 @@ mod tests {
         );
         check("/usr", "/srv/bin/python3.12", &["/srv/bin"]);
         check("/", "/bin/python3.12", &[]);
+        // A shared prefix is never shown whole.
+        let local = ["/home/a/.local/bin", "/home/a/.local/lib/python3.12"];
+        check("/home/a/.local", "/home/a/.local/bin/python3.12", &local);
     }
 }

@@ -6,7 +6,7 @@
 use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -16,6 +16,9 @@ use crate::interpreter::{Interpreter, Language, Version};
 
 /// An answer is three short lines: more than this is no interpreter.
 const ANSWER_LIMIT_BYTES: u64 = 16 * 1024;
+
+/// How long the end of a killed program may take.
+const KILLED: Duration = Duration::from_secs(1);
 
 /// How long a program may take to say what it is.
 #[derive(Debug, Clone, Copy)]
@@ -71,26 +74,23 @@ pub(crate) fn run_with_deadline(mut command: Command, deadline: Deadline) -> io:
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .process_group(0);
-    let mut child = command.spawn()?;
-    let stdout = child
-        .stdout
-        .take()
-        .ok_or_else(|| io::Error::other("no output pipe"))?;
+    let child = command.spawn()?;
+    let group = Pid::from_child(&child);
     let (sender, receiver) = mpsc::sync_channel(1);
-    let reader = std::thread::spawn(move || {
-        let mut text = String::new();
-        let read = stdout.take(ANSWER_LIMIT_BYTES).read_to_string(&mut text);
+    std::thread::spawn(move || {
         // Nobody listens any more once the deadline has passed.
-        let _ = sender.send(read.map(|_| text));
+        let _ = sender.send(output_of(child));
     });
-    let answer = receiver.recv_timeout(deadline.0);
-    if answer.is_err() {
-        kill_group(&mut child);
-    }
-    let status = child.wait()?;
-    // The pipe has no writer any more, or the group was killed: the thread ends.
-    drop(reader.join());
-    let text = answer.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    let (text, status) = match receiver.recv_timeout(deadline.0) {
+        Ok(ended) => ended?,
+        Err(_) => {
+            // Fails only when the group is gone already, which is what was wanted.
+            let _ = kill_process_group(group, Signal::KILL);
+            // The thread has its child to collect; what escaped the group is not waited for.
+            let _ = receiver.recv_timeout(KILLED);
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+    };
     if status.success() {
         Ok(text)
     } else {
@@ -98,10 +98,12 @@ pub(crate) fn run_with_deadline(mut command: Command, deadline: Deadline) -> io:
     }
 }
 
-fn kill_group(child: &mut Child) {
-    // Either call fails only when the process is gone already, which is what was wanted.
-    let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
-    let _ = child.kill();
+fn output_of(mut child: Child) -> io::Result<(String, ExitStatus)> {
+    let mut text = String::new();
+    if let Some(stdout) = child.stdout.take() {
+        stdout.take(ANSWER_LIMIT_BYTES).read_to_string(&mut text)?;
+    }
+    Ok((text, child.wait()?))
 }
 
 #[cfg(test)]

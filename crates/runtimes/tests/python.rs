@@ -502,3 +502,30 @@ fn the_attempt_is_echoed() {
         .collect();
     assert_eq!(echoed, [Some("try-7"), Some("try-8")]);
 }
+
+#[test]
+fn a_sitecustomize_on_the_python_path_runs_before_the_handler_is_loaded() {
+    let case = case("import hooked\ndef handler(e, c): return hooked.value")
+        .file("hooks/sitecustomize.py", "import sys, types\nm = types.ModuleType('hooked')\nm.value = 'hook'\nsys.modules['hooked'] = m\n")
+        .file("broken/sitecustomize.py", "1/0")
+        .event("{}");
+    let Some(outcome) = case.variable("PYTHONPATH", "hooks").run() else {
+        return;
+    };
+    assert_eq!(outcome.posts[0].text(), "\"hook\"");
+    let case = Case::new(
+        RUNTIME,
+        "fn.handler",
+        "fn.py",
+        "def handler(e, c): return 1",
+    )
+    .file("broken/sitecustomize.py", "1/0");
+    let Some(outcome) = case.variable("PYTHONPATH", "broken").event("{}").run() else {
+        return;
+    };
+    assert_eq!(outcome.posts[0].text(), "1");
+    assert_eq!(
+        outcome.stderr,
+        "Error in sitecustomize:\nZeroDivisionError: division by zero\n"
+    );
+}

@@ -645,6 +645,18 @@ def restore_site_builtins():
     builtins.help = _sitebuiltins._Helper()
 
 
+def run_sitecustomize(runtime_dir):
+    """The one thing of `site` that instrumentation layers count on: sitecustomize on PYTHONPATH."""
+    entries = os.environ.get("PYTHONPATH", "").split(":")
+    if not any(entry and entry != runtime_dir and os.path.exists(entry + "/sitecustomize.py")
+               for entry in entries):
+        return
+    try:
+        __import__("sitecustomize")
+    except Exception as error:  # as `site` does: said, and no reason to stop
+        sys.stderr.write("Error in sitecustomize:\n%s: %s\n" % (type(error).__name__, error))
+
+
 def prepare_path(task_root, runtime_dir):
     """Task, layers, then what PYTHONPATH said, then the standard library."""
     own = "%d.%d" % sys.version_info[:2]
@@ -690,9 +702,10 @@ def find_handler(handler):
 
 def main():
     prepare_logs()
-    prepare_path(os.environ.get("LAMBDA_TASK_ROOT", "/var/task"),
-                 os.environ.get("LAMBDA_RUNTIME_DIR", "/var/runtime"))
+    runtime_dir = os.environ.get("LAMBDA_RUNTIME_DIR", "/var/runtime")
     restore_site_builtins()
+    run_sitecustomize(runtime_dir)
+    prepare_path(os.environ.get("LAMBDA_TASK_ROOT", "/var/task"), runtime_dir)
     api = Api(os.environ["AWS_LAMBDA_RUNTIME_API"])
     try:
         handler = find_handler(os.environ.get("_HANDLER", ""))

@@ -221,7 +221,10 @@ impl Case {
 
 /// The interpreter that runs the tests of a runtime, or none, said aloud.
 pub(crate) fn interpreter(runtime: Runtime) -> Option<Interpreter> {
-    let found = discover(&[PathBuf::from("/usr/bin"), PathBuf::from("/usr/local/bin")]);
+    // Names other directories (or programs), so that any version can be put through the same cases.
+    let chosen = std::env::var_os("DORMOUSE_TEST_INTERPRETERS");
+    let usual = || vec![PathBuf::from("/usr/bin"), PathBuf::from("/usr/local/bin")];
+    let found = discover(&chosen.map_or_else(usual, |list| std::env::split_paths(&list).collect()));
     match choose(runtime, &found) {
         Choice::Exact(found) => found,
         Choice::Nearest(found) => Some(found),
