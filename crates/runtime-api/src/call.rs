@@ -1,0 +1,125 @@
+//! The vocabulary between a connection and the owner of the environment: one file lists everything a
+//! runtime can ask for. Plain data; it owns no rule.
+
+use bytes::Bytes;
+use dormouse_model::names::RequestId;
+use http::HeaderValue;
+use tokio::sync::oneshot;
+
+use crate::refusal::Refusal;
+
+/// Where the owner puts the answer to a call that is only accepted or refused.
+pub(crate) type Verdict = oneshot::Sender<Result<(), Refusal>>;
+
+/// What a runtime asked for; sent to the owner over a bounded channel.
+///
+/// Request ids are as in the path, unchecked: [`crate::RuntimeState`] compares them. The owner puts
+/// each call through [`crate::RuntimeState::apply`] and sends on a refusal as it is. An owner that
+/// drops a reply slot makes the runtime see a 500 and the end of its connection.
+#[derive(Debug)]
+pub enum Call {
+    /// `GET invocation/next`: Init is over, or the last invocation is; waits for an event.
+    Next {
+        /// Closed (`is_closed`) once the connection is gone. See [`crate::ParkedNext`].
+        reply: oneshot::Sender<Result<Delivery, Refusal>>,
+    },
+    /// `POST invocation/{id}/response`, whole.
+    Response {
+        /// The id in the path.
+        request: String,
+        /// What the function returned, untouched.
+        body: Bytes,
+        /// Its `Content-Type`, if it named one.
+        content_type: Option<HeaderValue>,
+        /// Accepted: 202.
+        reply: Verdict,
+    },
+    /// A response or an error of more than `limits::INVOKE_RESPONSE_BYTES`. The owner fails the
+    /// invocation with `Function.ResponseSizeTooLarge`; the runtime gets 413.
+    TooLarge {
+        /// The id in the path.
+        request: String,
+        /// How large: exact up to [`crate::limits::DISCARD_BYTES`], then what it announced or what
+        /// had come.
+        size_bytes: u64,
+        /// Accepted: 413.
+        reply: Verdict,
+    },
+    /// A response or an error whose body ended early or came too slowly. The owner fails the
+    /// invocation with `Runtime.TruncatedResponse`; the runtime gets 400.
+    Truncated {
+        /// The id in the path.
+        request: String,
+        /// Accepted: 400 `TruncatedHTTPRequest`.
+        reply: Verdict,
+    },
+    /// A response in a mode that does not exist. The owner fails the invocation with
+    /// `Runtime.InvalidResponseModeHeader`; the runtime gets 400.
+    InvalidResponseMode {
+        /// The id in the path.
+        request: String,
+        /// Accepted: 400 `InvalidFunctionResponseMode`.
+        reply: Verdict,
+    },
+    /// `POST invocation/{id}/error`: the handler failed.
+    Error {
+        /// The id in the path.
+        request: String,
+        /// How it failed.
+        report: ErrorReport,
+        /// Accepted: 202.
+        reply: Verdict,
+    },
+    /// `POST init/error`: the runtime cannot start.
+    InitError {
+        /// Why not.
+        report: ErrorReport,
+        /// Accepted: 202.
+        reply: Verdict,
+    },
+    /// `GET restore/next`. Without SnapStart the state machine refuses it in every state.
+    RestoreNext {
+        /// Accepted: 200 without a body.
+        reply: Verdict,
+    },
+    /// `POST restore/error`. Without SnapStart the state machine refuses it in every state.
+    RestoreError {
+        /// What went wrong after the restore.
+        report: ErrorReport,
+        /// Accepted: 202.
+        reply: Verdict,
+    },
+}
+
+/// An error as the runtime reports it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ErrorReport {
+    /// The error type header, filtered: `Runtime.…` or `Function.…` and nothing else. `None` if
+    /// there was no such header, which telemetry shows as `Runtime.Unknown` too.
+    pub error_type: Option<String>,
+    /// What the caller gets: any bytes, by custom `{errorMessage, errorType, stackTrace}`.
+    pub body: Bytes,
+    /// The cause for X-Ray: valid JSON of at most [`crate::limits::XRAY_CAUSE_BYTES`].
+    pub xray_cause: Option<Bytes>,
+}
+
+/// One event for the runtime. Empty texts are the same as absent ones: the header is left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// Which invocation.
+    pub request_id: RequestId,
+    /// Milliseconds since the epoch when the function times out.
+    pub deadline_ms: u64,
+    /// As invoked: with the qualifier if the caller used one.
+    pub invoked_function_arn: String,
+    /// `Root=…;Parent=…;Sampled=…`.
+    pub trace_id: Option<String>,
+    /// JSON, decoded from the caller's base64.
+    pub client_context: Option<String>,
+    /// `{"cognitoIdentityId": …, "cognitoIdentityPoolId": …}`.
+    pub cognito_identity: Option<String>,
+    /// The tenant, for functions isolated by tenant.
+    pub tenant_id: Option<String>,
+    /// The event, untouched.
+    pub payload: Bytes,
+}

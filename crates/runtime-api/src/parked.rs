@@ -1,0 +1,74 @@
+//! The calls of `next` that wait for an event. Owned by the environment's owner; knows no state.
+
+use tokio::sync::oneshot;
+
+use crate::call::Delivery;
+use crate::limits;
+use crate::refusal::Refusal;
+use crate::state::RuntimeState;
+
+type Reply = oneshot::Sender<Result<Delivery, Refusal>>;
+
+/// The parked calls of `next`, bounded. The newest is answered first: an older one may belong to a
+/// connection that died without our having noticed yet.
+///
+/// # Was an event really delivered?
+///
+/// A connection that dies drops the receiver of its reply, so sending to it fails and
+/// [`ParkedNext::deliver`] tries the next one, then gives the event back: it was not seen by anyone,
+/// and the next `next` gets it. Three windows remain in which sending succeeds though the runtime
+/// never reads the event: the connection task has taken the reply but not yet written it; the bytes
+/// are in the socket's buffer when the process dies; and a client that sent more bytes behind its
+/// `next` and then died, since the end of a connection is only seen behind all that was read. The
+/// process's end closes them if it died. If it only lost the connection, it calls `next` again while
+/// `Running`, and [`RuntimeState::apply`] allows that: answer it with the same event. So an event is
+/// delivered at least once to a runtime that goes on asking; the owner keeps it until the response.
+#[derive(Debug, Default)]
+pub struct ParkedNext {
+    waiting: Vec<Reply>,
+}
+
+impl ParkedNext {
+    /// Parks a call. Past [`limits::PARKED_NEXT`] live ones it is refused at once.
+    pub fn park(&mut self, reply: Reply) {
+        self.waiting.retain(|parked| !parked.is_closed());
+        if self.waiting.len() < limits::PARKED_NEXT {
+            self.waiting.push(reply);
+            return;
+        }
+        let ready = RuntimeState::Ready { last: None }.name();
+        let refusal = Refusal::InvalidStateTransition {
+            from: ready,
+            to: ready,
+        };
+        // A receiver that is gone needs no refusal.
+        let _ = reply.send(Err(refusal));
+    }
+
+    /// Answers the newest live call with the event.
+    ///
+    /// # Errors
+    /// Gives the event back if no parked call is alive.
+    #[expect(
+        clippy::result_large_err,
+        reason = "the caller gets back what it moved in"
+    )]
+    pub fn deliver(&mut self, delivery: Delivery) -> Result<(), Delivery> {
+        let mut undelivered = delivery;
+        while let Some(reply) = self.waiting.pop() {
+            match reply.send(Ok(undelivered)) {
+                Ok(()) => return Ok(()),
+                Err(returned) => {
+                    undelivered = returned.expect("what comes back is the event that was sent");
+                }
+            }
+        }
+        Err(undelivered)
+    }
+
+    /// Whether a live call waits.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.waiting.iter().any(|reply| !reply.is_closed())
+    }
+}

@@ -1,0 +1,271 @@
+//! One connection from inside an environment: HTTP in, calls out, answers back.
+//!
+//! Owns the connection and nothing else: it ends with the peer, or with the owner. Whoever spawns it
+//! may drop it at any moment; a call that is out then finds its reply slot closed.
+
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use dormouse_model::limits::HEADER_BYTES;
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::request::Parts;
+use http::{HeaderMap, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::call::{Call, Delivery, ErrorReport};
+use crate::receive::{Received, receive};
+use crate::refusal::Refusal;
+use crate::report::report;
+use crate::route::{Route, route};
+
+static REQUEST_ID: HeaderName = HeaderName::from_static("lambda-runtime-aws-request-id");
+static DEADLINE_MS: HeaderName = HeaderName::from_static("lambda-runtime-deadline-ms");
+static FUNCTION_ARN: HeaderName = HeaderName::from_static("lambda-runtime-invoked-function-arn");
+static TRACE_ID: HeaderName = HeaderName::from_static("lambda-runtime-trace-id");
+static CLIENT_CONTEXT: HeaderName = HeaderName::from_static("lambda-runtime-client-context");
+static COGNITO_IDENTITY: HeaderName = HeaderName::from_static("lambda-runtime-cognito-identity");
+static TENANT_ID: HeaderName = HeaderName::from_static("lambda-runtime-aws-tenant-id");
+
+const RESPONSE_MODE: &str = "lambda-runtime-function-response-mode";
+const STREAMING: &[u8] = b"streaming";
+const ACCEPTED: &[u8] = b"{\"status\":\"OK\"}\n";
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+type Answer = Response<Full<Bytes>>;
+
+/// Why a connection ended before its peer had closed it in good order.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// What the peer sent is not HTTP, or it went away in the middle.
+    #[error("connection broke off")]
+    Connection(#[source] hyper::Error),
+}
+
+/// Serves one connection until its peer closes it.
+///
+/// Idle connections are kept: a runtime may hold one for hours while it is frozen. The caller bounds
+/// how many there are ([`crate::limits::CONNECTIONS`]), and drops this future when the environment
+/// ends.
+///
+/// # Errors
+/// When the peer breaks HTTP or goes away in the middle of a request. Nothing is left to be done.
+pub async fn serve<C>(connection: C, calls: mpsc::Sender<Call>) -> Result<(), ServeError>
+where
+    C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = service_fn(move |request: http::Request<Incoming>| {
+        let calls = calls.clone();
+        async move { Ok::<_, Infallible>(answer(request, &calls).await) }
+    });
+    // No timer for the headers: hyper's also runs while a connection is idle, and would close it
+    // under a runtime whose handler takes its time.
+    http1::Builder::new()
+        // Clients exist that look for `Lambda-Runtime-Aws-Request-Id` to the letter.
+        .title_case_headers(true)
+        .auto_date_header(false)
+        .max_buf_size(HEADER_BYTES)
+        .serve_connection(TokioIo::new(connection), service)
+        .await
+        .map_err(ServeError::Connection)
+}
+
+async fn answer(request: http::Request<Incoming>, calls: &mpsc::Sender<Call>) -> Answer {
+    let (parts, body) = request.into_parts();
+    let result = match route(&parts.method, parts.uri.path()) {
+        Ok(route) => dispatch(route, &parts, body, calls).await,
+        Err(refusal) => Err(refusal),
+    };
+    result.unwrap_or_else(|refusal| {
+        tracing::debug!(path = parts.uri.path(), %refusal, "runtime request refused");
+        refused(&refusal)
+    })
+}
+
+async fn dispatch(
+    route: Route<'_>,
+    parts: &Parts,
+    body: Incoming,
+    calls: &mpsc::Sender<Call>,
+) -> Result<Answer, Refusal> {
+    let headers = &parts.headers;
+    match route {
+        Route::Next => {
+            // Unread bytes of a body would hide the end of the connection while it is parked.
+            drop(body);
+            Ok(delivered(ask(calls, |reply| Call::Next { reply }).await?))
+        }
+        Route::Response(request) => respond(request.to_owned(), headers, body, calls).await,
+        Route::Error(request) => fail(request.to_owned(), headers, body, calls).await,
+        Route::InitError => {
+            let report = receive_report(headers, body).await?;
+            ask(calls, |reply| Call::InitError { report, reply }).await?;
+            Ok(accepted())
+        }
+        Route::RestoreNext => {
+            ask(calls, |reply| Call::RestoreNext { reply }).await?;
+            Ok(Response::new(Full::default()))
+        }
+        Route::RestoreError => {
+            let report = receive_report(headers, body).await?;
+            ask(calls, |reply| Call::RestoreError { report, reply }).await?;
+            Ok(accepted())
+        }
+        Route::Ping => Ok(Response::new(Full::new(Bytes::from_static(b"pong")))),
+    }
+}
+
+async fn respond(
+    request: String,
+    headers: &HeaderMap,
+    body: Incoming,
+    calls: &mpsc::Sender<Call>,
+) -> Result<Answer, Refusal> {
+    let received = receive(body).await;
+    let mode = headers.get(RESPONSE_MODE);
+    if mode.is_some_and(|mode| !mode.as_bytes().eq_ignore_ascii_case(STREAMING)) {
+        ask(calls, |reply| Call::InvalidResponseMode { request, reply }).await?;
+        return Err(Refusal::InvalidFunctionResponseMode);
+    }
+    let body = whole(&request, received, calls).await?;
+    let content_type = headers.get(CONTENT_TYPE).cloned();
+    ask(calls, |reply| Call::Response {
+        request,
+        body,
+        content_type,
+        reply,
+    })
+    .await?;
+    Ok(accepted())
+}
+
+async fn fail(
+    request: String,
+    headers: &HeaderMap,
+    body: Incoming,
+    calls: &mpsc::Sender<Call>,
+) -> Result<Answer, Refusal> {
+    let body = whole(&request, receive(body).await, calls).await?;
+    let report = report(headers, body);
+    ask(calls, |reply| Call::Error {
+        request,
+        report,
+        reply,
+    })
+    .await?;
+    Ok(accepted())
+}
+
+/// The body of an answer to an invocation; if it is not whole the owner is told.
+async fn whole(
+    request: &str,
+    received: Received,
+    calls: &mpsc::Sender<Call>,
+) -> Result<Bytes, Refusal> {
+    match received {
+        Received::Whole(body) => Ok(body),
+        Received::TooLarge { size_bytes } => {
+            let request = request.to_owned();
+            ask(calls, |reply| Call::TooLarge {
+                request,
+                size_bytes,
+                reply,
+            })
+            .await?;
+            Err(Refusal::RequestEntityTooLarge)
+        }
+        Received::Truncated => {
+            let request = request.to_owned();
+            ask(calls, |reply| Call::Truncated { request, reply }).await?;
+            Err(Refusal::TruncatedHttpRequest)
+        }
+    }
+}
+
+/// A report outside an invocation. One that is not whole is refused without the owner: the runtime
+/// ends after it, and its end is what counts.
+async fn receive_report(headers: &HeaderMap, body: Incoming) -> Result<ErrorReport, Refusal> {
+    match receive(body).await {
+        Received::Whole(body) => Ok(report(headers, body)),
+        Received::TooLarge { .. } => Err(Refusal::RequestEntityTooLarge),
+        Received::Truncated => Err(Refusal::TruncatedHttpRequest),
+    }
+}
+
+/// One call to the owner and its answer. However long it takes: `next` is parked here.
+async fn ask<T>(
+    calls: &mpsc::Sender<Call>,
+    call: impl FnOnce(oneshot::Sender<Result<T, Refusal>>) -> Call,
+) -> Result<T, Refusal> {
+    let (reply, answer) = oneshot::channel();
+    if calls.send(call(reply)).await.is_err() {
+        return Err(Refusal::InternalServerError);
+    }
+    answer.await.unwrap_or(Err(Refusal::InternalServerError))
+}
+
+fn delivered(delivery: Delivery) -> Answer {
+    let mut answer = Response::new(Full::new(delivery.payload));
+    let headers = answer.headers_mut();
+    headers.reserve(8);
+    headers.insert(CONTENT_TYPE, JSON);
+    insert_text(headers, &REQUEST_ID, Some(delivery.request_id.into()));
+    headers.insert(&DEADLINE_MS, HeaderValue::from(delivery.deadline_ms));
+    insert_text(headers, &FUNCTION_ARN, Some(delivery.invoked_function_arn));
+    insert_text(headers, &TRACE_ID, delivery.trace_id);
+    insert_text(headers, &CLIENT_CONTEXT, delivery.client_context);
+    insert_text(headers, &COGNITO_IDENTITY, delivery.cognito_identity);
+    insert_text(headers, &TENANT_ID, delivery.tenant_id);
+    answer
+}
+
+/// Sets a header without copying its text. Empty texts are left out. Callers write JSON over several
+/// lines, which no header can hold: control characters become spaces.
+fn insert_text(headers: &mut HeaderMap, name: &'static HeaderName, text: Option<String>) {
+    let Some(mut text) = text.filter(|text| !text.is_empty()) else {
+        return;
+    };
+    if text.bytes().any(|byte| byte.is_ascii_control()) {
+        text = text.replace(|char: char| char.is_ascii_control(), " ");
+    }
+    if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(text)) {
+        headers.insert(name, value);
+    }
+}
+
+fn accepted() -> Answer {
+    json(StatusCode::ACCEPTED, Bytes::from_static(ACCEPTED))
+}
+
+fn refused(refusal: &Refusal) -> Answer {
+    let mut answer = json(refusal.status(), refusal.body());
+    match refusal {
+        Refusal::MethodNotAllowed { allowed } => {
+            let allowed = HeaderValue::from_static(allowed);
+            answer.headers_mut().insert(ALLOW, allowed);
+        }
+        // What is left of the request, if anything, is not worth reading; nobody is there to ask.
+        Refusal::TruncatedHttpRequest | Refusal::InternalServerError => {
+            let close = HeaderValue::from_static("close");
+            answer.headers_mut().insert(CONNECTION, close);
+        }
+        Refusal::InvalidRequestId(_)
+        | Refusal::InvalidStateTransition { .. }
+        | Refusal::InvalidFunctionResponseMode
+        | Refusal::RequestEntityTooLarge
+        | Refusal::NotFound => {}
+    }
+    answer
+}
+
+fn json(status: StatusCode, body: Bytes) -> Answer {
+    let mut answer = Response::new(Full::new(body));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, JSON);
+    answer
+}
