@@ -6,8 +6,10 @@
 mod database;
 pub mod functions;
 mod lock;
+pub mod logs;
 pub mod package;
 pub mod packages;
+pub mod roles;
 mod store;
 
 pub use database::error::{ChangeError, StorageError};

@@ -11,13 +11,23 @@ use std::sync::Arc;
 use crate::database::{Database, Schema};
 use crate::functions::{self, Functions};
 use crate::lock::{DirectoryLock, LockError};
+use crate::logs::{self, Logs};
+use crate::roles::{self, Roles};
 
 /// What was acknowledged: a power cut must not take it.
 const RECORDS: Schema = Schema {
     file: "dormouse.db",
     synchronous: "FULL",
-    migrations: &[functions::TABLE],
+    migrations: &[functions::TABLE, roles::TABLE],
     sweep: |_| Ok(false),
+};
+
+/// A power cut may take the last log lines; nothing else may.
+const LOGS: Schema = Schema {
+    file: "logs.db",
+    synchronous: "NORMAL",
+    migrations: &[logs::schema::TABLES],
+    sweep: logs::sweep,
 };
 
 /// An open data directory.
@@ -27,6 +37,7 @@ const RECORDS: Schema = Schema {
 #[derive(Debug)]
 pub struct Store {
     records: Database,
+    logs: Database,
 }
 
 /// Why a data directory cannot be opened.
@@ -90,11 +101,12 @@ impl Store {
         })?;
         let lock = Arc::new(lock(directory)?);
         let records = Database::open(directory, &RECORDS, Arc::clone(&lock))?;
+        let logs = Database::open(directory, &LOGS, lock)?;
         sync(directory).map_err(|source| OpenError::Directory {
             path: directory.to_owned(),
             source,
         })?;
-        Ok(Self { records })
+        Ok(Self { records, logs })
     }
 
     /// Functions.
@@ -103,8 +115,21 @@ impl Store {
         Functions::new(self.records.handle())
     }
 
+    /// IAM roles.
+    #[must_use]
+    pub fn roles(&self) -> Roles {
+        Roles::new(self.records.handle())
+    }
+
+    /// Logs.
+    #[must_use]
+    pub fn logs(&self) -> Logs {
+        Logs::new(self.logs.handle())
+    }
+
     /// Writes what was accepted, ends the writers and gives the directory up.
     pub async fn close(self) {
+        self.logs.close().await;
         self.records.close().await;
     }
 }

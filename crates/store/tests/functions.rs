@@ -1,12 +1,16 @@
 //! Function records: what is written is read again, in order, and changes one after the other.
 
 #[cfg(test)]
+#[path = "support/function.rs"]
+mod made;
+#[cfg(test)]
 mod support;
 
 use dormouse_model::function::{Change, ChangeDenied, Function};
 use dormouse_store::functions::{CreateFunctionError, Usage};
 use dormouse_store::{ChangeError, OpenError, StorageError, Store};
-use support::{function, home, scope, store};
+use made::function;
+use support::{home, scope, store};
 use tokio::task::JoinSet;
 
 const R2: &str = "00000000-0000-4000-8000-000000000002";

@@ -109,12 +109,21 @@ impl Handle {
     }
 
     /// Runs `work` on one snapshot of what is committed.
-    pub(crate) async fn read<T: Send + 'static>(
+    pub(crate) async fn read<T, E>(
         &self,
-        work: impl FnOnce(&Connection) -> Result<T, StorageError> + Send + 'static,
-    ) -> Result<T, StorageError> {
+        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StorageError> + Send + 'static,
+    {
         self.readers.read(work).await
     }
+}
+
+/// What follows every text that begins with `prefix`, in the order of bytes.
+pub(crate) fn after_prefix(prefix: &str) -> String {
+    format!("{prefix}{}", char::MAX)
 }
 
 /// Makes the file before SQLite does, so that nobody else can read what it will hold; SQLite gives

@@ -23,10 +23,14 @@ impl Readers {
         }
     }
 
-    pub(super) async fn read<T: Send + 'static>(
+    pub(super) async fn read<T, E>(
         &self,
-        work: impl FnOnce(&Connection) -> Result<T, StorageError> + Send + 'static,
-    ) -> Result<T, StorageError> {
+        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StorageError> + Send + 'static,
+    {
         let permit = Arc::clone(&self.permits)
             .acquire_owned()
             .await
@@ -64,10 +68,12 @@ impl Readers {
     }
 }
 
-fn on_one_snapshot<T>(
+fn on_one_snapshot<T, E: From<StorageError>>(
     connection: &Connection,
-    work: impl FnOnce(&Connection) -> Result<T, StorageError>,
-) -> Result<T, StorageError> {
-    let transaction = connection.unchecked_transaction()?;
+    work: impl FnOnce(&Connection) -> Result<T, E>,
+) -> Result<T, E> {
+    let transaction = connection
+        .unchecked_transaction()
+        .map_err(StorageError::from)?;
     work(&transaction)
 }

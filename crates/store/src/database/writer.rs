@@ -265,3 +265,185 @@ impl<'c> Batch<'c> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn database() -> Connection {
+        let connection = Connection::open_in_memory().unwrap();
+        connection
+            .execute_batch(
+                "PRAGMA foreign_keys = ON;
+                 CREATE TABLE parents (id INTEGER PRIMARY KEY);
+                 CREATE TABLE numbers (
+                     number INTEGER PRIMARY KEY,
+                     parent INTEGER REFERENCES parents (id) DEFERRABLE INITIALLY DEFERRED,
+                     text TEXT
+                 );",
+            )
+            .unwrap();
+        connection
+    }
+
+    fn numbers(connection: &Connection) -> Vec<i64> {
+        let mut statement = connection.prepare("SELECT number FROM numbers").unwrap();
+        let numbers = statement.query_map([], |row| row.get(0)).unwrap();
+        numbers.collect::<Result<_, _>>().unwrap()
+    }
+
+    /// What a job was told: `kept`, or the error.
+    type Told = oneshot::Receiver<String>;
+
+    fn job(sql: &'static str) -> (Job, Told) {
+        let (tell, told) = oneshot::channel();
+        let job: Job = Box::new(move |connection| {
+            let outcome =
+                connection.and_then(|connection| Ok(connection.execute_batch(sql).map(drop)?));
+            Ran {
+                keep: outcome.is_ok(),
+                answer: Box::new(move |committed| {
+                    let text = match committed.and(outcome) {
+                        Ok(()) => "kept".to_owned(),
+                        Err(error) => error.to_string(),
+                    };
+                    tell.send(text).unwrap();
+                }),
+            }
+        });
+        (job, told)
+    }
+
+    /// Runs the jobs as one batch and returns what they were told.
+    fn check(
+        connection: &Connection,
+        jobs: &[&'static str],
+        commit: fn(&Connection) -> rusqlite::Result<()>,
+    ) -> String {
+        let mut batch = Batch::begin(connection);
+        let mut told = Vec::new();
+        for sql in jobs {
+            let (job, answer) = job(sql);
+            batch.run(job);
+            told.push(answer);
+        }
+        let _ = batch.commit(commit);
+        assert!(connection.is_autocommit(), "a transaction was left open");
+        let told: Vec<String> = told
+            .into_iter()
+            .map(|t| t.blocking_recv().unwrap())
+            .collect();
+        told.join(" | ")
+    }
+
+    fn io_error(_: &Connection) -> rusqlite::Result<()> {
+        let code = rusqlite::ffi::SQLITE_IOERR_FSYNC;
+        Err(rusqlite::Error::SqliteFailure(
+            rusqlite::ffi::Error::new(code),
+            None,
+        ))
+    }
+
+    #[test]
+    fn a_job_that_fails_takes_nothing_but_itself_along() {
+        let connection = database();
+        let told = check(
+            &connection,
+            &[
+                "INSERT INTO numbers (number) VALUES (1)",
+                "INSERT INTO numbers (number) VALUES (2), (1)",
+                "INSERT INTO numbers (number) VALUES (3)",
+            ],
+            commit,
+        );
+        assert_eq!(told, "kept | database error | kept");
+        assert_eq!(numbers(&connection), [1, 3]);
+    }
+
+    #[test]
+    fn a_refused_commit_answers_every_job_with_an_error_and_the_next_one_works() {
+        let connection = database();
+        let told = check(
+            &connection,
+            &[
+                "INSERT INTO numbers (number) VALUES (1)",
+                "INSERT INTO numbers (number, parent) VALUES (2, 7)",
+            ],
+            commit,
+        );
+        assert_eq!(told, "database error | database error");
+        assert_eq!(numbers(&connection), [0; 0]);
+        let told = check(
+            &connection,
+            &["INSERT INTO numbers (number) VALUES (3)"],
+            commit,
+        );
+        assert_eq!((told.as_str(), numbers(&connection)), ("kept", vec![3]));
+    }
+
+    #[test]
+    fn a_job_that_ends_the_transaction_is_answered_with_an_error_and_so_are_all() {
+        let connection = database();
+        let told = check(
+            &connection,
+            &[
+                "INSERT INTO numbers (number) VALUES (1)",
+                "INSERT OR ROLLBACK INTO numbers (number) VALUES (1)",
+                "INSERT INTO numbers (number) VALUES (2)",
+            ],
+            commit,
+        );
+        let aborted = "database gave up the transaction";
+        assert_eq!(told, [aborted; 3].join(" | "));
+        assert_eq!(numbers(&connection), [0; 0]);
+    }
+
+    #[test]
+    fn a_full_disk_is_told_apart_and_leaves_no_doubt() {
+        let connection = database();
+        connection.pragma_update(None, "max_page_count", 6).unwrap();
+        let fill = "INSERT INTO numbers (text) VALUES (hex(zeroblob(100000)))";
+        let told = check(&connection, &[fill], commit);
+        assert!(["disk is full", "database gave up the transaction"].contains(&told.as_str()));
+        assert!(!StorageError::DiskFull.leaves_doubt());
+        let told = check(
+            &connection,
+            &["INSERT INTO numbers (number) VALUES (3)"],
+            commit,
+        );
+        assert_eq!(told, "kept");
+    }
+
+    #[test]
+    fn after_a_commit_that_was_not_synced_no_write_is_accepted() {
+        let connection = database();
+        let told = check(
+            &connection,
+            &["INSERT INTO numbers (number) VALUES (1)"],
+            io_error,
+        );
+        assert_eq!(told, "database error");
+        let error = StorageError::from(io_error(&connection).unwrap_err());
+        assert!(error.leaves_doubt());
+        let (sender, queue) = mpsc::channel(limits::GROUP_COMMIT);
+        let (late, told) = job("INSERT INTO numbers (number) VALUES (2)");
+        sender
+            .blocking_send(late)
+            .map_err(|_| "queue is closed")
+            .unwrap();
+        drop(sender);
+        let mut task = Task {
+            connection,
+            queue,
+            sweep: |_| Ok(true),
+            state: State::Stopped,
+        };
+        task.run();
+        let told = told.blocking_recv().unwrap();
+        assert_eq!(
+            told,
+            "store accepts no writes since a commit was not synced"
+        );
+        assert_eq!(numbers(&task.connection), [0; 0]);
+    }
+}

@@ -1,0 +1,152 @@
+//! A process that creates functions is killed at random moments: whatever it was told is stored
+//! must be there when the directory is next opened.
+//!
+//! This shows what a killed process leaves, not what a power cut leaves: the page cache survives.
+
+#[cfg(test)]
+#[path = "support/function.rs"]
+mod made;
+#[cfg(test)]
+mod support;
+
+use std::hash::{BuildHasher, RandomState};
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use dormouse_store::Store;
+use dormouse_store::logs::{Event, EventsFrom, EventsQuery, GroupKey, StreamKey};
+use made::function;
+use support::{home, store};
+use tokio::task::JoinSet;
+
+const ROUNDS: u64 = 20;
+const DIRECTORY: &str = "DORMOUSE_CRASH_TEST_DIRECTORY";
+const ROUND: &str = "DORMOUSE_CRASH_TEST_ROUND";
+
+fn stream() -> StreamKey {
+    StreamKey {
+        group: GroupKey {
+            scope: home(),
+            name: "g".into(),
+        },
+        name: "s".into(),
+    }
+}
+
+#[cfg(test)]
+mod child {
+    use super::*;
+
+    pub(crate) fn start(directory: &Path, round: u64) -> Child {
+        Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "a_process_that_stores_until_it_is_killed",
+                "--ignored",
+                "--nocapture",
+            ])
+            .env(DIRECTORY, directory)
+            .env(ROUND, round.to_string())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    /// Kills the child after some acknowledgements and returns all it gave.
+    pub(crate) fn acknowledged_before_death(mut child: Child, enough: u64) -> Vec<String> {
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let name = |line: String| {
+            line.split_once("acknowledged ")
+                .map(|(_, name)| name.to_owned())
+        };
+        let mut names = Vec::new();
+        while (names.len() as u64) < enough {
+            let line = lines.next().expect("the child ended by itself").unwrap();
+            names.extend(name(line));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // A last line that the kill cut short has no end: its name may be cut short too.
+        let rest = lines.map_while(Result::ok).collect::<Vec<_>>();
+        names.extend(
+            rest.into_iter()
+                .filter(|line| line.ends_with(" ."))
+                .filter_map(name),
+        );
+        names
+            .into_iter()
+            .map(|name| name.trim_end_matches(" .").to_owned())
+            .collect()
+    }
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_survives_a_kill_at_any_moment() {
+    let (directory, store) = store();
+    store.close().await;
+    let mut acknowledged = Vec::new();
+    for round in 0..ROUNDS {
+        let enough = 1 + RandomState::new().hash_one(round) % 150;
+        let child = child::start(directory.path(), round);
+        acknowledged.extend(child::acknowledged_before_death(child, enough));
+
+        let store = Store::open(directory.path()).unwrap();
+        for name in &acknowledged {
+            let expected = function(&home(), name);
+            let found = store.functions().get(&expected.key).await.unwrap();
+            assert_eq!(
+                found,
+                Some(expected),
+                "round {round}, killed after {enough}"
+            );
+        }
+        let stored = store.functions().usage(&home()).await.unwrap().functions;
+        assert!(stored >= acknowledged.len() as u64);
+        let between = 0..u64::MAX;
+        let query = EventsQuery {
+            between,
+            from: EventsFrom::Head,
+            limit: 1_000_000,
+        };
+        let events = store.logs().events(&stream(), query).await.unwrap().events;
+        let told: std::collections::HashSet<&str> =
+            events.iter().map(|event| event.message.as_str()).collect();
+        for name in &acknowledged {
+            assert!(
+                told.contains(name.as_str()),
+                "the log line of {name} is gone"
+            );
+        }
+        store.close().await;
+    }
+    println!("{} acknowledgements in {ROUNDS} rounds", acknowledged.len());
+}
+
+#[tokio::test]
+#[ignore = "the child of what_was_acknowledged_survives_a_kill_at_any_moment"]
+async fn a_process_that_stores_until_it_is_killed() {
+    let directory = std::env::var_os(DIRECTORY).expect("run by its parent test only");
+    let round = std::env::var_os(ROUND).expect("run by its parent test only");
+    let store = Store::open(Path::new(&directory)).unwrap();
+    let mut writers = JoinSet::new();
+    for writer in 0..8 {
+        let (functions, logs) = (store.functions(), store.logs());
+        let round = round.to_string_lossy().into_owned();
+        writers.spawn(async move {
+            for number in 0_u64.. {
+                let name = format!("f-{round}-{writer}-{number}");
+                let event = Event {
+                    timestamp_ms: number,
+                    message: name.clone(),
+                };
+                logs.append(&stream(), vec![event], number).await.unwrap();
+                functions.create(function(&home(), &name)).await.unwrap();
+                // One write a line, so that lines of several writers do not mix.
+                let line = format!("acknowledged {name} .\n");
+                std::io::stdout().write_all(line.as_bytes()).unwrap();
+            }
+        });
+    }
+    while writers.join_next().await.is_some() {}
+}
