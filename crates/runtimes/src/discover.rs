@@ -14,7 +14,7 @@ use crate::probe::{Deadline, ask};
 const PROGRAMS_LIMIT: usize = 64;
 
 /// Finds the interpreters in these directories, in this order, each once. A directory may also be a
-/// program itself. Blocks while it runs them: up to 5 s for each that hangs.
+/// program itself. What is too old for our bootstraps is left out. Blocks while it runs them: up to 5 s for each that hangs.
 #[must_use]
 pub fn discover(candidates: &[PathBuf]) -> Vec<Interpreter> {
     let mut asked = HashSet::new();
@@ -30,6 +30,9 @@ pub fn discover(candidates: &[PathBuf]) -> Vec<Interpreter> {
         let Some(interpreter) = ask(language, &path, Deadline::default()) else {
             continue;
         };
+        if interpreter.version < language.oldest() {
+            continue;
+        }
         if !found
             .iter()
             .any(|known| known.program == interpreter.program)
@@ -158,6 +161,10 @@ mod tests {
         script(&real, &answer);
         script(&dir.path().join("shims/node"), &answer);
         script(&dir.path().join("shims/node22"), "exit 127");
+        script(
+            &dir.path().join("shims/node14"),
+            "printf '14.2.0\\n/n\\n/\\n'",
+        );
         symlink(&real, dir.path().join("versions/22.4.1/bin/nodejs")).unwrap();
         let found = discover(&[
             dir.path().join("shims"),

@@ -17,6 +17,20 @@ pub enum Language {
 }
 
 impl Language {
+    /// The oldest version our bootstrap runs on.
+    #[must_use]
+    pub fn oldest(self) -> Version {
+        let (major, minor) = match self {
+            Self::Python => (3, 8),
+            Self::Node => (16, 0),
+        };
+        Version {
+            major,
+            minor,
+            patch: 0,
+        }
+    }
+
     /// The language of a managed runtime; `provided.*` has none.
     #[must_use]
     pub fn of(runtime: Runtime) -> Option<Self> {

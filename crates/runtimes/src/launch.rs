@@ -97,7 +97,8 @@ fn variables(runtime: Runtime, interpreter: Option<&Interpreter>) -> Vec<(String
         ("PATH", search_path(interpreter)),
         (
             "LD_LIBRARY_PATH",
-            "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib"
+            "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:\
+             /var/task:/var/task/lib:/opt/lib"
                 .to_owned(),
         ),
     ];
@@ -106,7 +107,8 @@ fn variables(runtime: Runtime, interpreter: Option<&Interpreter>) -> Vec<(String
         Runtime::Node { major } => variables.push((
             "NODE_PATH",
             format!(
-                "/opt/nodejs/node{major}/node_modules:/opt/nodejs/node_modules:/var/runtime/node_modules:/var/runtime:/var/task"
+                "/opt/nodejs/node{major}/node_modules:/opt/nodejs/node_modules:\
+                 /var/runtime/node_modules:/var/runtime:/var/task"
             ),
         )),
         Runtime::ProvidedAl2 | Runtime::ProvidedAl2023 => {}
@@ -165,6 +167,8 @@ mod tests {
             ["/usr/bin/python3.12", "-S", "/var/runtime/bootstrap.py"]
         );
         assert_eq!(value(&launch, "PYTHONPATH"), Some("/var/runtime"));
+        let libraries = value(&launch, "LD_LIBRARY_PATH").unwrap();
+        assert!(libraries.ends_with(":/var/runtime/lib:/var/task:/var/task/lib:/opt/lib"));
         assert_eq!(value(&launch, "NODE_PATH"), None);
     }
 

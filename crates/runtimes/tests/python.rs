@@ -206,10 +206,13 @@ fn a_syntax_error_names_the_line() {
     };
     let error = error_of(&outcome);
     assert_eq!(error["errorType"], "Runtime.UserCodeSyntaxError");
-    assert_eq!(
-        error["errorMessage"],
-        "Syntax error in module 'fn': '(' was never closed (fn.py, line 2)"
+    // What stands between is the interpreter's own wording, another one before 3.10.
+    let message = error["errorMessage"].as_str().unwrap();
+    assert!(
+        message.starts_with("Syntax error in module 'fn': "),
+        "{message}"
     );
+    assert!(message.ends_with(" (fn.py, line 2)"), "{message}");
     assert_eq!(
         error["stackTrace"][0],
         "  File \"/task/fn.py\" Line 2\n      return (\n"

@@ -202,10 +202,11 @@ class ScannerSettings:
         return float(name.replace("Infinity", "inf"))
 
 
-try:
+try:  # private parts of `json`: where they differ, `json` itself does the work
     import _json
 
     scan = _json.make_scanner(ScannerSettings)
+    _json.make_encoder({}, None, _json.encode_basestring, None, ": ", ", ", False, False, True)
 except (ImportError, AttributeError, TypeError):
     _json = scan = None
 
