@@ -117,6 +117,24 @@ pub fn response_too_large() -> ErrorPayload {
     }
 }
 
+/// The caller's error for a response whose body ended early (RIE).
+#[must_use]
+pub fn truncated_response() -> ErrorPayload {
+    ErrorPayload {
+        error_type: "Runtime.TruncatedResponse".to_owned(),
+        error_message: "Response body was truncated".to_owned(),
+    }
+}
+
+/// The caller's error for a response in a mode that does not exist (RIE).
+#[must_use]
+pub fn invalid_response_mode() -> ErrorPayload {
+    ErrorPayload {
+        error_type: "Runtime.InvalidResponseModeHeader".to_owned(),
+        error_message: "Invalid response mode header".to_owned(),
+    }
+}
+
 fn exit_text(exit: Exit) -> String {
     match exit {
         Exit::Code(0) => "Runtime exited without providing a reason".to_owned(),

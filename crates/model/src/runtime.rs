@@ -7,6 +7,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::names::Region;
+
 /// The order in which AWS prints the identifiers in its constraint text (recorded November 2025).
 pub const ACCEPTED: [&str; 25] = [
     "nodejs20.x",
@@ -129,11 +131,31 @@ impl Runtime {
         matches!(self, Self::Python { .. } | Self::Node { .. })
     }
 
+    /// The ARN of the runtime version: AWS's form around 64 hex digits made from the identifier, the
+    /// same on every server.
+    #[must_use]
+    pub fn version_arn(self, region: &Region) -> String {
+        let id = self.to_string();
+        let digits: String = (0_u8..4)
+            .map(|round| format!("{:016x}", fnv1a(round, &id)))
+            .collect();
+        format!("arn:aws:lambda:{region}::runtime:{digits}")
+    }
+
     /// The value of `AWS_EXECUTION_ENV`, which `provided.*` runtimes do not get.
     #[must_use]
     pub fn execution_env(self) -> Option<String> {
         self.is_managed().then(|| format!("AWS_Lambda_{self}"))
     }
+}
+
+/// FNV-1a, 64 bits: a spread of names, not a secret.
+fn fnv1a(seed: u8, text: &str) -> u64 {
+    std::iter::once(seed)
+        .chain(text.bytes())
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        })
 }
 
 impl fmt::Display for Runtime {

@@ -1,1 +1,20 @@
-//! placeholder
+//! Who runs it: counting (permits), assignment (an owner task per function version).
+//!
+//! A crate of its own because it must not see the store: it is handed the resolved, immutable
+//! version and everything it needs is inside.
+//!
+//! | Task | Owns | Gets | Gives |
+//! |---|---|---|---|
+//! | [`router`] | which versions have an owner, the counts per account | routes asked for, versions retired, drain | a snapshot of all routes, readable without waiting |
+//! | [`assignment`] (one per version) | the environments of that version, the callers who wait | jobs; facts of its environments | leases to environments |
+//!
+//! The warm path reads the snapshot and sends one message to the version's owner, which sends one
+//! to the environment; the answer goes straight to the caller.
+
+mod assignment;
+mod pool;
+mod router;
+
+pub use dormouse_worker::NoInterpreter;
+pub use dormouse_worker::lives::{Life, Lives, Moment};
+pub use router::{Config, InvokeError, Placement};

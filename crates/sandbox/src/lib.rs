@@ -92,6 +92,12 @@ pub trait Sandbox: fmt::Debug + Send + Sync {
     /// Starts the peak in [`Usage::memory_peak_bytes`] anew, where the host can do so.
     fn reset_peak(&self) -> BoxFuture<'_, Result<(), Gone>>;
 
+    /// Changes the CPU limit, in thousandths of a core; `None` is unlimited.
+    fn set_cpu(&self, cpu_millis: Option<u32>) -> BoxFuture<'_, Result<(), Gone>> {
+        let _ = cpu_millis;
+        Box::pin(async { Ok(()) })
+    }
+
     /// Ends the sandbox and waits until nothing of it is left. May be called twice.
     fn destroy(&self) -> BoxFuture<'_, ()>;
 }
@@ -171,7 +177,7 @@ pub enum Exit {
 }
 
 /// Which stream a process wrote to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Stream {
     /// Standard output.
     Out,

@@ -1,1 +1,26 @@
-//! placeholder
+//! One host: its execution environments, the code they run and the lines they write.
+//!
+//! A crate of its own because it will be another binary: on a fleet, each host runs a worker. It
+//! sees no metadata, only the resolved version it is told to run.
+//!
+//! | Task | Owns | Gets | Gives |
+//! |---|---|---|---|
+//! | [`environment`] (one each) | one sandbox, its lifecycle | jobs and stops by [`EnvironmentHandle`]; events of its sandbox; calls of its runtime | [`Fact`]s to whoever started it; lines to [`logs`]; transitions to [`lives`] |
+//! | [`artifacts`] | the directory of unpacked code | requests for a digest | the directory, one unpacking at a time per digest |
+//! | [`logs`] | the way of lines to the store | batches of lines | one append per batch |
+//! | [`lives`] | what happened to each environment | transitions | a copy to whoever asks |
+//!
+//! Every channel is bounded by a constant of `model::limits`. Environments never wait on who
+//! started them: their inbox is filled with `try_send`.
+
+pub mod artifacts;
+pub mod environment;
+pub mod lives;
+pub mod logs;
+mod recipe;
+mod variables;
+mod worker;
+
+pub use dormouse_sandbox::Connection;
+pub use environment::{ColdReason, EnvironmentHandle, Fact, Job, Permit};
+pub use worker::{Config, CpuModel, NoInterpreter, Worker};

@@ -1,0 +1,242 @@
+//! The owner task of one function version: its environments and the callers who wait for one.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dormouse_model::clock::Clock;
+use dormouse_model::environment::Cause;
+use dormouse_model::function::ResolvedVersion;
+use dormouse_model::invocation::{Answer, ErrorPayload};
+use dormouse_model::limits;
+use dormouse_model::names::EnvironmentId;
+use dormouse_worker::{ColdReason, EnvironmentHandle, Fact, Job, Worker};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tracing::warn;
+
+use crate::pool::{Decision, Pool};
+
+/// What the owner is asked.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// Run this.
+    Invoke(Job),
+    /// End every environment when it has nothing to do, then end.
+    Retire(Cause),
+    /// End every environment now, then end.
+    Kill(Cause),
+}
+
+/// What an owner is started with.
+#[derive(Debug)]
+pub(crate) struct Assignment {
+    pub(crate) worker: Worker,
+    pub(crate) version: Arc<ResolvedVersion>,
+    pub(crate) clock: Clock,
+    pub(crate) idle: Duration,
+    /// Why the first environment has to be made.
+    pub(crate) first: ColdReason,
+}
+
+impl Assignment {
+    /// Runs until retired and empty.
+    pub(crate) async fn run(self, inbox: mpsc::Receiver<Request>) {
+        let (facts_sender, facts) = mpsc::channel(limits::OWNER_QUEUE);
+        let reason = self.first;
+        let owner = Owner {
+            assignment: self,
+            pool: Pool::new(limits::WAITERS),
+            handles: HashMap::new(),
+            tasks: JoinSet::new(),
+            facts: facts_sender,
+            reason,
+            retired: None,
+        };
+        owner.run(inbox, facts).await;
+    }
+}
+
+struct Owner {
+    assignment: Assignment,
+    pool: Pool<Job>,
+    handles: HashMap<EnvironmentId, EnvironmentHandle>,
+    tasks: JoinSet<()>,
+    facts: mpsc::Sender<Fact>,
+    /// Why the next environment would have to be made, if none is alive.
+    reason: ColdReason,
+    retired: Option<Cause>,
+}
+
+impl Owner {
+    async fn run(mut self, mut inbox: mpsc::Receiver<Request>, mut facts: mpsc::Receiver<Fact>) {
+        let mut open = true;
+        loop {
+            if self.retired.is_some() && self.pool.is_empty() {
+                // What is still queued was resolved before the retirement and runs on this version.
+                inbox.close();
+                if inbox.is_empty() {
+                    break;
+                }
+            }
+            let expiry = self.until_idle_expiry();
+            tokio::select! {
+                biased;
+                Some(fact) = facts.recv() => self.fact(fact),
+                request = inbox.recv(), if open => match request {
+                    Some(request) => self.request(request),
+                    None => {
+                        open = false;
+                        self.retire(Cause::Shutdown);
+                    }
+                },
+                Some(_) = self.tasks.join_next() => {}
+                () = tokio::time::sleep(expiry.unwrap_or_default()), if expiry.is_some() => self.expire(),
+            }
+            self.start_what_is_short();
+        }
+        while self.tasks.join_next().await.is_some() {}
+    }
+
+    fn request(&mut self, request: Request) {
+        match request {
+            Request::Invoke(job) => {
+                let decision = self.pool.arrive(job);
+                self.decide(decision);
+            }
+            Request::Retire(cause) => self.retire(cause),
+            Request::Kill(cause) => {
+                self.retired = Some(cause);
+                for handle in self.handles.values() {
+                    handle.kill(cause);
+                }
+                while let Some(job) = self.pool.give_up_one() {
+                    fail(job, "The server is shutting down");
+                }
+            }
+        }
+    }
+
+    fn retire(&mut self, cause: Cause) {
+        self.retired = Some(cause);
+        for id in self.pool.expire(u64::MAX) {
+            self.stop(&id, cause);
+        }
+    }
+
+    fn fact(&mut self, fact: Fact) {
+        match fact {
+            Fact::Ready(id) => match self.pool.ready(&id, self.assignment.clock.now()) {
+                Some(decision) => self.decide(decision),
+                None => {
+                    if let Some(cause) = self.retired {
+                        self.retire(cause);
+                    }
+                }
+            },
+            Fact::HandBack(_, job) => self.pool.handed_back(job),
+            Fact::Dead(id, cause) => self.dead(&id, cause),
+        }
+    }
+
+    fn dead(&mut self, id: &EnvironmentId, cause: Cause) {
+        self.pool.dead(id);
+        self.handles.remove(id);
+        self.reason = match cause {
+            Cause::Idle | Cause::Evicted => ColdReason::IdleExpiry,
+            Cause::Update | Cause::Shutdown => ColdReason::Update,
+            Cause::ProvisionFailed | Cause::UnclearEnd | Cause::SandboxLost => ColdReason::Failure,
+        };
+        // One caller pays for one failed attempt, or a machine that can make no sandbox would try
+        // for ever.
+        if cause == Cause::ProvisionFailed
+            && let Some(job) = self.pool.give_up_one()
+        {
+            fail(job, "The execution environment could not be made");
+        }
+    }
+
+    fn decide(&mut self, decision: Decision<Job>) {
+        match decision {
+            Decision::Lease(id, job) => self.lease(&id, job),
+            Decision::Start => {}
+            // Dropping the job tells its caller.
+            Decision::Refuse(job) => drop(job),
+        }
+    }
+
+    fn lease(&mut self, id: &EnvironmentId, job: Job) {
+        let refused = match self.handles.get(id) {
+            Some(handle) => handle.lease(job).err(),
+            None => Some(job),
+        };
+        // It has died and its last fact is on the way.
+        if let Some(job) = refused {
+            self.pool.dead(id);
+            self.pool.handed_back(job);
+        }
+    }
+
+    fn start_what_is_short(&mut self) {
+        while self.pool.is_short() {
+            let reason = if self.pool.alive() == 0 {
+                self.reason
+            } else {
+                ColdReason::ScaleOut
+            };
+            let version = self.assignment.version.clone();
+            let made = self
+                .assignment
+                .worker
+                .environment(version, reason, self.facts.clone());
+            match made {
+                Ok((handle, task)) => {
+                    self.pool.started(handle.id().clone());
+                    self.handles.insert(handle.id().clone(), handle);
+                    self.tasks.spawn(task);
+                }
+                Err(missing) => {
+                    warn!(%missing, "no environment");
+                    if let Some(job) = self.pool.give_up_one() {
+                        fail(job, &missing.to_string());
+                    }
+                }
+            }
+        }
+    }
+
+    fn expire(&mut self) {
+        let idle = u64::try_from(self.assignment.idle.as_micros()).unwrap_or(u64::MAX);
+        let since = self.assignment.clock.now().saturating_sub(idle);
+        for id in self.pool.expire(since) {
+            self.stop(&id, Cause::Idle);
+        }
+    }
+
+    fn stop(&self, id: &EnvironmentId, cause: Cause) {
+        if let Some(handle) = self.handles.get(id) {
+            handle.stop(cause);
+        }
+    }
+
+    /// How long until the longest idle environment has been idle for too long.
+    fn until_idle_expiry(&self) -> Option<Duration> {
+        let since = self.pool.idle_since()?;
+        let idle_for = Duration::from_micros(self.assignment.clock.now().saturating_sub(since));
+        Some(self.assignment.idle.saturating_sub(idle_for))
+    }
+}
+
+fn fail(job: Job, message: &str) {
+    let payload = ErrorPayload {
+        error_type: "Sandbox.Failure".to_owned(),
+        error_message: format!("RequestId: {} Error: {message}", job.invocation.request),
+    };
+    let answer = Answer {
+        payload: payload.to_json().into(),
+        function_error: true,
+        log_tail: None,
+    };
+    // The caller may have gone.
+    let _ = job.reply.send(answer);
+}

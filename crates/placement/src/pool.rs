@@ -1,0 +1,248 @@
+//! Which environment gets which job, as a plain value: no task, no clock, no channel.
+//!
+//! Rules: a free environment that was used most recently goes first; callers wait oldest first; as
+//! many environments are starting as callers wait, never more.
+
+use std::collections::{HashSet, VecDeque};
+
+use dormouse_model::environment::Micros;
+use dormouse_model::names::EnvironmentId;
+
+/// What is to be done.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Decision<J> {
+    /// Give the job to the environment.
+    Lease(EnvironmentId, J),
+    /// Start another environment and tell its id with [`Pool::started`].
+    Start,
+    /// There is no room for another waiting caller.
+    Refuse(J),
+}
+
+/// The environments of one version and the callers who wait for one.
+#[derive(Debug)]
+pub(crate) struct Pool<J> {
+    /// Free ones with the moment they became free; the last is the most recently used.
+    idle: Vec<(EnvironmentId, Micros)>,
+    starting: HashSet<EnvironmentId>,
+    busy: HashSet<EnvironmentId>,
+    waiting: VecDeque<J>,
+    waiting_limit: usize,
+}
+
+impl<J> Pool<J> {
+    pub(crate) fn new(waiting_limit: usize) -> Self {
+        Self {
+            idle: Vec::new(),
+            starting: HashSet::new(),
+            busy: HashSet::new(),
+            waiting: VecDeque::new(),
+            waiting_limit,
+        }
+    }
+
+    /// A job arrives.
+    pub(crate) fn arrive(&mut self, job: J) -> Decision<J> {
+        // Who waits came first; a free environment and a waiter never meet here.
+        if let Some((id, _)) = self.idle.pop() {
+            self.busy.insert(id.clone());
+            return Decision::Lease(id, job);
+        }
+        if self.waiting.len() >= self.waiting_limit {
+            return Decision::Refuse(job);
+        }
+        self.waiting.push_back(job);
+        Decision::Start
+    }
+
+    /// Whether more callers wait than environments are starting.
+    pub(crate) fn is_short(&self) -> bool {
+        self.waiting.len() > self.starting.len()
+    }
+
+    /// An environment is being started.
+    pub(crate) fn started(&mut self, id: EnvironmentId) {
+        self.starting.insert(id);
+    }
+
+    /// An environment is free: it serves the oldest waiter or becomes idle.
+    pub(crate) fn ready(&mut self, id: &EnvironmentId, now: Micros) -> Option<Decision<J>> {
+        // Only what was starting or busy can become free; one that is out already stays out.
+        if !self.starting.remove(id) && !self.busy.remove(id) {
+            return None;
+        }
+        match self.waiting.pop_front() {
+            Some(job) => {
+                self.busy.insert(id.clone());
+                Some(Decision::Lease(id.clone(), job))
+            }
+            None => {
+                self.idle.push((id.clone(), now));
+                None
+            }
+        }
+    }
+
+    /// A job came back unstarted: it is the oldest again.
+    pub(crate) fn handed_back(&mut self, job: J) {
+        self.waiting.push_front(job);
+    }
+
+    /// An environment is no more.
+    pub(crate) fn dead(&mut self, id: &EnvironmentId) {
+        self.starting.remove(id);
+        self.busy.remove(id);
+        self.idle.retain(|(idle, _)| idle != id);
+    }
+
+    /// The oldest waiter, taken out because nothing can be started for it.
+    pub(crate) fn give_up_one(&mut self) -> Option<J> {
+        self.waiting.pop_front()
+    }
+
+    /// Takes out the environments that have been idle since `since` or longer.
+    pub(crate) fn expire(&mut self, since: Micros) -> Vec<EnvironmentId> {
+        let expired = self
+            .idle
+            .iter()
+            .take_while(|(_, free)| *free <= since)
+            .count();
+        let expired: Vec<EnvironmentId> = self.idle.drain(..expired).map(|(id, _)| id).collect();
+        // They are on their way out but still there until they say so.
+        self.busy.extend(expired.iter().cloned());
+        expired
+    }
+
+    /// Since when the longest idle environment has been idle.
+    pub(crate) fn idle_since(&self) -> Option<Micros> {
+        // Free ones are appended in time order and taken from the end, so the first is the oldest.
+        self.idle.first().map(|(_, free)| *free)
+    }
+
+    /// Whether there is no environment and nobody waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.alive() == 0 && self.waiting.is_empty()
+    }
+
+    /// How many environments there are.
+    pub(crate) fn alive(&self) -> usize {
+        self.idle.len() + self.starting.len() + self.busy.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn env(n: u128) -> EnvironmentId {
+        format!("{n:032x}").parse().unwrap()
+    }
+
+    #[test]
+    fn the_most_recently_used_environment_goes_first() {
+        let mut pool = Pool::new(10);
+        for n in 1..=3 {
+            pool.started(env(n));
+            assert_eq!(pool.ready(&env(n), u64::try_from(n).unwrap()), None);
+        }
+        assert_eq!(pool.arrive("a"), Decision::Lease(env(3), "a"));
+        assert_eq!(pool.arrive("b"), Decision::Lease(env(2), "b"));
+        assert_eq!(pool.ready(&env(3), 9), None);
+        assert_eq!(pool.arrive("c"), Decision::Lease(env(3), "c"));
+    }
+
+    #[test]
+    fn a_freed_environment_serves_the_oldest_waiter_not_who_started_it() {
+        let mut pool = Pool::new(10);
+        assert_eq!(pool.arrive("first"), Decision::Start);
+        pool.started(env(1));
+        assert!(!pool.is_short());
+        assert_eq!(pool.arrive("second"), Decision::Start);
+        assert!(pool.is_short());
+        pool.started(env(2));
+        assert_eq!(
+            pool.ready(&env(2), 1),
+            Some(Decision::Lease(env(2), "first"))
+        );
+        assert_eq!(
+            pool.ready(&env(2), 2),
+            Some(Decision::Lease(env(2), "second"))
+        );
+        assert_eq!(pool.ready(&env(1), 3), None);
+    }
+
+    #[test]
+    fn callers_past_the_bound_are_refused() {
+        let mut pool = Pool::new(1);
+        assert_eq!(pool.arrive("a"), Decision::Start);
+        assert_eq!(pool.arrive("b"), Decision::Refuse("b"));
+    }
+
+    #[test]
+    fn idle_ones_expire_oldest_first() {
+        let mut pool: Pool<&str> = Pool::new(1);
+        for n in 1..=3 {
+            pool.started(env(n));
+            pool.ready(&env(n), u64::try_from(n).unwrap());
+        }
+        assert_eq!(pool.idle_since(), Some(1));
+        assert_eq!(pool.expire(2), vec![env(1), env(2)]);
+        assert_eq!(pool.alive(), 3);
+        pool.dead(&env(1));
+        pool.dead(&env(2));
+        assert_eq!(pool.alive(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn no_job_is_lost_or_doubled(steps in prop::collection::vec((0_u8..5, 0_u128..6), 0..200)) {
+            let mut pool = Pool::new(8);
+            let (mut next_job, mut next_env) = (0_u32, 100_u128);
+            let mut open: HashSet<u32> = HashSet::new();
+            let mut running: Vec<(EnvironmentId, Option<u32>)> = Vec::new();
+            for (now, (step, pick)) in steps.into_iter().enumerate() {
+                let decision = match step {
+                    0 | 1 => {
+                        next_job += 1;
+                        open.insert(next_job);
+                        Some(pool.arrive(next_job))
+                    }
+                    _ if running.is_empty() => None,
+                    2 | 3 => {
+                        let at = pick as usize % running.len();
+                        if let Some(done) = running[at].1.take() {
+                            open.remove(&done);
+                        }
+                        let id = running[at].0.clone();
+                        pool.ready(&id, now as Micros)
+                    }
+                    _ => {
+                        let (id, job) = running.swap_remove(pick as usize % running.len());
+                        pool.dead(&id);
+                        if let Some(job) = job {
+                            pool.handed_back(job);
+                        }
+                        None
+                    }
+                };
+                match decision {
+                    Some(Decision::Lease(id, job)) => {
+                        let slot = running.iter_mut().find(|(e, _)| *e == id).expect("leased to a live one");
+                        prop_assert!(slot.1.replace(job).is_none(), "two jobs at once");
+                    }
+                    Some(Decision::Refuse(job)) => { open.remove(&job); }
+                    Some(Decision::Start) | None => {}
+                }
+                while pool.is_short() {
+                    next_env += 1;
+                    pool.started(env(next_env));
+                    running.push((env(next_env), None));
+                }
+                let held: HashSet<u32> = running.iter().filter_map(|(_, j)| *j).collect();
+                prop_assert_eq!(open.len(), held.len() + pool.waiting.len());
+            }
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! From a resolved version to its owner: a snapshot that anybody reads without waiting, and one task
+//! that replaces it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use dormouse_model::clock::Clock;
+use dormouse_model::environment::Cause;
+use dormouse_model::function::ResolvedVersion;
+use dormouse_model::invocation::{Answer, Invocation};
+use dormouse_model::limits;
+use dormouse_model::names::{Digest, FunctionKey, Scope, Version};
+use dormouse_worker::lives::Lives;
+use dormouse_worker::{ColdReason, Job, Permit, Worker};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use crate::assignment::{Assignment, Request};
+
+/// What placement is made of.
+#[derive(Debug)]
+pub struct Config {
+    /// The worker that makes environments.
+    pub worker: Worker,
+    /// Time.
+    pub clock: Clock,
+    /// How long an idle environment is kept.
+    pub idle: Duration,
+}
+
+/// Why an invocation was not run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvokeError {
+    /// Too many invocations run or wait.
+    #[error("too many invocations")]
+    Throttled,
+    /// The version was replaced meanwhile: resolve it again.
+    #[error("version was replaced")]
+    Superseded,
+    /// The server is stopping.
+    #[error("server is stopping")]
+    Stopping,
+}
+
+/// Names the owner of a version: a version of a function, in one generation of its configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct RouteKey {
+    key: FunctionKey,
+    unique_id: String,
+    version: Version,
+    generation: u64,
+}
+
+impl RouteKey {
+    fn of(version: &ResolvedVersion) -> Self {
+        Self {
+            key: version.key.clone(),
+            unique_id: version.unique_id.clone(),
+            version: version.version,
+            generation: version.deployment.generation,
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Route {
+    requests: mpsc::Sender<Request>,
+    running: Arc<AtomicU32>,
+}
+
+type Routes = HashMap<RouteKey, Route>;
+
+#[derive(Debug)]
+enum RouterRequest {
+    Route(Arc<ResolvedVersion>, oneshot::Sender<Option<Route>>),
+    Retire {
+        key: FunctionKey,
+        keep: Option<(String, Version, u64)>,
+        cause: Cause,
+    },
+    Drain(Duration, oneshot::Sender<()>),
+}
+
+/// Runs invocations. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Placement {
+    routes: Arc<ArcSwap<Routes>>,
+    requests: mpsc::Sender<RouterRequest>,
+    worker: Worker,
+}
+
+impl Placement {
+    /// Starts the router in `tasks`.
+    #[must_use]
+    pub fn start(config: Config, tasks: &mut JoinSet<()>) -> Self {
+        let (requests, inbox) = mpsc::channel(limits::OWNER_QUEUE);
+        let routes = Arc::new(ArcSwap::from_pointee(Routes::new()));
+        let worker = config.worker.clone();
+        let router = Router {
+            config,
+            routes: routes.clone(),
+            running: HashMap::new(),
+            owners: JoinSet::new(),
+            retiring: Vec::new(),
+            draining: false,
+        };
+        tasks.spawn(router.run(inbox));
+        Self {
+            routes,
+            requests,
+            worker,
+        }
+    }
+
+    /// Runs an invocation and waits for its answer. When the caller stops waiting, it runs on.
+    ///
+    /// # Errors
+    /// When it was not run.
+    pub async fn invoke(
+        &self,
+        version: &Arc<ResolvedVersion>,
+        invocation: Invocation,
+    ) -> Result<Answer, InvokeError> {
+        let route = self.route(version).await?;
+        let permit = Permit::take(&route.running, limits::ACCOUNT_CONCURRENCY)
+            .ok_or(InvokeError::Throttled)?;
+        let (reply, answer) = oneshot::channel();
+        let job = Job {
+            invocation,
+            reply,
+            permit,
+        };
+        route
+            .requests
+            .send(Request::Invoke(job))
+            .await
+            .map_err(|_| InvokeError::Superseded)?;
+        // A dropped reply means that there was no room to wait.
+        answer.await.map_err(|_| InvokeError::Throttled)
+    }
+
+    async fn route(&self, version: &Arc<ResolvedVersion>) -> Result<Route, InvokeError> {
+        if let Some(route) = self.routes.load().get(&RouteKey::of(version)) {
+            return Ok(route.clone());
+        }
+        let (reply, answer) = oneshot::channel();
+        let request = RouterRequest::Route(version.clone(), reply);
+        self.requests
+            .send(request)
+            .await
+            .map_err(|_| InvokeError::Stopping)?;
+        answer.await.ok().flatten().ok_or(InvokeError::Stopping)
+    }
+
+    /// Ends the environments of all versions of a function, but for the one named: each when it has
+    /// nothing to do.
+    pub async fn retire(&self, key: &FunctionKey, keep: Option<&ResolvedVersion>, cause: Cause) {
+        let keep = keep.map(|kept| {
+            (
+                kept.unique_id.clone(),
+                kept.version,
+                kept.deployment.generation,
+            )
+        });
+        // A stopping server retires everything anyway.
+        let _ = self
+            .requests
+            .send(RouterRequest::Retire {
+                key: key.clone(),
+                keep,
+                cause,
+            })
+            .await;
+    }
+
+    /// Unpacks code ahead of its first use.
+    ///
+    /// # Errors
+    /// In words, why it cannot be used.
+    pub async fn prepare(&self, code: &Digest) -> Result<(), String> {
+        self.worker
+            .prepare(code)
+            .await
+            .map_err(|unavailable| unavailable.to_string())
+    }
+
+    /// Whether this host can run a runtime.
+    ///
+    /// # Errors
+    /// What is missing and how to install it.
+    pub fn can_run(
+        &self,
+        runtime: dormouse_model::runtime::Runtime,
+    ) -> Result<(), dormouse_worker::NoInterpreter> {
+        self.worker.interpreter(runtime).map(|_| ())
+    }
+
+    /// What happened to the environments.
+    #[must_use]
+    pub fn lives(&self) -> Lives {
+        self.worker.lives()
+    }
+
+    /// Ends everything: what runs may finish within `limit`, then it is ended.
+    pub async fn drain(&self, limit: Duration) {
+        let (reply, drained) = oneshot::channel();
+        if self
+            .requests
+            .send(RouterRequest::Drain(limit, reply))
+            .await
+            .is_ok()
+        {
+            let _ = drained.await;
+        }
+    }
+}
+
+struct Router {
+    config: Config,
+    routes: Arc<ArcSwap<Routes>>,
+    running: HashMap<Scope, Arc<AtomicU32>>,
+    owners: JoinSet<()>,
+    /// Owners that have no route any more and have not ended.
+    retiring: Vec<mpsc::Sender<Request>>,
+    draining: bool,
+}
+
+impl Router {
+    async fn run(mut self, mut inbox: mpsc::Receiver<RouterRequest>) {
+        loop {
+            tokio::select! {
+                request = inbox.recv() => match request {
+                    Some(RouterRequest::Route(version, reply)) => {
+                        let route = (!self.draining).then(|| self.route(version));
+                        let _ = reply.send(route);
+                    }
+                    Some(RouterRequest::Retire { key, keep, cause }) => {
+                        self.retire(&key, keep.as_ref(), cause).await;
+                    }
+                    Some(RouterRequest::Drain(limit, reply)) => {
+                        self.drain(limit).await;
+                        let _ = reply.send(());
+                    }
+                    None => break,
+                },
+                Some(_) = self.owners.join_next() => {}
+            }
+        }
+        self.drain(Duration::ZERO).await;
+    }
+
+    fn route(&mut self, version: Arc<ResolvedVersion>) -> Route {
+        let key = RouteKey::of(&version);
+        let routes = self.routes.load();
+        if let Some(route) = routes.get(&key) {
+            return route.clone();
+        }
+        let (requests, inbox) = mpsc::channel(limits::OWNER_QUEUE);
+        let running = self
+            .running
+            .entry(version.key.scope.clone())
+            .or_default()
+            .clone();
+        let route = Route { requests, running };
+        let first = if version.deployment.generation > 1 && key.version == Version::Latest {
+            ColdReason::Update
+        } else {
+            ColdReason::First
+        };
+        let assignment = Assignment {
+            worker: self.config.worker.clone(),
+            version,
+            clock: self.config.clock.clone(),
+            idle: self.config.idle,
+            first,
+        };
+        self.owners.spawn(assignment.run(inbox));
+        let mut next = Routes::clone(&routes);
+        next.insert(key, route.clone());
+        self.routes.store(Arc::new(next));
+        route
+    }
+
+    async fn retire(
+        &mut self,
+        key: &FunctionKey,
+        keep: Option<&(String, Version, u64)>,
+        cause: Cause,
+    ) {
+        let stays = |route: &RouteKey| {
+            route.key != *key
+                || keep.is_some_and(|(unique_id, version, generation)| {
+                    route.unique_id == *unique_id
+                        && (route.version != *version || route.generation == *generation)
+                })
+        };
+        let (kept, retired): (Routes, Routes) = Routes::clone(&self.routes.load())
+            .into_iter()
+            .partition(|(key, _)| stays(key));
+        self.routes.store(Arc::new(kept));
+        self.retiring.retain(|owner| !owner.is_closed());
+        for route in retired.into_values() {
+            // One that has ended needs no telling.
+            let _ = route.requests.send(Request::Retire(cause)).await;
+            self.retiring.push(route.requests);
+        }
+    }
+
+    async fn drain(&mut self, limit: Duration) {
+        self.draining = true;
+        let routes = self.routes.swap(Arc::new(Routes::new()));
+        self.retiring
+            .extend(routes.values().map(|route| route.requests.clone()));
+        for owner in &self.retiring {
+            let _ = owner.send(Request::Retire(Cause::Shutdown)).await;
+        }
+        let all_ended = async { while self.owners.join_next().await.is_some() {} };
+        if tokio::time::timeout(limit, all_ended).await.is_ok() {
+            return;
+        }
+        for owner in &self.retiring {
+            let _ = owner.send(Request::Kill(Cause::Shutdown)).await;
+        }
+        while self.owners.join_next().await.is_some() {}
+    }
+}

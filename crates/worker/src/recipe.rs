@@ -1,0 +1,127 @@
+//! What an environment is made of, as values: the sandbox and the runtime's process.
+//!
+//! Decides from the resolved version, the interpreter and where things lie; touches nothing.
+
+use std::path::PathBuf;
+
+use dormouse_model::function::ResolvedVersion;
+use dormouse_model::limits;
+use dormouse_runtimes::{Interpreter, Launch, PROVIDED_BOOTSTRAPS, host_trees, launch};
+use dormouse_sandbox::{Network, ProcessId, ProcessSpec, SandboxSpec, Tree};
+
+use crate::variables::{Surroundings, variables};
+use crate::worker::CpuModel;
+
+/// The runtime's process, the only one that a sandbox starts with.
+pub(crate) const RUNTIME: ProcessId = ProcessId(1);
+
+/// Where the parts of an environment lie on this host.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    /// The unpacked package.
+    pub(crate) code: PathBuf,
+    /// The directory with one subdirectory of bootstraps per language.
+    pub(crate) bootstraps: PathBuf,
+    /// The interpreter, for a managed runtime.
+    pub(crate) interpreter: Option<Interpreter>,
+}
+
+/// The sandbox for a version.
+pub(crate) fn sandbox(
+    id: &str,
+    version: &ResolvedVersion,
+    parts: &Parts,
+    network: Network,
+) -> SandboxSpec {
+    let configuration = &version.deployment.configuration;
+    SandboxSpec {
+        id: id.to_owned(),
+        memory_bytes: u64::from(configuration.memory_mb) << 20,
+        // Init has the whole machine; the share begins when it is over.
+        cpu_millis: None,
+        pids_max: limits::PROCESSES,
+        tmp_bytes: u64::from(configuration.ephemeral_mb) << 20,
+        trees: trees(parts),
+        network,
+    }
+}
+
+fn trees(parts: &Parts) -> Vec<Tree> {
+    let mut trees = vec![Tree {
+        host: parts.code.clone(),
+        at: "/var/task".to_owned(),
+    }];
+    let Some(interpreter) = &parts.interpreter else {
+        return trees;
+    };
+    trees.push(Tree {
+        host: parts.bootstraps.join(interpreter.language.directory()),
+        at: "/var/runtime".to_owned(),
+    });
+    for host in host_trees(interpreter) {
+        let at = host.to_string_lossy().into_owned();
+        trees.push(Tree { host, at });
+    }
+    trees
+}
+
+/// The runtime's process.
+pub(crate) fn runtime(
+    version: &ResolvedVersion,
+    interpreter: Option<&Interpreter>,
+    log_stream: &str,
+    secret: &str,
+) -> ProcessSpec {
+    let configuration = &version.deployment.configuration;
+    let wrapper = configuration
+        .variables
+        .as_ref()
+        .and_then(|variables| variables.get("AWS_LAMBDA_EXEC_WRAPPER"))
+        .map(String::as_str);
+    let Launch {
+        argv,
+        variables: language,
+    } = launch(
+        configuration.runtime,
+        interpreter,
+        configuration.memory_mb,
+        wrapper,
+    );
+    let around = Surroundings {
+        log_stream,
+        language: &language,
+        secret,
+    };
+    let (programs, args) = match argv.split_first() {
+        Some((program, args)) => (vec![program.clone()], args.to_vec()),
+        None => (PROVIDED_BOOTSTRAPS.map(str::to_owned).to_vec(), vec![]),
+    };
+    ProcessSpec {
+        id: RUNTIME,
+        programs,
+        args,
+        variables: variables(version, &around),
+        cwd: "/var/task".to_owned(),
+    }
+}
+
+/// The CPU share of a function outside Init, in thousandths of a core.
+pub(crate) fn cpu_millis(model: CpuModel, memory_mb: u32) -> Option<u32> {
+    match model {
+        CpuModel::Full => None,
+        CpuModel::Lambda => Some((memory_mb * 1_000 / limits::MEMORY_PER_VCPU_MB).max(1)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cpu_share_follows_memory() {
+        assert_eq!(cpu_millis(CpuModel::Lambda, 128), Some(72));
+        assert_eq!(cpu_millis(CpuModel::Lambda, 1_769), Some(1_000));
+        assert_eq!(cpu_millis(CpuModel::Lambda, 10_240), Some(5_788));
+        assert_eq!(cpu_millis(CpuModel::Full, 128), None);
+    }
+}

@@ -1,0 +1,142 @@
+//! The environment variables of a function's process, as a pure function.
+//!
+//! Source: the table recorded from AWS (`spec/runtime-apis.md` §5). Precedence: what the user set
+//! goes below what the platform reserves and above what it merely suggests.
+
+use std::collections::BTreeMap;
+
+use dormouse_model::function::{LogFormat, ResolvedVersion};
+use dormouse_sandbox::{ENDPOINT_ADDRESS, RUNTIME_API_ADDRESS};
+
+/// What the table needs beside the version.
+#[derive(Debug)]
+pub(crate) struct Surroundings<'a> {
+    /// The log stream's name.
+    pub(crate) log_stream: &'a str,
+    /// What the runtime's language suggests: `PATH`, `LANG` and so on.
+    pub(crate) language: &'a [(String, String)],
+    /// The secret of the credentials handed to the function.
+    pub(crate) secret: &'a str,
+}
+
+/// All variables, each once, sorted by name.
+pub(crate) fn variables(
+    version: &ResolvedVersion,
+    around: &Surroundings<'_>,
+) -> Vec<(String, String)> {
+    let configuration = &version.deployment.configuration;
+    let mut table: BTreeMap<String, String> = around.language.iter().cloned().collect();
+    // An endpoint of the user's own choosing wins.
+    table.insert(
+        "AWS_ENDPOINT_URL".into(),
+        format!("http://{ENDPOINT_ADDRESS}"),
+    );
+    table.extend(
+        configuration
+            .variables
+            .iter()
+            .flatten()
+            // The platform's own names begin so; it drops a user's.
+            .filter(|(name, _)| !name.starts_with('_'))
+            .map(|(name, value)| (name.clone(), value.clone())),
+    );
+    for (name, value) in reserved(version, around) {
+        table.insert(name.to_owned(), value);
+    }
+    if let LogFormat::Json { application, .. } = &configuration.logging.format {
+        table
+            .entry("AWS_LAMBDA_LOG_FORMAT".into())
+            .or_insert_with(|| "JSON".into());
+        table
+            .entry("AWS_LAMBDA_LOG_LEVEL".into())
+            .or_insert_with(|| application.clone());
+    }
+    if let Some(name) = configuration.runtime.execution_env() {
+        table.insert("AWS_EXECUTION_ENV".into(), name);
+    }
+    table.into_iter().collect()
+}
+
+fn reserved(version: &ResolvedVersion, around: &Surroundings<'_>) -> Vec<(&'static str, String)> {
+    let configuration = &version.deployment.configuration;
+    let scope = &version.key.scope;
+    vec![
+        ("AWS_LAMBDA_FUNCTION_NAME", version.key.name.to_string()),
+        ("AWS_LAMBDA_FUNCTION_VERSION", version.version.to_string()),
+        (
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+            configuration.memory_mb.to_string(),
+        ),
+        ("AWS_REGION", scope.region.to_string()),
+        ("AWS_DEFAULT_REGION", scope.region.to_string()),
+        // An access key of twelve digits names the account to this server.
+        ("AWS_ACCESS_KEY_ID", scope.account.to_string()),
+        ("AWS_SECRET_ACCESS_KEY", around.secret.to_owned()),
+        ("AWS_SESSION_TOKEN", around.secret.to_owned()),
+        ("AWS_LAMBDA_RUNTIME_API", RUNTIME_API_ADDRESS.to_owned()),
+        ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand".to_owned()),
+        ("AWS_LAMBDA_LOG_GROUP_NAME", version.log_group()),
+        ("AWS_LAMBDA_LOG_STREAM_NAME", around.log_stream.to_owned()),
+        ("_HANDLER", configuration.handler.clone()),
+        ("LAMBDA_TASK_ROOT", "/var/task".to_owned()),
+        ("LAMBDA_RUNTIME_DIR", "/var/runtime".to_owned()),
+        ("AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR".to_owned()),
+        ("PWD", "/var/task".to_owned()),
+        ("SHLVL", "0".to_owned()),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::tests::resolved;
+
+    fn value<'a>(table: &'a [(String, String)], name: &str) -> Option<&'a str> {
+        table
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, v)| v.as_str())
+    }
+
+    fn table(user: &[(&str, &str)]) -> Vec<(String, String)> {
+        let mut version = resolved();
+        version.deployment.configuration.variables = Some(
+            user.iter()
+                .map(|(n, v)| ((*n).into(), (*v).into()))
+                .collect(),
+        );
+        let language = [("PATH".to_owned(), "/var/lang/bin".to_owned())];
+        variables(
+            &version,
+            &Surroundings {
+                log_stream: "s",
+                language: &language,
+                secret: "x",
+            },
+        )
+    }
+
+    #[test]
+    fn the_user_overrides_suggestions_and_never_reserved_names() {
+        let table = table(&[
+            ("PATH", "/mine"),
+            ("AWS_REGION", "mars"),
+            ("AWS_ENDPOINT_URL", "http://else"),
+            ("_HIDDEN", "1"),
+            ("MY", "v"),
+        ]);
+        assert_eq!(value(&table, "PATH"), Some("/mine"));
+        assert_eq!(value(&table, "AWS_REGION"), Some("us-east-1"));
+        assert_eq!(value(&table, "AWS_ENDPOINT_URL"), Some("http://else"));
+        assert_eq!(value(&table, "_HIDDEN"), None);
+        assert_eq!(value(&table, "MY"), Some("v"));
+    }
+
+    #[test]
+    fn each_name_appears_once() {
+        let table = table(&[("LANG", "C")]);
+        let mut names: Vec<_> = table.iter().map(|(n, _)| n).collect();
+        names.dedup();
+        assert_eq!(names.len(), table.len());
+    }
+}

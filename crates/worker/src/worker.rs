@@ -1,0 +1,203 @@
+//! The worker's handle: makes environments, prepares code.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use dormouse_model::chance::Chance;
+use dormouse_model::clock::Clock;
+use dormouse_model::function::ResolvedVersion;
+use dormouse_model::names::Digest;
+use dormouse_model::runtime::Runtime;
+use dormouse_runtimes::{Choice, Interpreter, choose, install_bootstraps, runtime_version};
+use dormouse_sandbox::{Backend, Connection, Network};
+use dormouse_store::logs::Logs;
+use dormouse_store::packages::Packages;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::artifacts::{Artifacts, Unavailable};
+use crate::environment::{self, ColdReason, EnvironmentHandle, Fact, Names, Owner, Shared, Spec};
+use crate::lives::Lives;
+use crate::logs::LogSink;
+
+/// How much CPU a function gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CpuModel {
+    /// In proportion to its memory, as on Lambda.
+    Lambda,
+    /// As much as there is.
+    Full,
+}
+
+/// What a worker is made of.
+#[derive(Debug)]
+pub struct Config {
+    /// A directory of its own.
+    pub directory: PathBuf,
+    /// Makes sandboxes.
+    pub backend: Arc<dyn Backend>,
+    /// The packages of the store.
+    pub packages: Packages,
+    /// The logs of the store.
+    pub logs: Logs,
+    /// The interpreters found on this host.
+    pub interpreters: Vec<Interpreter>,
+    /// Whether a near version of an interpreter is good enough.
+    pub nearest_runtime: bool,
+    /// What functions can reach.
+    pub network: Network,
+    /// How much CPU functions get.
+    pub cpu: CpuModel,
+    /// Time.
+    pub clock: Clock,
+    /// Randomness.
+    pub chance: Chance,
+    /// Takes the connections that functions open to the daemon's own endpoint.
+    pub endpoint: mpsc::Sender<Connection>,
+}
+
+/// No interpreter on this host can run a runtime.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no interpreter for {runtime} was found on this machine; install one with: {install}")]
+pub struct NoInterpreter {
+    /// The runtime.
+    pub runtime: Runtime,
+    /// The command that installs one.
+    pub install: String,
+}
+
+/// Makes environments on this host. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Worker {
+    shared: Arc<Shared>,
+    interpreters: Arc<[Interpreter]>,
+    nearest_runtime: bool,
+    chance: Chance,
+}
+
+impl Worker {
+    /// Starts the worker's tasks in `tasks`.
+    ///
+    /// # Errors
+    /// When its directory cannot be made or cleaned.
+    pub fn start(config: Config, tasks: &mut JoinSet<()>) -> io::Result<Self> {
+        let bootstraps = config.directory.join("bootstraps");
+        install_bootstraps(&bootstraps)?;
+        let artifacts = Artifacts::start(&config.directory.join("code"), config.packages, tasks)?;
+        let shared = Shared {
+            backend: config.backend,
+            artifacts,
+            bootstraps,
+            logs: LogSink::start(config.logs, config.clock.clone(), tasks),
+            lives: Lives::start(tasks),
+            clock: config.clock,
+            network: config.network,
+            cpu: config.cpu,
+            endpoint: config.endpoint,
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+            interpreters: config.interpreters.into(),
+            nearest_runtime: config.nearest_runtime,
+            chance: config.chance,
+        })
+    }
+
+    /// The interpreter for a runtime; `None` for one that brings its own program.
+    ///
+    /// # Errors
+    /// When there is none that may be used.
+    pub fn interpreter(&self, runtime: Runtime) -> Result<Option<Interpreter>, NoInterpreter> {
+        match choose(runtime, &self.interpreters) {
+            Choice::Exact(interpreter) => Ok(interpreter),
+            Choice::Nearest(interpreter) if self.nearest_runtime => Ok(Some(interpreter)),
+            Choice::Nearest(_) => Err(NoInterpreter {
+                runtime,
+                install: format!("the exact version of {runtime}"),
+            }),
+            Choice::Missing { install } => Err(NoInterpreter { runtime, install }),
+        }
+    }
+
+    /// Unpacks code ahead of its first use.
+    ///
+    /// # Errors
+    /// When it cannot be unpacked.
+    pub async fn prepare(&self, code: &Digest) -> Result<(), Unavailable> {
+        self.shared.artifacts.code(code).await.map(|_| ())
+    }
+
+    /// An environment for a version: its handle, and its owner task for the caller to spawn. Facts
+    /// come over `facts`; [`Fact::Dead`] is the last.
+    ///
+    /// # Errors
+    /// When no interpreter runs its runtime.
+    pub fn environment(
+        &self,
+        version: Arc<ResolvedVersion>,
+        reason: ColdReason,
+        facts: mpsc::Sender<Fact>,
+    ) -> Result<(EnvironmentHandle, impl Future<Output = ()> + Send + 'static), NoInterpreter> {
+        let runtime = version.deployment.configuration.runtime;
+        let interpreter = self.interpreter(runtime)?;
+        let id = self.chance.environment_id();
+        let names = Names {
+            log_stream: log_stream(self.shared.clock.wall_ms(), &version, id.as_str()),
+            runtime_version: match &interpreter {
+                Some(interpreter) => runtime_version(runtime, interpreter),
+                None => runtime.to_string().replace('.', ":"),
+            },
+            secret: format!("{:032x}", self.chance.bits()),
+        };
+        let (handle, commands) = environment::handle(id.clone());
+        let spec = Spec {
+            id,
+            version,
+            reason,
+            facts,
+        };
+        let owner = Owner::new(self.shared.clone(), spec, interpreter, names);
+        Ok((handle, owner.run(commands)))
+    }
+
+    /// What happened to the environments of this host.
+    #[must_use]
+    pub fn lives(&self) -> Lives {
+        self.shared.lives.clone()
+    }
+}
+
+/// `YYYY/MM/DD/[version]id`, by the UTC date of the environment's creation.
+fn log_stream(wall_ms: u64, version: &ResolvedVersion, id: &str) -> String {
+    let date = moment(wall_ms).strftime("%Y/%m/%d").to_string();
+    format!("{date}/[{}]{id}", version.version)
+}
+
+/// `YYYY-MM-DDThh:mm:ss.SSSZ`.
+pub(crate) fn timestamp(wall_ms: u64) -> String {
+    moment(wall_ms)
+        .strftime("%Y-%m-%dT%H:%M:%S%.3fZ")
+        .to_string()
+}
+
+fn moment(wall_ms: u64) -> jiff::Timestamp {
+    i64::try_from(wall_ms)
+        .ok()
+        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
+        .unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::tests::resolved;
+
+    #[test]
+    fn a_log_stream_names_date_version_and_environment() {
+        let id = "0".repeat(32);
+        let stream = log_stream(1_573_754_766_068, &resolved(), &id);
+        assert_eq!(stream, format!("2019/11/14/[$LATEST]{id}"));
+        assert_eq!(timestamp(1_573_754_766_068), "2019-11-14T18:06:06.068Z");
+    }
+}
