@@ -65,11 +65,15 @@ impl Functions {
     /// # Errors
     /// When there is one of that name, or it cannot be written.
     pub async fn create(&self, function: Function) -> Result<(), CreateFunctionError> {
+        // Here and not in the writer, which has better things to do for all that wait.
+        let record = record(&function);
         self.database
-            .write(move |connection| match insert(connection, &function)? {
-                0 => Err(CreateFunctionError::Exists),
-                _ => Ok(()),
-            })
+            .write(
+                move |connection| match insert(connection, &function, &record)? {
+                    0 => Err(CreateFunctionError::Exists),
+                    _ => Ok(()),
+                },
+            )
             .await
     }
 
@@ -217,24 +221,36 @@ fn of(key: &FunctionKey) -> [&str; 3] {
     ]
 }
 
-fn insert(connection: &Connection, function: &Function) -> Result<usize, StorageError> {
+fn insert(
+    connection: &Connection,
+    function: &Function,
+    record: &str,
+) -> Result<usize, StorageError> {
     let sql = "INSERT INTO functions (account, region, name, settling, code_bytes, code_digest,
                    serving_digest, record)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING";
-    write(connection, sql, function)
+    write(connection, sql, function, record)
 }
 
 fn update(connection: &Connection, function: &Function) -> Result<usize, StorageError> {
     let sql = "UPDATE functions SET settling = ?4, code_bytes = ?5, code_digest = ?6,
                    serving_digest = ?7, record = ?8
                WHERE account = ?1 AND region = ?2 AND name = ?3";
-    write(connection, sql, function)
+    write(connection, sql, function, &record(function))
 }
 
-fn write(connection: &Connection, sql: &str, function: &Function) -> Result<usize, StorageError> {
+fn record(function: &Function) -> String {
+    serde_json::to_string(function)
+        .expect("a function serialises: all keys of its maps are strings")
+}
+
+fn write(
+    connection: &Connection,
+    sql: &str,
+    function: &Function,
+    record: &str,
+) -> Result<usize, StorageError> {
     let [account, region, name] = of(&function.key);
-    let record = serde_json::to_string(function)
-        .expect("a function serialises: all keys of its maps are strings");
     let code = &function.code;
     Ok(connection.prepare_cached(sql)?.execute(params![
         account,

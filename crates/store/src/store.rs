@@ -27,7 +27,7 @@ const LOGS: Schema = Schema {
     file: "logs.db",
     synchronous: "NORMAL",
     migrations: &[logs::schema::TABLES],
-    sweep: logs::sweep,
+    sweep: logs::write::sweep,
 };
 
 /// An open data directory.
@@ -160,4 +160,72 @@ fn make_durably(directory: &Path) -> io::Result<()> {
 /// A file that was made is only sure to be found again once its directory is synced.
 fn sync(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+    use crate::StorageError;
+
+    /// What the writer of a database says of how it writes.
+    async fn check(database: &Database, expected: &str) {
+        let pragmas = |connection: &Connection| {
+            let number = |name| connection.pragma_query_value(None, name, |r| r.get::<_, i64>(0));
+            let journal: String =
+                connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+            let (sync, keys) = (number("synchronous")?, number("foreign_keys")?);
+            Ok::<_, StorageError>(format!("{journal} synchronous={sync} foreign_keys={keys}"))
+        };
+        assert_eq!(database.handle().write(pragmas).await.unwrap(), expected);
+    }
+
+    #[tokio::test]
+    async fn records_are_synced_with_every_commit_and_logs_are_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        check(&store.records, "wal synchronous=2 foreign_keys=1").await;
+        check(&store.logs, "wal synchronous=1 foreign_keys=1").await;
+    }
+
+    #[tokio::test]
+    async fn what_is_swept_leaves_only_what_lives() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        let group = |name: &str| logs::GroupKey {
+            scope: dormouse_model::names::Scope {
+                account: "123456789012".parse().unwrap(),
+                region: "us-east-1".parse().unwrap(),
+            },
+            name: name.into(),
+        };
+        let stream = |name| logs::StreamKey {
+            group: group(name),
+            name: "s".into(),
+        };
+        let event = |at| logs::Event {
+            timestamp_ms: at,
+            message: "x".into(),
+        };
+        for name in ["gone", "kept"] {
+            store
+                .logs()
+                .append(&stream(name), (0..5_000).map(event).collect(), 1)
+                .await
+                .unwrap();
+        }
+        store.logs().delete_group(&group("gone")).await.unwrap();
+        // The writer sweeps a step between any two batches, so it ends however fast we ask.
+        let left = |connection: &Connection| {
+            let sql = "SELECT COUNT(*) FROM log_groups_to_sweep";
+            Ok::<i64, StorageError>(connection.query_row(sql, [], |row| row.get(0))?)
+        };
+        while store.logs.handle().write(left).await.unwrap() > 0 {}
+        let events = |connection: &Connection| {
+            let sql = "SELECT COUNT(*) FROM log_events";
+            Ok::<i64, StorageError>(connection.query_row(sql, [], |row| row.get(0))?)
+        };
+        assert_eq!(store.logs.handle().write(events).await.unwrap(), 5_000);
+    }
 }

@@ -3,20 +3,18 @@
 //! A log line may be lost at a power cut, never half of a group. Must never hold a page in memory
 //! that is larger than a few megabytes.
 
-mod cursor;
+pub mod cursor;
 mod read;
 pub(crate) mod schema;
-mod write;
+pub(crate) mod write;
 
 use std::ops::Range;
 
 use dormouse_model::names::Scope;
 
-pub use crate::logs::cursor::{EventsCursor, FilterCursor, InvalidCursor, StreamsCursor};
-pub(crate) use crate::logs::write::sweep;
-
 use crate::StorageError;
 use crate::database::Handle;
+use crate::logs::cursor::{EventsCursor, FilterCursor, StreamsCursor};
 
 /// Names a group.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -7,12 +7,12 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::StorageError;
 use crate::database::after_prefix;
-use crate::logs::cursor::{Direction, Position};
+use crate::logs::cursor::{Direction, EventsCursor, FilterCursor, Position, StreamsCursor};
 use crate::logs::write::group_id;
 use crate::logs::{
-    EventTimes, EventsCursor, EventsFrom, EventsPage, EventsQuery, FilterCursor, FilterPage,
-    FilterQuery, Group, GroupKey, Logs, ReadLogsError, StoredEvent, Stream, StreamKey,
-    StreamsCursor, StreamsFilter, StreamsOrder, StreamsPage, StreamsQuery, stored_ms,
+    EventTimes, EventsFrom, EventsPage, EventsQuery, FilterPage, FilterQuery, Group, GroupKey,
+    Logs, ReadLogsError, StoredEvent, Stream, StreamKey, StreamsFilter, StreamsOrder, StreamsPage,
+    StreamsQuery, stored_ms,
 };
 
 /// Bytes of messages after which a page ends (`GetLogEvents`, `FilterLogEvents`: 1 MB). One event
@@ -136,16 +136,19 @@ fn streams(
     } else {
         (">", "ASC")
     };
-    let (place, last_event) = match query.order {
-        StreamsOrder::Name => (format!("name {sign} ?5"), String::new()),
+    // An expression instead of the bare name keeps SQLite to the index on the last event, which
+    // spares it sorting all streams of the group for a page.
+    let (name, place, last_event) = match query.order {
+        StreamsOrder::Name => ("name", format!("name {sign} ?5"), String::new()),
         StreamsOrder::LastEvent => (
+            "(name || '')",
             format!("(COALESCE(last_event_ms, 0), name) {sign} (?4, ?5)"),
             format!("COALESCE(last_event_ms, 0) {direction}, "),
         ),
     };
     let mut statement = connection.prepare_cached(&format!(
         "SELECT name, created_ms, first_event_ms, last_event_ms, last_ingestion_ms
-         FROM log_streams WHERE group_id = ?1 AND name >= ?2 AND name < ?3 AND {place}
+         FROM log_streams WHERE group_id = ?1 AND {name} >= ?2 AND {name} < ?3 AND {place}
          ORDER BY {last_event}name {direction} LIMIT ?6",
     ))?;
     let (last_event_ms, name) = match &query.after {
