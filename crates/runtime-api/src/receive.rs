@@ -10,11 +10,9 @@ use hyper::body::Incoming;
 
 use crate::limits;
 
-/// What became of a body.
-#[derive(Debug)]
-pub(crate) enum Received {
-    /// All of it.
-    Whole(Bytes),
+/// Why a body is not there as a whole.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Broken {
     /// Longer than allowed; read to its end as far as patience goes, and thrown away.
     TooLarge {
         /// Announced or counted, whichever is more.
@@ -25,62 +23,59 @@ pub(crate) enum Received {
 }
 
 /// Reads a body. The deadline's timer is only set up if the body is not there at once.
-pub(crate) async fn receive(body: Incoming) -> Received {
+pub(crate) async fn receive(body: Incoming) -> Result<Bytes, Broken> {
     let deadline = Duration::from_millis(limits::BODY_MS);
-    match tokio::time::timeout(deadline, collect(body)).await {
-        Ok(Some(received)) => received,
-        Ok(None) | Err(_) => Received::Truncated,
-    }
+    let collected = tokio::time::timeout(deadline, collect(body)).await;
+    collected.unwrap_or(Err(Broken::Truncated))
 }
 
-/// `None` if the body broke off.
-async fn collect(mut body: Incoming) -> Option<Received> {
+async fn collect(mut body: Incoming) -> Result<Bytes, Broken> {
     let announced = body.size_hint().lower();
     if announced > INVOKE_RESPONSE_BYTES as u64 {
-        return discard(body, 0, announced).await;
+        return Err(discard(body, 0, announced).await);
     }
     // A small body comes in one piece and is passed on uncopied.
-    let Some(first) = data(&mut body).await? else {
-        return Some(Received::Whole(Bytes::new()));
+    let Some(first) = next_piece(&mut body).await? else {
+        return Ok(Bytes::new());
     };
-    let Some(second) = data(&mut body).await? else {
-        return Some(Received::Whole(first));
+    let Some(second) = next_piece(&mut body).await? else {
+        return Ok(first);
     };
     let capacity = usize::try_from(announced).unwrap_or(0);
     let mut whole = BytesMut::with_capacity(capacity.max(first.len() + second.len()));
     whole.extend_from_slice(&first);
     whole.extend_from_slice(&second);
-    while let Some(piece) = data(&mut body).await? {
+    while let Some(piece) = next_piece(&mut body).await? {
         whole.extend_from_slice(&piece);
         if whole.len() > INVOKE_RESPONSE_BYTES {
             let read = whole.len() as u64;
             drop(whole);
-            return discard(body, read, announced).await;
+            return Err(discard(body, read, announced).await);
         }
     }
-    Some(Received::Whole(whole.freeze()))
+    Ok(whole.freeze())
 }
 
-/// The next piece; inside is `None` at the end. Trailers are no part of a buffered body.
-async fn data(body: &mut Incoming) -> Option<Option<Bytes>> {
+/// `None` at the end. Trailers are no part of a buffered body.
+async fn next_piece(body: &mut Incoming) -> Result<Option<Bytes>, Broken> {
     while let Some(frame) = body.frame().await {
-        if let Ok(data) = frame.ok()?.into_data() {
-            return Some(Some(data));
+        let frame = frame.map_err(|_| Broken::Truncated)?;
+        if let Ok(data) = frame.into_data() {
+            return Ok(Some(data));
         }
     }
-    Some(None)
+    Ok(None)
 }
 
-async fn discard(mut body: Incoming, mut read: u64, announced: u64) -> Option<Received> {
+async fn discard(mut body: Incoming, mut read: u64, announced: u64) -> Broken {
     while read < limits::DISCARD_BYTES {
-        match body.frame().await {
-            None => break,
-            Some(Ok(frame)) => read += frame.data_ref().map_or(0, |data| data.len() as u64),
-            // It broke off, but it was too large before that.
-            Some(Err(_)) => break,
+        match next_piece(&mut body).await {
+            Ok(Some(piece)) => read += piece.len() as u64,
+            // Even one that broke off was too large before that.
+            Ok(None) | Err(_) => break,
         }
     }
-    Some(Received::TooLarge {
+    Broken::TooLarge {
         size_bytes: read.max(announced),
-    })
+    }
 }

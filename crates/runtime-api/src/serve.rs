@@ -19,7 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::call::{Call, Delivery, ErrorReport};
-use crate::receive::{Received, receive};
+use crate::receive::{Broken, receive};
 use crate::refusal::Refusal;
 use crate::report::report;
 use crate::route::{Route, route};
@@ -38,6 +38,7 @@ const ACCEPTED: &[u8] = b"{\"status\":\"OK\"}\n";
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 type Answer = Response<Full<Bytes>>;
+type Place<'a> = mpsc::Permit<'a, Call>;
 
 /// Why a connection ended before its peer had closed it in good order.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +52,8 @@ pub enum ServeError {
 ///
 /// Idle connections are kept: a runtime may hold one for hours while it is frozen. The caller bounds
 /// how many there are ([`crate::limits::CONNECTIONS`]), and drops this future when the environment
-/// ends.
+/// ends. The channel's length bounds what the host holds for user code: a body is only read by who
+/// has a place in it, so at most that many of `INVOKE_RESPONSE_BYTES` are in memory at once.
 ///
 /// # Errors
 /// When the peer breaks HTTP or goes away in the middle of a request. Nothing is left to be done.
@@ -103,8 +105,9 @@ async fn dispatch(
         Route::Response(request) => respond(request.to_owned(), headers, body, calls).await,
         Route::Error(request) => fail(request.to_owned(), headers, body, calls).await,
         Route::InitError => {
+            let place = reserve(calls).await?;
             let report = receive_report(headers, body).await?;
-            ask(calls, |reply| Call::InitError { report, reply }).await?;
+            put(place, |reply| Call::InitError { report, reply }).await?;
             Ok(accepted())
         }
         Route::RestoreNext => {
@@ -112,8 +115,9 @@ async fn dispatch(
             Ok(Response::new(Full::default()))
         }
         Route::RestoreError => {
+            let place = reserve(calls).await?;
             let report = receive_report(headers, body).await?;
-            ask(calls, |reply| Call::RestoreError { report, reply }).await?;
+            put(place, |reply| Call::RestoreError { report, reply }).await?;
             Ok(accepted())
         }
         Route::Ping => Ok(Response::new(Full::new(Bytes::from_static(b"pong")))),
@@ -126,15 +130,19 @@ async fn respond(
     body: Incoming,
     calls: &mpsc::Sender<Call>,
 ) -> Result<Answer, Refusal> {
+    let place = reserve(calls).await?;
     let received = receive(body).await;
     let mode = headers.get(RESPONSE_MODE);
     if mode.is_some_and(|mode| !mode.as_bytes().eq_ignore_ascii_case(STREAMING)) {
-        ask(calls, |reply| Call::InvalidResponseMode { request, reply }).await?;
+        put(place, |reply| Call::InvalidResponseMode { request, reply }).await?;
         return Err(Refusal::InvalidFunctionResponseMode);
     }
-    let body = whole(&request, received, calls).await?;
+    let body = match received {
+        Ok(body) => body,
+        Err(broken) => return Err(refuse_body(request, broken, place).await),
+    };
     let content_type = headers.get(CONTENT_TYPE).cloned();
-    ask(calls, |reply| Call::Response {
+    put(place, |reply| Call::Response {
         request,
         body,
         content_type,
@@ -150,9 +158,13 @@ async fn fail(
     body: Incoming,
     calls: &mpsc::Sender<Call>,
 ) -> Result<Answer, Refusal> {
-    let body = whole(&request, receive(body).await, calls).await?;
+    let place = reserve(calls).await?;
+    let body = match receive(body).await {
+        Ok(body) => body,
+        Err(broken) => return Err(refuse_body(request, broken, place).await),
+    };
     let report = report(headers, body);
-    ask(calls, |reply| Call::Error {
+    put(place, |reply| Call::Error {
         request,
         report,
         reply,
@@ -160,53 +172,59 @@ async fn fail(
     .await?;
     Ok(accepted())
 }
-
-/// The body of an answer to an invocation; if it is not whole the owner is told.
-async fn whole(
-    request: &str,
-    received: Received,
-    calls: &mpsc::Sender<Call>,
-) -> Result<Bytes, Refusal> {
-    match received {
-        Received::Whole(body) => Ok(body),
-        Received::TooLarge { size_bytes } => {
-            let request = request.to_owned();
-            ask(calls, |reply| Call::TooLarge {
+/// Tells the owner that an answer to an invocation is not whole; what the runtime is told.
+async fn refuse_body(request: String, broken: Broken, place: Place<'_>) -> Refusal {
+    let refused = match broken {
+        Broken::TooLarge { size_bytes } => {
+            put(place, |reply| Call::TooLarge {
                 request,
                 size_bytes,
                 reply,
             })
-            .await?;
-            Err(Refusal::RequestEntityTooLarge)
+            .await
         }
-        Received::Truncated => {
-            let request = request.to_owned();
-            ask(calls, |reply| Call::Truncated { request, reply }).await?;
-            Err(Refusal::TruncatedHttpRequest)
-        }
-    }
+        Broken::Truncated => put(place, |reply| Call::Truncated { request, reply }).await,
+    };
+    refused.err().unwrap_or(broken.into())
 }
 
 /// A report outside an invocation. One that is not whole is refused without the owner: the runtime
 /// ends after it, and its end is what counts.
 async fn receive_report(headers: &HeaderMap, body: Incoming) -> Result<ErrorReport, Refusal> {
-    match receive(body).await {
-        Received::Whole(body) => Ok(report(headers, body)),
-        Received::TooLarge { .. } => Err(Refusal::RequestEntityTooLarge),
-        Received::Truncated => Err(Refusal::TruncatedHttpRequest),
+    Ok(report(headers, receive(body).await?))
+}
+
+impl From<Broken> for Refusal {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::TooLarge { .. } => Self::RequestEntityTooLarge,
+            Broken::Truncated => Self::TruncatedHttpRequest,
+        }
     }
 }
 
+/// A place in the channel to the owner. Taken before a body is read, so that bodies are bounded too.
+async fn reserve(calls: &mpsc::Sender<Call>) -> Result<Place<'_>, Refusal> {
+    let gone = |_| Refusal::InternalServerError;
+    calls.reserve().await.map_err(gone)
+}
+
 /// One call to the owner and its answer. However long it takes: `next` is parked here.
+async fn put<T>(
+    place: Place<'_>,
+    call: impl FnOnce(oneshot::Sender<Result<T, Refusal>>) -> Call,
+) -> Result<T, Refusal> {
+    let (reply, answer) = oneshot::channel();
+    place.send(call(reply));
+    answer.await.unwrap_or(Err(Refusal::InternalServerError))
+}
+
+/// Both, where there is no body.
 async fn ask<T>(
     calls: &mpsc::Sender<Call>,
     call: impl FnOnce(oneshot::Sender<Result<T, Refusal>>) -> Call,
 ) -> Result<T, Refusal> {
-    let (reply, answer) = oneshot::channel();
-    if calls.send(call(reply)).await.is_err() {
-        return Err(Refusal::InternalServerError);
-    }
-    answer.await.unwrap_or(Err(Refusal::InternalServerError))
+    put(reserve(calls).await?, call).await
 }
 
 fn delivered(delivery: Delivery) -> Answer {

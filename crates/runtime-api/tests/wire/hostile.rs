@@ -224,6 +224,49 @@ fn of_a_thousand_calls_of_next_a_few_are_parked_and_the_rest_refused() {
 }
 
 #[test]
+fn no_more_bodies_are_read_at_once_than_the_owner_has_places_for() {
+    block_on(async {
+        // One place, and it is taken by a body that does not come to its end.
+        let (sender, mut calls) = mpsc::channel::<Call>(1);
+        let mut served = JoinSet::new();
+        let (mut slow, server) = tokio::io::duplex(65_536);
+        served.spawn(serve(server, sender.clone()));
+        slow.write_all(
+            b"POST /2018-06-01/runtime/init/error HTTP/1.1\r\nContent-Length: 5\r\n\r\nab",
+        )
+        .await
+        .unwrap();
+        while sender.capacity() > 0 {
+            tokio::task::yield_now().await;
+        }
+
+        let (mut second, server) = tokio::io::duplex(4_096);
+        served.spawn(serve(server, sender.clone()));
+        let body = [
+            b"POST /2018-06-01/runtime/init/error HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n"
+                .as_slice(),
+            &[b'x'; 1_000_000],
+        ]
+        .concat();
+        let writing = second.write_all(&body);
+        tokio::pin!(writing);
+        let patience = std::time::Duration::from_millis(limits::BODY_MS / 2);
+        tokio::time::timeout(patience, &mut writing)
+            .await
+            .unwrap_err();
+
+        slow.write_all(b"cde").await.unwrap();
+        assert!(
+            matches!(calls.recv().await, Some(Call::InitError { report, .. }) if report.body == "abcde")
+        );
+        writing.await.unwrap();
+        assert!(
+            matches!(calls.recv().await, Some(Call::InitError { report, .. }) if report.body.len() == 1_000_000)
+        );
+    });
+}
+
+#[test]
 fn an_event_for_a_dead_connection_goes_to_the_next_one() {
     block_on(async {
         let (sender, mut calls) = mpsc::channel::<Call>(8);
