@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -76,12 +76,18 @@ fn function(name: &str) -> Function {
     }
 }
 
-/// Appends of 4 KiB, each synced.
+/// Writes of 4 KiB over what is there, each synced, as those to a write-ahead log mostly are.
 fn fsync_rate(directory: &Path) {
-    let mut file = File::create(directory.join("fsync")).unwrap();
+    const BLOCKS: u64 = 1_024;
+    let file = File::create(directory.join("fsync")).unwrap();
+    for block in 0..BLOCKS {
+        file.write_all_at(&[1; 4096], block * 4096).unwrap();
+    }
+    file.sync_all().unwrap();
     let (start, mut count) = (now(), 0_u32);
     while start.elapsed() < MEASURED {
-        file.write_all(&[1; 4096]).unwrap();
+        file.write_all_at(&[2; 4096], u64::from(count) % BLOCKS * 4096)
+            .unwrap();
         file.sync_data().unwrap();
         count += 1;
     }
