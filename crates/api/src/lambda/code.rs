@@ -1,0 +1,127 @@
+//! Where a package comes from: the members `CreateFunction` and `UpdateFunctionCode` share.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use dormouse_model::limits;
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, Visitor};
+
+use crate::error::ApiError;
+use crate::validate::Violations;
+
+/// The source of a package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CodeSource {
+    /// In the request.
+    Zip(Vec<u8>),
+    /// In a bucket.
+    S3 {
+        /// The bucket.
+        bucket: String,
+        /// The key.
+        key: String,
+        /// The object's version, if not the latest.
+        version: Option<String>,
+    },
+}
+
+/// `FunctionCode`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(crate) struct FunctionCode {
+    pub(crate) zip_file: Option<Blob>,
+    pub(crate) s3_bucket: Option<String>,
+    pub(crate) s3_key: Option<String>,
+    pub(crate) s3_object_version: Option<String>,
+    pub(crate) image_uri: Option<String>,
+    #[serde(rename = "SourceKMSKeyArn")]
+    pub(crate) source_kms_key_arn: Option<String>,
+}
+
+impl FunctionCode {
+    /// The framework's checks.
+    pub(crate) fn check(&self, violations: &mut Violations, path: &str) {
+        if let Some(bucket) = &self.s3_bucket {
+            let path = format!("{path}s3Bucket");
+            violations.length(bucket, &path, 3, 63);
+            let fits = !bucket.ends_with('.')
+                && bucket
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b".-_".contains(&b));
+            violations.pattern(bucket, &path, fits, r"[0-9A-Za-z\.\-_]*(?<!\.)");
+        }
+        if let Some(key) = &self.s3_key {
+            violations.length(key, &format!("{path}s3Key"), 1, 1024);
+        }
+        if let Some(version) = &self.s3_object_version {
+            violations.length(version, &format!("{path}s3ObjectVersion"), 1, 1024);
+        }
+    }
+
+    /// The service's checks. `verb` is what the operation does: creating or updating.
+    pub(crate) fn source(self, verb: &str) -> Result<CodeSource, ApiError> {
+        let refuse = |text: &str| Err(ApiError::invalid_parameter(text));
+        if self.image_uri.is_some() {
+            let text = format!(
+                "Please don't provide ImageUri when {verb} a function with packageType Zip."
+            );
+            return refuse(&text);
+        }
+        if self.source_kms_key_arn.is_some_and(|arn| !arn.is_empty()) {
+            return refuse("SourceKMSKeyArn is not supported by this version of Dormouse.");
+        }
+        match (self.zip_file, self.s3_bucket, self.s3_key) {
+            (Some(Blob(zip)), None, None) if self.s3_object_version.is_none() => {
+                if zip.len() > limits::ZIPPED_BYTES {
+                    return Err(ApiError::zip_too_large(limits::ZIPPED_BYTES));
+                }
+                Ok(CodeSource::Zip(zip))
+            }
+            (Some(_), _, _) => refuse(
+                "Please do not provide other FunctionCode parameters when providing a ZipFile.",
+            ),
+            (None, Some(bucket), Some(key)) => Ok(CodeSource::S3 {
+                bucket,
+                key,
+                version: self.s3_object_version,
+            }),
+            (None, None, None) => refuse("Please provide a source for function code."),
+            (None, _, _) => refuse("Please provide both S3Bucket and S3Key."),
+        }
+    }
+}
+
+/// Bytes that are base64 on the wire. Decoded straight from the body: packages are large.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Blob(pub(crate) Vec<u8>);
+
+impl fmt::Debug for Blob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Blob({} bytes)", self.0.len())
+    }
+}
+
+impl<'de> Deserialize<'de> for Blob {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Base64)
+    }
+}
+
+struct Base64;
+
+impl Visitor<'_> for Base64 {
+    type Value = Blob;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("base64")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Blob, E> {
+        STANDARD
+            .decode(text)
+            .map(Blob)
+            .map_err(|_| E::custom("a blob is not valid base64"))
+    }
+}

@@ -1,0 +1,558 @@
+//! `FunctionConfiguration` and `GetFunction`'s answer: a function's record as AWS shows it.
+//!
+//! Which members are always there, absent or empty is what Terraform's second plan depends on.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use dormouse_model::function::{Function, LogFormat, Logging, State, Tracing, Update};
+use dormouse_model::names::{Digest, Qualifier, Region, Version};
+use dormouse_model::runtime::Runtime;
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use crate::time;
+
+const CREATING: &str = "The function is being created.";
+
+/// How a function is to be shown.
+#[derive(Debug, Clone, Default)]
+pub struct Shown<'a> {
+    /// The qualifier the caller gave: the ARN shows it, or nothing.
+    pub qualifier: Option<&'a Qualifier>,
+    /// The number of the published version; `$LATEST` when absent.
+    pub version: Option<u64>,
+    /// Bytes of each layer version.
+    pub layer_bytes: Option<&'a BTreeMap<String, u64>>,
+}
+
+/// `FunctionConfiguration`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct FunctionConfiguration {
+    function_name: String,
+    function_arn: String,
+    runtime: String,
+    role: String,
+    handler: String,
+    code_size: u64,
+    description: String,
+    timeout: u32,
+    memory_size: u32,
+    last_modified: String,
+    code_sha256: String,
+    version: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    environment: Option<Environment>,
+    tracing_config: TracingConfig,
+    revision_id: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    layers: Vec<Layer>,
+    #[serde(flatten)]
+    state: ShownState,
+    package_type: &'static str,
+    architectures: [&'static str; 1],
+    ephemeral_storage: EphemeralStorage,
+    snap_start: SnapStart,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runtime_version_config: Option<RuntimeVersionConfig>,
+    logging_config: LoggingConfig,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Environment {
+    variables: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct TracingConfig {
+    mode: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Layer {
+    arn: String,
+    code_size: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct EphemeralStorage {
+    size: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct SnapStart {
+    apply_on: &'static str,
+    optimization_status: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct RuntimeVersionConfig {
+    runtime_version_arn: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct LoggingConfig {
+    log_format: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    application_log_level: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    system_log_level: Option<String>,
+    log_group: String,
+}
+
+/// The members that lists leave out.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct ShownState {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state_reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state_reason_code: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_update_status: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_update_status_reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_update_status_reason_code: Option<String>,
+}
+
+impl FunctionConfiguration {
+    /// A function as every operation but the lists shows it.
+    #[must_use]
+    pub fn of(function: &Function, shown: &Shown<'_>) -> Self {
+        let configuration = &function.configuration;
+        let function_arn = match shown.qualifier {
+            Some(qualifier) => function.key.qualified_arn(qualifier),
+            None => function.key.arn(),
+        };
+        let runtime_version_arn =
+            runtime_version_arn(configuration.runtime, &function.key.scope.region);
+        Self {
+            function_name: function.key.name.to_string(),
+            function_arn,
+            runtime: configuration.runtime.to_string(),
+            role: configuration.role.clone(),
+            handler: configuration.handler.clone(),
+            code_size: function.code.size_bytes,
+            description: configuration.description.clone(),
+            timeout: configuration.timeout_s,
+            memory_size: configuration.memory_mb,
+            last_modified: time::lambda(function.last_modified_ms),
+            code_sha256: code_sha256(&function.code.digest),
+            version: shown
+                .version
+                .map_or(Version::Latest, Version::Number)
+                .to_string(),
+            environment: configuration
+                .variables
+                .clone()
+                .map(|variables| Environment { variables }),
+            tracing_config: TracingConfig {
+                mode: tracing(configuration.tracing),
+            },
+            revision_id: function.revision.to_string(),
+            layers: layers(&configuration.layers, shown.layer_bytes),
+            state: state(&function.state),
+            package_type: "Zip",
+            architectures: [configuration.architecture.as_str()],
+            ephemeral_storage: EphemeralStorage {
+                size: configuration.ephemeral_mb,
+            },
+            snap_start: snap_start(configuration.snap_start),
+            runtime_version_config: Some(RuntimeVersionConfig {
+                runtime_version_arn,
+            }),
+            logging_config: logging(&configuration.logging, function),
+        }
+    }
+
+    /// A function as `ListFunctions` shows it: without state and runtime version.
+    #[must_use]
+    pub fn listed(function: &Function, shown: &Shown<'_>) -> Self {
+        Self {
+            state: ShownState::default(),
+            runtime_version_config: None,
+            ..Self::of(function, shown)
+        }
+    }
+}
+
+/// `GetFunction`'s answer.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct GetFunctionResponse {
+    configuration: FunctionConfiguration,
+    code: FunctionCodeLocation,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    tags: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct FunctionCodeLocation {
+    repository_type: &'static str,
+    location: String,
+}
+
+impl GetFunctionResponse {
+    /// A function with a link to its package.
+    #[must_use]
+    pub fn of(function: &Function, shown: &Shown<'_>, location: String) -> Self {
+        Self {
+            configuration: FunctionConfiguration::of(function, shown),
+            code: FunctionCodeLocation {
+                repository_type: "S3",
+                location,
+            },
+            tags: function.tags.clone(),
+        }
+    }
+}
+
+/// A package's digest as AWS shows it: base64 of the bytes, not of their hex.
+#[must_use]
+pub fn code_sha256(digest: &Digest) -> String {
+    let nibble = |b: u8| {
+        if b.is_ascii_digit() {
+            b - b'0'
+        } else {
+            b - b'a' + 10
+        }
+    };
+    let pairs = digest.as_str().as_bytes().chunks_exact(2);
+    let bytes: Vec<u8> = pairs
+        .map(|pair| nibble(pair[0]) << 4 | nibble(pair[1]))
+        .collect();
+    STANDARD.encode(bytes)
+}
+
+/// The same runtime has the same version everywhere, so that a plan does not see a change.
+fn runtime_version_arn(runtime: Runtime, region: &Region) -> String {
+    let digest = Sha256::digest(format!("dormouse runtime {runtime}"));
+    format!("arn:aws:lambda:{region}::runtime:{digest:x}")
+}
+
+fn tracing(tracing: Tracing) -> &'static str {
+    match tracing {
+        Tracing::Active => "Active",
+        Tracing::PassThrough => "PassThrough",
+    }
+}
+
+fn snap_start(on: bool) -> SnapStart {
+    let apply_on = if on { "PublishedVersions" } else { "None" };
+    SnapStart {
+        apply_on,
+        optimization_status: "Off",
+    }
+}
+
+fn layers(names: &[String], bytes: Option<&BTreeMap<String, u64>>) -> Vec<Layer> {
+    let size = |name: &String| {
+        bytes
+            .and_then(|bytes| bytes.get(name))
+            .copied()
+            .unwrap_or(0)
+    };
+    names
+        .iter()
+        .map(|name| Layer {
+            arn: name.clone(),
+            code_size: size(name),
+        })
+        .collect()
+}
+
+fn logging(logging: &Logging, function: &Function) -> LoggingConfig {
+    let (log_format, application_log_level, system_log_level) = match &logging.format {
+        LogFormat::Text => ("Text", None, None),
+        LogFormat::Json {
+            application,
+            system,
+        } => ("JSON", Some(application.clone()), Some(system.clone())),
+    };
+    let default_group = || format!("/aws/lambda/{}", function.key.name);
+    let log_group = logging.group.clone().unwrap_or_else(default_group);
+    LoggingConfig {
+        log_format,
+        application_log_level,
+        system_log_level,
+        log_group,
+    }
+}
+
+fn state(state: &State) -> ShownState {
+    match state {
+        State::Pending => ShownState {
+            state: Some("Pending"),
+            state_reason: Some(CREATING.to_owned()),
+            state_reason_code: Some("Creating".to_owned()),
+            ..ShownState::default()
+        },
+        State::Active { update, .. } => ShownState {
+            state: Some("Active"),
+            ..updated(update)
+        },
+        State::Failed { code, reason } => ShownState {
+            state: Some("Failed"),
+            state_reason: Some(reason.clone()),
+            state_reason_code: Some(code.clone()),
+            ..ShownState::default()
+        },
+    }
+}
+
+fn updated(update: &Update) -> ShownState {
+    let (status, reason) = match update {
+        Update::Successful => ("Successful", None),
+        Update::InProgress => (
+            "InProgress",
+            Some((CREATING.to_owned(), "Creating".to_owned())),
+        ),
+        Update::Failed { code, reason } => ("Failed", Some((reason.clone(), code.clone()))),
+    };
+    let (reason, code) = reason.unzip();
+    ShownState {
+        last_update_status: Some(status),
+        last_update_status_reason: reason,
+        last_update_status_reason_code: code,
+        ..ShownState::default()
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use dormouse_model::function::{Architecture, Change, Code, Configuration};
+    use dormouse_model::names::{FunctionKey, Scope};
+
+    use super::*;
+
+    const REVISION: &str = "00000000-0000-4000-8000-000000000001";
+
+    /// A function as `CreateFunction` leaves it.
+    pub(crate) fn pending() -> Function {
+        let scope = Scope {
+            account: "123456789012".parse().unwrap(),
+            region: "us-east-1".parse().unwrap(),
+        };
+        Function {
+            key: FunctionKey {
+                scope,
+                name: "hello".parse().unwrap(),
+            },
+            unique_id: "u".into(),
+            configuration: Configuration {
+                runtime: Runtime::Python { minor: 12 },
+                handler: "app.handler".into(),
+                role: "arn:aws:iam::123456789012:role/r".into(),
+                description: String::new(),
+                timeout_s: 3,
+                memory_mb: 128,
+                ephemeral_mb: 512,
+                variables: None,
+                architecture: Architecture::X86_64,
+                tracing: Tracing::PassThrough,
+                logging: Logging {
+                    format: LogFormat::Text,
+                    group: None,
+                },
+                layers: vec![],
+                snap_start: false,
+            },
+            code: Code {
+                digest: "0a".repeat(32).parse().unwrap(),
+                size_bytes: 321,
+            },
+            revision: REVISION.parse().unwrap(),
+            last_modified_ms: 1_767_323_045_678,
+            state: State::Pending,
+            tags: BTreeMap::new(),
+        }
+    }
+
+    fn json(shape: &impl Serialize) -> String {
+        serde_json::to_string_pretty(shape).unwrap()
+    }
+
+    #[test]
+    fn a_pending_function_says_that_it_is_being_created() {
+        let shown = FunctionConfiguration::of(&pending(), &Shown::default());
+        insta::assert_snapshot!(json(&shown), @r#"
+        {
+          "FunctionName": "hello",
+          "FunctionArn": "arn:aws:lambda:us-east-1:123456789012:function:hello",
+          "Runtime": "python3.12",
+          "Role": "arn:aws:iam::123456789012:role/r",
+          "Handler": "app.handler",
+          "CodeSize": 321,
+          "Description": "",
+          "Timeout": 3,
+          "MemorySize": 128,
+          "LastModified": "2026-01-02T03:04:05.678+0000",
+          "CodeSha256": "CgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgo=",
+          "Version": "$LATEST",
+          "TracingConfig": {
+            "Mode": "PassThrough"
+          },
+          "RevisionId": "00000000-0000-4000-8000-000000000001",
+          "State": "Pending",
+          "StateReason": "The function is being created.",
+          "StateReasonCode": "Creating",
+          "PackageType": "Zip",
+          "Architectures": [
+            "x86_64"
+          ],
+          "EphemeralStorage": {
+            "Size": 512
+          },
+          "SnapStart": {
+            "ApplyOn": "None",
+            "OptimizationStatus": "Off"
+          },
+          "RuntimeVersionConfig": {
+            "RuntimeVersionArn": "arn:aws:lambda:us-east-1::runtime:4aee29d9a493dd6baba6a6a5d5e35dd828dc6d4cc91bbb22f9611f230bf24e67"
+          },
+          "LoggingConfig": {
+            "LogFormat": "Text",
+            "LogGroup": "/aws/lambda/hello"
+          }
+        }
+        "#);
+    }
+
+    #[test]
+    #[expect(clippy::too_many_lines, reason = "the expected text is the test")]
+    fn an_active_function_has_succeeded_and_gives_no_reasons() {
+        let mut active = pending().activated(REVISION.parse().unwrap());
+        active.configuration.variables = Some([("K".to_owned(), "v".to_owned())].into());
+        let layer = "arn:aws:lambda:us-east-1:123456789012:layer:l:1".to_owned();
+        active.configuration.layers = vec![layer.clone()];
+        let level = || "INFO".to_owned();
+        active.configuration.logging.format = LogFormat::Json {
+            application: level(),
+            system: level(),
+        };
+        active.tags = [("team".to_owned(), "a".to_owned())].into();
+        let shown = Shown {
+            qualifier: Some(&Qualifier::Version(Version::Latest)),
+            version: None,
+            layer_bytes: Some(&[(layer, 7)].into()),
+        };
+        let answer = GetFunctionResponse::of(&active, &shown, "http://localhost/x".into());
+        insta::assert_snapshot!(json(&answer), @r#"
+        {
+          "Configuration": {
+            "FunctionName": "hello",
+            "FunctionArn": "arn:aws:lambda:us-east-1:123456789012:function:hello:$LATEST",
+            "Runtime": "python3.12",
+            "Role": "arn:aws:iam::123456789012:role/r",
+            "Handler": "app.handler",
+            "CodeSize": 321,
+            "Description": "",
+            "Timeout": 3,
+            "MemorySize": 128,
+            "LastModified": "2026-01-02T03:04:05.678+0000",
+            "CodeSha256": "CgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgo=",
+            "Version": "$LATEST",
+            "Environment": {
+              "Variables": {
+                "K": "v"
+              }
+            },
+            "TracingConfig": {
+              "Mode": "PassThrough"
+            },
+            "RevisionId": "00000000-0000-4000-8000-000000000001",
+            "Layers": [
+              {
+                "Arn": "arn:aws:lambda:us-east-1:123456789012:layer:l:1",
+                "CodeSize": 7
+              }
+            ],
+            "State": "Active",
+            "LastUpdateStatus": "Successful",
+            "PackageType": "Zip",
+            "Architectures": [
+              "x86_64"
+            ],
+            "EphemeralStorage": {
+              "Size": 512
+            },
+            "SnapStart": {
+              "ApplyOn": "None",
+              "OptimizationStatus": "Off"
+            },
+            "RuntimeVersionConfig": {
+              "RuntimeVersionArn": "arn:aws:lambda:us-east-1::runtime:4aee29d9a493dd6baba6a6a5d5e35dd828dc6d4cc91bbb22f9611f230bf24e67"
+            },
+            "LoggingConfig": {
+              "LogFormat": "JSON",
+              "ApplicationLogLevel": "INFO",
+              "SystemLogLevel": "INFO",
+              "LogGroup": "/aws/lambda/hello"
+            }
+          },
+          "Code": {
+            "RepositoryType": "S3",
+            "Location": "http://localhost/x"
+          },
+          "Tags": {
+            "team": "a"
+          }
+        }
+        "#);
+    }
+
+    #[test]
+    fn an_updating_function_serves_on_and_says_so() {
+        let active = pending().activated(REVISION.parse().unwrap());
+        let change = Change {
+            configuration: active.configuration.clone(),
+            code: active.code.clone(),
+            revision: REVISION.parse().unwrap(),
+            expected: None,
+            now_ms: 0,
+        };
+        let updating = active.changed(change).unwrap();
+        let state = |function: &Function| {
+            serde_json::to_string(&FunctionConfiguration::of(function, &Shown::default()).state)
+                .unwrap()
+        };
+        assert_eq!(
+            state(&updating),
+            r#"{"State":"Active","LastUpdateStatus":"InProgress","LastUpdateStatusReason":"The function is being created.","LastUpdateStatusReasonCode":"Creating"}"#
+        );
+        let failed = updating.failed(REVISION.parse().unwrap(), "InvalidRuntime", "why");
+        assert_eq!(
+            state(&failed),
+            r#"{"State":"Active","LastUpdateStatus":"Failed","LastUpdateStatusReason":"why","LastUpdateStatusReasonCode":"InvalidRuntime"}"#
+        );
+        let failed = pending().failed(REVISION.parse().unwrap(), "InternalError", "why");
+        assert_eq!(
+            state(&failed),
+            r#"{"State":"Failed","StateReason":"why","StateReasonCode":"InternalError"}"#
+        );
+    }
+
+    #[test]
+    fn a_list_leaves_state_and_runtime_version_out() {
+        let listed = json(&FunctionConfiguration::listed(
+            &pending(),
+            &Shown::default(),
+        ));
+        for member in ["State", "LastUpdate", "RuntimeVersionConfig"] {
+            assert!(!listed.contains(&format!("\"{member}")), "{member}");
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! `ListFunctions`: its query and a page of its answer.
+
+use dormouse_model::limits;
+use dormouse_model::names::FunctionName;
+use http::Uri;
+use serde::Serialize;
+
+use super::configuration::FunctionConfiguration;
+use super::name::is_region;
+use crate::error::ApiError;
+use crate::query::QueryString;
+use crate::validate::Violations;
+
+/// What a page is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListFunctionsRequest {
+    /// Only functions after this one.
+    pub after: Option<FunctionName>,
+    /// How many at most.
+    pub items: usize,
+    /// Whether published versions are listed too.
+    pub all_versions: bool,
+}
+
+impl ListFunctionsRequest {
+    /// Reads the query string.
+    ///
+    /// # Errors
+    /// Every violation in one text; a marker that we did not make.
+    pub fn read(uri: &Uri) -> Result<Self, ApiError> {
+        let query = QueryString::of(uri);
+        let mut violations = Violations::default();
+        let items = max_items(query, &mut violations);
+        if let Some(version) = query.get("FunctionVersion") {
+            violations.one_of(&version, "functionVersion", &["ALL"]);
+        }
+        if let Some(region) = query.get("MasterRegion") {
+            let fits = region == "ALL" || is_region(&region);
+            let pattern = r"ALL|(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}";
+            violations.pattern(&region, "masterRegion", fits, pattern);
+        }
+        violations.finish()?;
+        let marker = query.get("Marker").filter(|marker| !marker.is_empty());
+        let after = marker.map(|marker| marker.parse()).transpose();
+        let after = after.map_err(|_| ApiError::invalid_parameter("Invalid marker."))?;
+        let all_versions = query.get("FunctionVersion").is_some();
+        Ok(Self {
+            after,
+            items,
+            all_versions,
+        })
+    }
+}
+
+/// A page is at most 50, whatever is asked for up to 10 000.
+fn max_items(query: QueryString<'_>, violations: &mut Violations) -> usize {
+    let Some(text) = query.get("MaxItems") else {
+        return limits::PAGE_ITEMS;
+    };
+    let Ok(items) = text.parse::<i64>() else {
+        violations.add(&text, "maxItems", "Member must be an integer");
+        return limits::PAGE_ITEMS;
+    };
+    violations.range(items, "maxItems", 1, 10_000);
+    usize::try_from(items).map_or(limits::PAGE_ITEMS, |items| items.min(limits::PAGE_ITEMS))
+}
+
+/// A page.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ListFunctionsResponse {
+    /// The functions, by name.
+    pub functions: Vec<FunctionConfiguration>,
+    /// What to pass as `Marker` for the next page: the last name of this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_marker: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(query: &str) -> Result<ListFunctionsRequest, ApiError> {
+        ListFunctionsRequest::read(&format!("/2015-03-31/functions?{query}").parse().unwrap())
+    }
+
+    #[test]
+    fn a_page_is_bounded_and_starts_after_its_marker() {
+        assert_eq!(read("").unwrap().items, 50);
+        assert_eq!(read("MaxItems=7").unwrap().items, 7);
+        assert_eq!(read("MaxItems=10000").unwrap().items, 50);
+        assert_eq!(
+            read("Marker=f&FunctionVersion=ALL")
+                .unwrap()
+                .after
+                .unwrap()
+                .as_str(),
+            "f"
+        );
+    }
+
+    #[test]
+    fn a_wrong_query_is_refused() {
+        let text = |query| read(query).unwrap_err().to_string();
+        assert_eq!(
+            text("MaxItems=0&FunctionVersion=1"),
+            "ValidationException: 2 validation errors detected: Value '0' at 'maxItems' failed to satisfy constraint: Member must have value greater than or equal to 1; Value '1' at 'functionVersion' failed to satisfy constraint: Member must satisfy enum value set: [ALL]"
+        );
+        assert_eq!(
+            text("Marker=%2e%2e%2f"),
+            "InvalidParameterValueException: Invalid marker."
+        );
+        assert!(text("MaxItems=x").starts_with("ValidationException"));
+    }
+}

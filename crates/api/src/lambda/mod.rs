@@ -1,0 +1,57 @@
+//! Lambda's API: operations, the shapes of those we answer, and their two layers of validation.
+
+pub mod account;
+pub mod code;
+pub mod configuration;
+pub mod create;
+pub mod invoke;
+pub mod list;
+pub mod name;
+pub mod operation;
+pub mod settings;
+pub mod update;
+
+pub use account::GetAccountSettingsResponse;
+pub use code::CodeSource;
+pub use configuration::{FunctionConfiguration, GetFunctionResponse, Shown};
+pub use create::{CreateFunctionRequest, NewFunction};
+pub use invoke::{InvocationType, InvokeAnswer, InvokeRequest, check_payload, event};
+pub use list::{ListFunctionsRequest, ListFunctionsResponse};
+pub use name::{NameShape, Target};
+pub use operation::{Call, NoCall, Operation, call, is_lambda_path};
+pub use update::{
+    CodeChange, ConfigurationChange, UpdateFunctionCodeRequest, UpdateFunctionConfigurationRequest,
+};
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Response, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::{ApiError, Exception};
+
+/// Reads a JSON body. An empty one stands for an object without members, as at AWS.
+pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    let body = if body.is_empty() { b"{}" } else { body };
+    serde_json::from_slice(body).map_err(|error| {
+        let text = format!("Could not parse request body into json: {error}");
+        ApiError::new(Exception::Serialization, text)
+    })
+}
+
+/// An answer with a JSON body.
+///
+/// # Panics
+/// Never for the shapes of this crate: they hold nothing that JSON cannot say.
+#[must_use]
+pub fn json_answer(status: u16, shape: &impl Serialize) -> Response<Bytes> {
+    let body = serde_json::to_vec(shape).expect("shapes hold nothing that JSON cannot say");
+    let mut response = Response::new(Bytes::from(body));
+    *response.status_mut() =
+        StatusCode::from_u16(status).expect("the table of operations holds valid statuses");
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}

@@ -1,0 +1,280 @@
+//! The members `CreateFunction` and `UpdateFunctionConfiguration` share, and what they make of a
+//! configuration. An absent member leaves what was there.
+
+mod environment;
+mod features;
+mod layers;
+mod logging;
+
+use dormouse_model::function::{Architecture, Configuration, Tracing};
+use dormouse_model::limits;
+use dormouse_model::names::Scope;
+use dormouse_model::runtime::{ACCEPTED, Runtime, UnusableRuntime};
+use serde::Deserialize;
+
+use crate::error::ApiError;
+use crate::validate::{ENUM, LONGEST, SHORTEST, Violations};
+
+use environment::Environment;
+pub(crate) use features::refuse_if;
+use features::{DeadLetterConfig, Presence, VpcConfig};
+use logging::LoggingConfig;
+
+const ROLE_PATTERN: &str = r"arn:(aws[a-zA-Z-]*)?:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+";
+const ARCHITECTURES: [&str; 2] = ["x86_64", "arm64"];
+
+/// The shared members.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(crate) struct Settings {
+    pub(crate) runtime: Option<String>,
+    pub(crate) role: Option<String>,
+    pub(crate) handler: Option<String>,
+    pub(crate) description: Option<String>,
+    pub(crate) timeout: Option<i64>,
+    pub(crate) memory_size: Option<i64>,
+    pub(crate) environment: Option<Environment>,
+    pub(crate) tracing_config: Option<TracingConfig>,
+    pub(crate) layers: Option<Vec<String>>,
+    pub(crate) ephemeral_storage: Option<EphemeralStorage>,
+    pub(crate) snap_start: Option<SnapStart>,
+    pub(crate) logging_config: Option<LoggingConfig>,
+    pub(crate) vpc_config: Option<VpcConfig>,
+    pub(crate) dead_letter_config: Option<DeadLetterConfig>,
+    #[serde(rename = "KMSKeyArn")]
+    pub(crate) kms_key_arn: Option<String>,
+    pub(crate) file_system_configs: Option<Vec<Presence>>,
+    pub(crate) image_config: Option<Presence>,
+    pub(crate) capacity_provider_config: Option<Presence>,
+    pub(crate) durable_config: Option<Presence>,
+    pub(crate) runtime_config: Option<Presence>,
+    pub(crate) accelerator_config: Option<Presence>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(crate) struct TracingConfig {
+    mode: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(crate) struct EphemeralStorage {
+    size: Option<i64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(crate) struct SnapStart {
+    apply_on: Option<String>,
+}
+
+impl Settings {
+    /// The framework's checks.
+    pub(crate) fn check(&self, violations: &mut Violations) {
+        self.check_texts(violations);
+        self.check_numbers(violations);
+        if let Some(mode) = self.tracing_config.as_ref().and_then(|t| t.mode.as_deref()) {
+            violations.one_of(mode, "tracingConfig.mode", &["Active", "PassThrough"]);
+        }
+        if let Some(apply_on) = self.snap_start.as_ref().and_then(|s| s.apply_on.as_deref()) {
+            violations.one_of(
+                apply_on,
+                "snapStart.applyOn",
+                &["PublishedVersions", "None"],
+            );
+        }
+        if let Some(environment) = &self.environment {
+            environment.check(violations);
+        }
+        if let Some(logging) = &self.logging_config {
+            logging.check(violations);
+        }
+        if let Some(names) = &self.layers {
+            layers::check(violations, names);
+        }
+        if let Some(vpc) = &self.vpc_config {
+            vpc.check(violations);
+        }
+    }
+
+    fn check_texts(&self, violations: &mut Violations) {
+        if let Some(role) = &self.role {
+            violations.pattern(role, "role", is_role(role), ROLE_PATTERN);
+        }
+        if let Some(handler) = &self.handler {
+            violations.length(handler, "handler", 0, limits::HANDLER_CHARS);
+            let fits = !handler.is_empty() && !handler.contains(char::is_whitespace);
+            violations.pattern(handler, "handler", fits, r"[^\s]+");
+        }
+        if let Some(description) = &self.description {
+            violations.length(description, "description", 0, limits::DESCRIPTION_CHARS);
+        }
+    }
+
+    fn check_numbers(&self, violations: &mut Violations) {
+        let size = self.ephemeral_storage.as_ref().map(|storage| storage.size);
+        if size == Some(None) {
+            violations.null("ephemeralStorage.size");
+        }
+        for (value, path, range) in [
+            (self.timeout, "timeout", limits::TIMEOUT_S),
+            (self.memory_size, "memorySize", limits::MEMORY_MB),
+            (
+                size.flatten(),
+                "ephemeralStorage.size",
+                limits::EPHEMERAL_MB,
+            ),
+        ] {
+            if let Some(value) = value {
+                violations.range(value, path, (*range.start()).into(), (*range.end()).into());
+            }
+        }
+    }
+
+    /// The service's checks, and the configuration after them. Call [`Settings::check`] first.
+    pub(crate) fn applied_to(
+        self,
+        mut configuration: Configuration,
+        scope: &Scope,
+    ) -> Result<Configuration, ApiError> {
+        self.refuse_unsupported()?;
+        if let Some(runtime) = &self.runtime {
+            configuration.runtime = parse_runtime(runtime)?;
+        }
+        replace(&mut configuration.role, self.role);
+        replace(&mut configuration.handler, self.handler);
+        replace(&mut configuration.description, self.description);
+        replace_number(&mut configuration.timeout_s, self.timeout);
+        replace_number(&mut configuration.memory_mb, self.memory_size);
+        let size = self.ephemeral_storage.and_then(|storage| storage.size);
+        replace_number(&mut configuration.ephemeral_mb, size);
+        if let Some(environment) = self.environment {
+            configuration.variables = Some(environment.variables()?);
+        }
+        if let Some(mode) = self.tracing_config.and_then(|tracing| tracing.mode) {
+            let active = mode == "Active";
+            configuration.tracing = if active {
+                Tracing::Active
+            } else {
+                Tracing::PassThrough
+            };
+        }
+        if let Some(names) = self.layers {
+            layers::check_service(scope, &names)?;
+            configuration.layers = names;
+        }
+        if let Some(apply_on) = self.snap_start.and_then(|snap_start| snap_start.apply_on) {
+            configuration.snap_start = apply_on == "PublishedVersions";
+        }
+        if let Some(logging) = self.logging_config {
+            configuration.logging = logging.applied_to(configuration.logging)?;
+        }
+        check_snap_start(&configuration)?;
+        Ok(configuration)
+    }
+}
+
+fn replace(old: &mut String, new: Option<String>) {
+    if let Some(new) = new {
+        *old = new;
+    }
+}
+
+/// The framework's check has bounded the number; one that is still too large changes nothing.
+fn replace_number(old: &mut u32, new: Option<i64>) {
+    if let Some(new) = new.and_then(|new| u32::try_from(new).ok()) {
+        *old = new;
+    }
+}
+
+/// Reads a runtime identifier, with AWS's text for each way it can be unusable.
+pub(crate) fn parse_runtime(id: &str) -> Result<Runtime, ApiError> {
+    Runtime::parse(id).map_err(|unusable| {
+        ApiError::invalid_parameter(match unusable {
+            UnusableRuntime::Unknown(id) => format!(
+                "Value {id} at 'runtime' failed to satisfy constraint: {ENUM}: [{}] \
+                 or be a valid ARN",
+                ACCEPTED.join(", ")
+            ),
+            UnusableRuntime::Retired(id) => format!(
+                "The runtime parameter of {id} is no longer supported for creating or updating \
+                 AWS Lambda functions. We recommend you use a supported runtime while creating or \
+                 updating functions."
+            ),
+            UnusableRuntime::NotHere(id) => {
+                format!("The runtime {id} is not supported by this version of Dormouse.")
+            }
+        })
+    })
+}
+
+/// The framework's check of `Architectures`.
+pub(crate) fn check_architectures(violations: &mut Violations, names: &[String]) {
+    let shown = format!("[{}]", names.join(", "));
+    violations.count(&shown, names.len(), "architectures", (1, 1));
+    if names
+        .iter()
+        .any(|name| !ARCHITECTURES.contains(&name.as_str()))
+    {
+        let rule = format!(
+            "Member must satisfy constraint: [{ENUM}: [{}], Member must not be null]",
+            ARCHITECTURES.join(", ")
+        );
+        violations.add(&shown, "architectures", rule);
+    }
+}
+
+/// The architecture named; call [`check_architectures`] first.
+pub(crate) fn architecture(names: &[String]) -> Option<Architecture> {
+    let arm = names.first()? == "arm64";
+    Some(if arm {
+        Architecture::Arm64
+    } else {
+        Architecture::X86_64
+    })
+}
+
+fn is_role(role: &str) -> bool {
+    let Some(rest) = role.strip_prefix("arn:") else {
+        return false;
+    };
+    let Some((partition, rest)) = rest.split_once(":iam::") else {
+        return false;
+    };
+    let Some((account, path)) = rest.split_once(":role") else {
+        return false;
+    };
+    let path = path.strip_prefix('/').unwrap_or(path);
+    let partition_fits = partition.is_empty()
+        || partition
+            .strip_prefix("aws")
+            .is_some_and(|tail| tail.bytes().all(|b| b.is_ascii_alphabetic() || b == b'-'));
+    partition_fits
+        && account.len() == 12
+        && account.bytes().all(|b| b.is_ascii_digit())
+        && !path.is_empty()
+        && path
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"_+=,.@-/".contains(&b))
+}
+
+/// Which runtimes have `SnapStart`: Python from 3.12 on; Node and custom runtimes never (developer guide).
+fn check_snap_start(configuration: &Configuration) -> Result<(), ApiError> {
+    let able = matches!(configuration.runtime, Runtime::Python { minor } if minor >= 12);
+    if configuration.snap_start && !able {
+        let runtime = configuration.runtime;
+        return Err(ApiError::invalid_parameter(format!(
+            "{runtime} is not supported for SnapStart enabled functions."
+        )));
+    }
+    Ok(())
+}
+
+/// The wrapped rule for members of a list, as AWS words it.
+pub(crate) fn member_rule(min: usize, max: usize, pattern: &str) -> String {
+    format!(
+        "Member must satisfy constraint: [{LONGEST} {max}, {SHORTEST} {min}, \
+         Member must satisfy regular expression pattern: {pattern}, Member must not be null]"
+    )
+}

@@ -1,0 +1,137 @@
+//! The framework layer of validation: every violated constraint of a request in one text, worded
+//! as AWS words it. The service's own checks live with each operation.
+
+use std::fmt::{Display, Write as _};
+
+use crate::error::{ApiError, Exception};
+
+/// Constraints a request violates, in the order they were found.
+#[derive(Debug, Default)]
+pub(crate) struct Violations(Vec<String>);
+
+impl Violations {
+    /// A value that breaks a rule.
+    pub(crate) fn add(&mut self, value: impl Display, path: &str, rule: impl Display) {
+        self.0.push(format!(
+            "Value '{value}' at '{path}' failed to satisfy constraint: {rule}"
+        ));
+    }
+
+    /// A value that breaks a rule and is too private to be repeated.
+    pub(crate) fn add_hidden(&mut self, path: &str, rule: impl Display) {
+        self.0.push(format!(
+            "Value at '{path}' failed to satisfy constraint: {rule}"
+        ));
+    }
+
+    /// A member that must be there.
+    pub(crate) fn null(&mut self, path: &str) {
+        let rule = "Member must not be null";
+        self.0.push(format!(
+            "Value null at '{path}' failed to satisfy constraint: {rule}"
+        ));
+    }
+
+    /// Characters within bounds.
+    pub(crate) fn length(&mut self, value: &str, path: &str, min: usize, max: usize) {
+        self.count(value, value.chars().count(), path, (min, max));
+    }
+
+    /// A length within bounds, of anything that has one.
+    pub(crate) fn count(
+        &mut self,
+        value: impl Display,
+        count: usize,
+        path: &str,
+        (min, max): (usize, usize),
+    ) {
+        if count > max {
+            self.add(value, path, format_args!("{LONGEST} {max}"));
+        } else if count < min {
+            self.add(value, path, format_args!("{SHORTEST} {min}"));
+        }
+    }
+
+    /// A number within bounds.
+    pub(crate) fn range(&mut self, value: i64, path: &str, min: i64, max: i64) {
+        if value > max {
+            self.add(
+                value,
+                path,
+                format_args!("Member must have value less than or equal to {max}"),
+            );
+        } else if value < min {
+            let rule = format_args!("Member must have value greater than or equal to {min}");
+            self.add(value, path, rule);
+        }
+    }
+
+    /// A text that fits a pattern; `fits` is our reading of it.
+    pub(crate) fn pattern(&mut self, value: &str, path: &str, fits: bool, pattern: &str) {
+        if !fits {
+            self.add(value, path, format_args!("{PATTERN}: {pattern}"));
+        }
+    }
+
+    /// A text out of a set.
+    pub(crate) fn one_of(&mut self, value: &str, path: &str, allowed: &[&str]) {
+        if !allowed.contains(&value) {
+            self.add(
+                value,
+                path,
+                format_args!("{ENUM}: [{}]", allowed.join(", ")),
+            );
+        }
+    }
+
+    /// Nothing, or the one refusal that lists all.
+    pub(crate) fn finish(self) -> Result<(), ApiError> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        let plural = if self.0.len() == 1 { "" } else { "s" };
+        let mut text = String::new();
+        let _ = write!(text, "{} validation error{plural} detected: ", self.0.len());
+        text.push_str(&self.0.join("; "));
+        Err(ApiError::new(Exception::Validation, text))
+    }
+}
+
+pub(crate) const LONGEST: &str = "Member must have length less than or equal to";
+pub(crate) const SHORTEST: &str = "Member must have length greater than or equal to";
+pub(crate) const PATTERN: &str = "Member must satisfy regular expression pattern";
+pub(crate) const ENUM: &str = "Member must satisfy enum value set";
+
+/// Letters, digits, dash, underscore: `[a-zA-Z0-9-_]+`.
+pub(crate) fn is_word(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_violations_are_told_at_once() {
+        let mut violations = Violations::default();
+        violations.null("role");
+        violations.range(0, "timeout", 1, 900);
+        violations.range(901, "timeout", 1, 900);
+        violations.one_of("x", "a.b", &["A", "B"]);
+        violations.length("abc", "handler", 0, 2);
+        violations.pattern("a b", "handler", false, "[^\\s]+");
+        let text = violations.finish().unwrap_err().message;
+        insta::assert_snapshot!(text.replace("; ", ";\n"), @r"
+        6 validation errors detected: Value null at 'role' failed to satisfy constraint: Member must not be null;
+        Value '0' at 'timeout' failed to satisfy constraint: Member must have value greater than or equal to 1;
+        Value '901' at 'timeout' failed to satisfy constraint: Member must have value less than or equal to 900;
+        Value 'x' at 'a.b' failed to satisfy constraint: Member must satisfy enum value set: [A, B];
+        Value 'abc' at 'handler' failed to satisfy constraint: Member must have length less than or equal to 2;
+        Value 'a b' at 'handler' failed to satisfy constraint: Member must satisfy regular expression pattern: [^\s]+
+        ");
+        assert!(Violations::default().finish().is_ok());
+    }
+}

@@ -1,0 +1,92 @@
+//! Writes XML, as little of it as AWS's answers need. Knows no shapes.
+
+use std::fmt::Write as _;
+
+/// A document that is being written.
+#[derive(Debug, Default)]
+pub(crate) struct Xml(String);
+
+impl Xml {
+    /// An empty document.
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// A document that starts with an XML declaration.
+    pub(crate) fn declared() -> Self {
+        Self("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n".to_owned())
+    }
+
+    /// `<tag>value</tag>`, with the value escaped.
+    pub(crate) fn leaf(&mut self, tag: &str, value: &str) -> &mut Self {
+        let _ = write!(self.0, "<{tag}>");
+        escape_into(&mut self.0, value);
+        let _ = write!(self.0, "</{tag}>");
+        self
+    }
+
+    /// `<tag>…</tag>` around what `inside` writes.
+    pub(crate) fn element(&mut self, tag: &str, inside: impl FnOnce(&mut Self)) -> &mut Self {
+        self.element_with(tag, None, inside)
+    }
+
+    /// As [`Xml::element`], with a namespace.
+    pub(crate) fn element_with(
+        &mut self,
+        tag: &str,
+        namespace: Option<&str>,
+        inside: impl FnOnce(&mut Self),
+    ) -> &mut Self {
+        match namespace {
+            Some(namespace) => {
+                let _ = write!(self.0, "<{tag} xmlns=\"{namespace}\">");
+            }
+            None => {
+                let _ = write!(self.0, "<{tag}>");
+            }
+        }
+        inside(self);
+        let _ = write!(self.0, "</{tag}>");
+        self
+    }
+
+    /// The document.
+    pub(crate) fn finish(self) -> String {
+        self.0
+    }
+}
+
+fn escape_into(out: &mut String, text: &str) {
+    for c in text.chars() {
+        match c {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            '\r' => out.push_str("&#xD;"),
+            '\t' | '\n' => out.push(c),
+            // XML 1.0 cannot say these at all, not even escaped.
+            c if c.is_control() && c < ' ' => out.push('\u{fffd}'),
+            '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
+            c => out.push(c),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_cannot_leave_its_element() {
+        let mut xml = Xml::new();
+        xml.element_with("a", Some("n"), |xml| {
+            xml.leaf("b", "</b>&\"'\0\r\n");
+        });
+        assert_eq!(
+            xml.finish(),
+            "<a xmlns=\"n\"><b>&lt;/b&gt;&amp;&quot;&#39;\u{fffd}&#xD;\n</b></a>"
+        );
+    }
+}
