@@ -107,6 +107,8 @@ impl Packages {
     pub fn open(directory: impl Into<PathBuf>) -> io::Result<Self> {
         let directory = directory.into();
         fs::create_dir_all(&directory)?;
+        // A relative one would have no parent to sync.
+        let directory = fs::canonicalize(directory)?;
         for entry in fs::read_dir(&directory)? {
             let entry = entry?;
             if entry
@@ -291,7 +293,13 @@ impl Shared {
 
     fn remove_old(&self, path: &Path, older_than: SystemTime) -> io::Result<bool> {
         let _guard = self.presence.lock().unwrap_or_else(PoisonError::into_inner);
-        if fs::metadata(path)?.modified()? >= older_than {
+        let modified = match fs::metadata(path) {
+            Ok(meta) => meta.modified()?,
+            // Another collection was faster.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        if modified >= older_than {
             return Ok(false);
         }
         fs::remove_file(path)?;

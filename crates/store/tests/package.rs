@@ -716,3 +716,62 @@ fn the_largest_packages_take() {
         );
     }
 }
+
+/// As above, for packages made to be slow or to need much memory.
+#[test]
+#[ignore = "prints how long the worst packages take"]
+#[expect(clippy::disallowed_methods, reason = "it measures")]
+fn the_worst_packages_take() {
+    let fields = [[0x99, 0x99, 0, 0]; 8].concat();
+    let deep = "d/".repeat(1_500);
+    let cases: [(&str, Vec<Raw>); 4] = [
+        (
+            "deep paths",
+            (0..20_000).map(|i| file(format!("{deep}{i}"))).collect(),
+        ),
+        (
+            "long links",
+            (0..10_000)
+                .map(|i| link(&format!("{i}"), format!("{}{}", "./".repeat(2_000), i + 1)))
+                .collect(),
+        ),
+        (
+            "links to one directory",
+            (0..10_000)
+                .map(|i| link(&format!("d/{i}"), format!("{}x", "../d/".repeat(800))))
+                .collect(),
+        ),
+        (
+            "extra fields",
+            (0..190_000)
+                .map(|i| Raw {
+                    extra: fields.clone(),
+                    ..raw::entry(format!("{i}"), 0o100_644, b"")
+                })
+                .collect(),
+        ),
+    ];
+    for (what, entries) in cases {
+        let package = Archive {
+            zip64: true,
+            ..Archive::of(entries)
+        }
+        .bytes();
+        let start = std::time::Instant::now();
+        let result = inspect(Cursor::new(&package)).map_err(|error| {
+            let mut text = error.to_string();
+            text.truncate(40);
+            text
+        });
+        let status = fs::read_to_string("/proc/self/status").unwrap();
+        let peak = status
+            .lines()
+            .find(|line| line.starts_with("VmHWM"))
+            .unwrap();
+        println!(
+            "{what}, {} MB zipped: {:?}, {peak}, {result:?}",
+            package.len() >> 20,
+            start.elapsed()
+        );
+    }
+}

@@ -6,6 +6,8 @@ use crate::package::{PackageError, PathRule};
 
 /// Bytes of one name in a path (Linux `NAME_MAX`).
 const NAME_BYTES: usize = 255;
+/// Bytes of a name in an error (ours).
+const SHOWN_BYTES: usize = 200;
 
 const TYPE_BITS: u32 = 0o170_000;
 const NO_TYPE: u32 = 0;
@@ -66,9 +68,12 @@ pub(super) fn decide<'a>(entry: &Entry<'a>) -> Result<Plan<'a>, PackageError> {
     Ok(Plan { components, kind })
 }
 
-/// Bytes as they are shown to people.
+/// Bytes as they are shown to people, cut where nobody reads on: names may be 64 KiB long.
 pub(super) fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+    match bytes.get(..SHOWN_BYTES) {
+        Some(beginning) => format!("{}...", String::from_utf8_lossy(beginning)),
+        None => String::from_utf8_lossy(bytes).into_owned(),
+    }
 }
 
 /// The names in a path. Components `.` are dropped: some tools begin every path with one.
