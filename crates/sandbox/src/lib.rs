@@ -17,6 +17,11 @@
 //! - after [`Sandbox::destroy`] returns nothing is left: no process, mount, cgroup, network
 //!   namespace, socket or file.
 
+#![expect(
+    unsafe_code,
+    reason = "clone3, mount_setattr and a few more calls have no safe form; each block says why it holds"
+)]
+
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -67,17 +72,20 @@ pub struct Created {
 
 /// One isolated place for processes. Only its owner calls it.
 pub trait Sandbox: fmt::Debug + Send + Sync {
-    /// Starts a process. Its end comes as [`Event::Exited`].
+    /// Starts a process. Its end comes as [`Event::Exited`]. A frozen sandbox is thawed first.
     fn start(&self, process: ProcessSpec) -> BoxFuture<'_, Result<(), StartError>>;
 
-    /// Sends a signal to a process started by [`Sandbox::start`].
+    /// Sends a signal to a process started by [`Sandbox::start`]; one that ended is no error. In a
+    /// frozen sandbox it arrives with the thaw.
     fn signal(&self, process: ProcessId, signal: Signal) -> BoxFuture<'_, Result<(), Gone>>;
 
     /// Kills every process of user code, known or not. Each started one still reports its exit;
-    /// after the last of them [`Event::Empty`] comes. The sandbox and its `/tmp` stay.
+    /// after the last of them [`Event::Empty`] comes. The sandbox and its `/tmp` stay. A frozen
+    /// sandbox is thawed first.
     fn kill_all(&self) -> BoxFuture<'_, Result<(), Gone>>;
 
-    /// Stops every process of user code from running, until thawed.
+    /// Stops every process of user code from running, until thawed. Returns when the kernel has
+    /// been told; a process that is running stops within its next scheduler tick.
     fn freeze(&self) -> BoxFuture<'_, Result<(), Gone>>;
 
     /// Lets frozen processes run again.
@@ -121,7 +129,8 @@ pub struct SandboxSpec {
     pub network: Network,
 }
 
-/// A directory of the host that appears read-only inside.
+/// A directory of the host that appears read-only inside. It and all in it that user code needs must
+/// be readable by everybody: inside it belongs to nobody (user 65534).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tree {
     /// Where it lies on the host.

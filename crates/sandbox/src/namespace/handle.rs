@@ -1,0 +1,161 @@
+//! What the owner of a sandbox holds: calls become commands to the task, except those that must
+//! be quick. Freezing, thawing and counting are single small writes and reads in the control group
+//! and are done where they are called, which saves two wake-ups in every invocation.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::cgroup::Cgroup;
+use crate::{BoxFuture, Gone, ProcessId, ProcessSpec, Sandbox, Signal, StartError, Usage};
+
+/// What the task is asked to do.
+#[derive(Debug)]
+pub(super) enum Command {
+    Start(ProcessSpec, oneshot::Sender<Result<(), StartError>>),
+    Signal(ProcessId, Signal),
+    KillAll,
+    Drain(u64),
+    Destroy(oneshot::Sender<()>),
+}
+
+/// What handle and task both need.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) id: String,
+    pub(super) cgroup: Arc<Cgroup>,
+    pub(super) gone: AtomicBool,
+    frozen: AtomicBool,
+}
+
+/// The handle of a namespace sandbox.
+#[derive(Debug)]
+pub(super) struct Handle {
+    pub(super) shared: Arc<Shared>,
+    pub(super) commands: mpsc::Sender<Command>,
+}
+
+impl Shared {
+    pub(super) fn new(id: String, cgroup: Arc<Cgroup>) -> Self {
+        Self {
+            id,
+            cgroup,
+            gone: AtomicBool::new(false),
+            frozen: AtomicBool::new(false),
+        }
+    }
+
+    /// Thaws if frozen.
+    pub(super) fn thaw(&self) -> Result<(), Gone> {
+        self.there()?;
+        // Whoever clears the mark does the write, so that a thaw never undoes a later freeze.
+        if self.frozen.swap(false, Ordering::AcqRel) {
+            self.cgroup
+                .thaw()
+                .map_err(|error| self.lost("thaw", &error))?;
+        }
+        Ok(())
+    }
+
+    fn freeze(&self) -> Result<(), Gone> {
+        self.there()?;
+        self.frozen.store(true, Ordering::Release);
+        self.cgroup
+            .freeze()
+            .map_err(|error| self.lost("freeze", &error))
+    }
+
+    fn there(&self) -> Result<(), Gone> {
+        if self.gone.load(Ordering::Acquire) {
+            Err(Gone)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// A sandbox that cannot be held must not go on: it is killed, and its end is told as usual.
+    fn lost(&self, call: &'static str, error: &io::Error) -> Gone {
+        if self.there().is_ok() {
+            tracing::error!(sandbox = self.id, call, %error, "control group does not answer");
+            if let Err(error) = self.cgroup.kill() {
+                tracing::error!(sandbox = self.id, %error, "sandbox was not killed");
+            }
+        }
+        Gone
+    }
+}
+
+impl Handle {
+    async fn tell(&self, command: Command) -> Result<(), Gone> {
+        self.shared.there()?;
+        self.commands.send(command).await.map_err(|_| Gone)
+    }
+}
+
+impl Sandbox for Handle {
+    fn start(&self, process: ProcessSpec) -> BoxFuture<'_, Result<(), StartError>> {
+        Box::pin(async move {
+            let (reply, answer) = oneshot::channel();
+            self.tell(Command::Start(process, reply)).await?;
+            answer.await.map_err(|_| Gone)?
+        })
+    }
+
+    fn signal(&self, process: ProcessId, signal: Signal) -> BoxFuture<'_, Result<(), Gone>> {
+        Box::pin(self.tell(Command::Signal(process, signal)))
+    }
+
+    fn kill_all(&self) -> BoxFuture<'_, Result<(), Gone>> {
+        Box::pin(self.tell(Command::KillAll))
+    }
+
+    fn freeze(&self) -> BoxFuture<'_, Result<(), Gone>> {
+        Box::pin(async { self.shared.freeze() })
+    }
+
+    fn thaw(&self) -> BoxFuture<'_, Result<(), Gone>> {
+        Box::pin(async { self.shared.thaw() })
+    }
+
+    fn drain_output(&self, token: u64) -> BoxFuture<'_, Result<(), Gone>> {
+        Box::pin(self.tell(Command::Drain(token)))
+    }
+
+    fn usage(&self) -> BoxFuture<'_, Result<Usage, Gone>> {
+        Box::pin(async {
+            self.shared.there()?;
+            let usage = self.shared.cgroup.usage().map_err(|error| {
+                tracing::debug!(sandbox = self.shared.id, %error, "usage cannot be read");
+                Gone
+            })?;
+            Ok(Usage {
+                memory_peak_bytes: usage.memory_peak_bytes,
+                oom_kills: usage.oom_kills,
+                cpu_micros: usage.cpu_micros,
+            })
+        })
+    }
+
+    fn reset_peak(&self) -> BoxFuture<'_, Result<(), Gone>> {
+        Box::pin(async {
+            self.shared.there()?;
+            if let Err(error) = self.shared.cgroup.reset_peak() {
+                tracing::debug!(sandbox = self.shared.id, %error, "memory peak goes on");
+            }
+            Ok(())
+        })
+    }
+
+    fn destroy(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            let (reply, done) = oneshot::channel();
+            if self.commands.send(Command::Destroy(reply)).await.is_ok() {
+                // Without an answer the task has ended, which it does only when all is cleared away.
+                let _ = done.await;
+            }
+            self.commands.closed().await;
+        })
+    }
+}

@@ -1,0 +1,280 @@
+//! What a sandbox's processes write, in order with what must come after it.
+//!
+//! Owns the reading ends of all output pipes. A fact that must come after output (an exit, a drain)
+//! is a barrier: it owes the bytes that lay in the pipes when it was put up, and is passed on when
+//! those have been read. Bytes written later do not hold it up, so a process that floods its pipe
+//! cannot delay an exit for ever.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::unix::pipe;
+
+use crate::{Event, ProcessId, Stream};
+
+/// The most bytes in one event.
+const CHUNK_BYTES: usize = 16 * 1024;
+
+/// The pipes and barriers of one sandbox.
+#[derive(Debug)]
+pub(super) struct Output {
+    pipes: Vec<Pipe>,
+    barriers: VecDeque<Barrier>,
+    next_number: u64,
+    turn: usize,
+    buffer: Box<[u8]>,
+}
+
+#[derive(Debug)]
+struct Pipe {
+    number: u64,
+    process: ProcessId,
+    stream: Stream,
+    receiver: pipe::Receiver,
+}
+
+#[derive(Debug)]
+struct Barrier {
+    event: Event,
+    owed: Vec<(u64, u64)>,
+}
+
+/// The ends that a new process writes to.
+#[derive(Debug)]
+pub(super) struct Ends {
+    pub(super) out: OwnedFd,
+    pub(super) err: OwnedFd,
+}
+
+impl Output {
+    /// No pipes yet.
+    pub(super) fn new() -> Self {
+        Self {
+            pipes: Vec::new(),
+            barriers: VecDeque::new(),
+            next_number: 0,
+            turn: 0,
+            buffer: vec![0; CHUNK_BYTES].into_boxed_slice(),
+        }
+    }
+
+    /// Makes the two pipes of a process and returns the ends to write to.
+    pub(super) fn open(&mut self, process: ProcessId) -> io::Result<Ends> {
+        let (out_reader, out) = std::io::pipe()?;
+        let (err_reader, err) = std::io::pipe()?;
+        self.add(process, Stream::Out, out_reader.into())?;
+        self.add(process, Stream::Err, err_reader.into())?;
+        Ok(Ends {
+            out: out.into(),
+            err: err.into(),
+        })
+    }
+
+    fn add(&mut self, process: ProcessId, stream: Stream, reader: OwnedFd) -> io::Result<()> {
+        let receiver = pipe::Receiver::from_owned_fd(reader)?;
+        let number = self.next_number;
+        self.next_number += 1;
+        self.pipes.push(Pipe {
+            number,
+            process,
+            stream,
+            receiver,
+        });
+        Ok(())
+    }
+
+    /// Forgets the pipes of a process that was not started.
+    pub(super) fn forget(&mut self, process: ProcessId) {
+        self.pipes.retain(|pipe| pipe.process != process);
+    }
+
+    /// Passes the event on after what the process has written so far, or all have if none is named.
+    pub(super) fn after(&mut self, process: Option<ProcessId>, event: Event) {
+        let owed = self
+            .pipes
+            .iter()
+            .filter(|pipe| process.is_none_or(|process| pipe.process == process))
+            .map(|pipe| (pipe.number, waiting(&pipe.receiver)))
+            .filter(|(_, bytes)| *bytes > 0)
+            .collect();
+        self.barriers.push_back(Barrier { event, owed });
+    }
+
+    /// Whether all has been passed on and nobody can write any more.
+    pub(super) fn is_finished(&self) -> bool {
+        self.pipes.is_empty() && self.barriers.is_empty()
+    }
+
+    /// The next event. Waits for ever while there is nothing. Dropping the future loses nothing.
+    pub(super) async fn next(&mut self) -> Event {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        loop {
+            if self
+                .barriers
+                .front()
+                .is_some_and(|barrier| barrier.owed.is_empty())
+                && let Some(barrier) = self.barriers.pop_front()
+            {
+                return Poll::Ready(barrier.event);
+            }
+            let before = self.pipes.len();
+            if let Some(event) = self.poll_pipes(cx) {
+                return Poll::Ready(event);
+            }
+            let passable = self
+                .barriers
+                .front()
+                .is_some_and(|barrier| barrier.owed.is_empty());
+            if !passable && self.pipes.len() == before {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Reads once from the first pipe that has something, beginning after the one read last.
+    fn poll_pipes(&mut self, cx: &mut Context<'_>) -> Option<Event> {
+        let count = self.pipes.len();
+        for step in 0..count {
+            let index = (self.turn + step) % count;
+            let pipe = &mut self.pipes[index];
+            let number = pipe.number;
+            let mut read = ReadBuf::new(&mut self.buffer);
+            match Pin::new(&mut pipe.receiver).poll_read(cx, &mut read) {
+                Poll::Ready(Ok(())) if !read.filled().is_empty() => {
+                    let bytes = Bytes::copy_from_slice(read.filled());
+                    let (process, stream) = (pipe.process, pipe.stream);
+                    self.turn = index + 1;
+                    self.pay(number, bytes.len() as u64);
+                    return Some(Event::Output {
+                        process,
+                        stream,
+                        bytes,
+                    });
+                }
+                Poll::Ready(_) => {
+                    self.pay(number, u64::MAX);
+                    self.pipes.remove(index);
+                    return None;
+                }
+                // Empty: whatever was owed has been read.
+                Poll::Pending => self.pay(number, u64::MAX),
+            }
+        }
+        None
+    }
+
+    fn pay(&mut self, number: u64, bytes: u64) {
+        for barrier in &mut self.barriers {
+            for (owed_by, owed) in &mut barrier.owed {
+                if *owed_by == number {
+                    *owed = owed.saturating_sub(bytes);
+                }
+            }
+            barrier.owed.retain(|(_, owed)| *owed > 0);
+        }
+    }
+}
+
+/// How many bytes lie in a pipe. If the kernel does not say, as many as fit are assumed: the pipe
+/// running empty pays all.
+fn waiting(receiver: &pipe::Receiver) -> u64 {
+    rustix::io::ioctl_fionread(receiver.as_fd()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::Write;
+
+    use super::*;
+
+    const ONE: ProcessId = ProcessId(1);
+    const TWO: ProcessId = ProcessId(2);
+
+    fn exited(process: ProcessId) -> Event {
+        Event::Exited {
+            process,
+            exit: crate::Exit::Code(0),
+        }
+    }
+
+    /// The events until nothing more comes, as text.
+    async fn events(output: &mut Output) -> String {
+        let mut text = Vec::new();
+        loop {
+            tokio::select! {
+                biased;
+                event = output.next() => text.push(match event {
+                    Event::Output { process, bytes, .. } => {
+                        format!("{}:{}", process.0, String::from_utf8_lossy(&bytes))
+                    }
+                    Event::Exited { process, .. } => format!("{} exited", process.0),
+                    Event::Drained { token } => format!("drained {token}"),
+                    other => format!("{other:?}"),
+                }),
+                // The reactor must have had its turn before "nothing" is true.
+                () = turns() => return text.join(" | "),
+            }
+        }
+    }
+
+    async fn turns() {
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn an_exit_comes_after_what_its_process_wrote() {
+        let mut output = Output::new();
+        let ends = output.open(ONE).unwrap();
+        File::from(ends.out).write_all(b"last words").unwrap();
+        output.after(Some(ONE), exited(ONE));
+        assert_eq!(events(&mut output).await, "1:last words | 1 exited");
+        drop(ends.err);
+        events(&mut output).await;
+        assert!(output.is_finished());
+    }
+
+    #[tokio::test]
+    async fn bytes_written_after_an_exit_do_not_hold_it_up() {
+        let mut output = Output::new();
+        let ends = output.open(ONE).unwrap();
+        let mut grandchild = File::from(ends.out);
+        grandchild.write_all(b"before").unwrap();
+        output.after(Some(ONE), exited(ONE));
+        assert_eq!(events(&mut output).await, "1:before | 1 exited");
+        grandchild.write_all(b"after").unwrap();
+        assert_eq!(events(&mut output).await, "1:after");
+    }
+
+    #[tokio::test]
+    async fn a_drain_waits_for_every_process_and_keeps_its_place() {
+        let mut output = Output::new();
+        let (one, two) = (output.open(ONE).unwrap(), output.open(TWO).unwrap());
+        File::from(one.out).write_all(b"a").unwrap();
+        File::from(two.err).write_all(b"b").unwrap();
+        output.after(None, Event::Drained { token: 7 });
+        output.after(Some(TWO), exited(TWO));
+        assert_eq!(
+            events(&mut output).await,
+            "1:a | 2:b | drained 7 | 2 exited"
+        );
+    }
+
+    #[tokio::test]
+    async fn with_nothing_to_wait_for_an_event_passes_at_once() {
+        let mut output = Output::new();
+        output.after(None, Event::Empty);
+        assert_eq!(events(&mut output).await, "Empty");
+    }
+}

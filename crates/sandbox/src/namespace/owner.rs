@@ -1,0 +1,369 @@
+//! The task that owns one sandbox: from its making to the last trace of it.
+//!
+//! ```text
+//! establish -> run -> take down -> hand over what is left -> Gone
+//! ```
+//!
+//! | channel     | from -> to       | bound              | when full                          |
+//! |-------------|------------------|--------------------|------------------------------------|
+//! | commands    | handle -> task   | `COMMAND_QUEUE`    | the caller waits                   |
+//! | events      | task -> owner    | `EVENT_QUEUE`      | output stays in the pipes          |
+//! | connections | task -> owner    | `CONNECTION_QUEUE` | further ones wait in the kernel    |
+//! | guest       | task <-> PID 1   | socket buffer      | kept here, `OUTGOING_MAX`          |
+//!
+//! One place in the events channel is kept for [`Event::Gone`], so that the end never waits for an
+//! owner that does not read.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use dormouse_guest::protocol::{self, FromGuest, Identity, Start, StartFailure, ToGuest};
+use dormouse_guest::socket::{self, Received};
+use tokio::io::unix::AsyncFd;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+
+use super::establish::Parts;
+use super::handle::{Command, Shared};
+use super::output::Output;
+use crate::{
+    Connection, Dialled, Event, Exit, Gone, ProcessId, ProcessSpec, Service, Signal, StartError,
+};
+
+/// Requests for a guest that is too slow to take them. Past it a start is refused.
+const OUTGOING_MAX: usize = 64;
+
+/// How long to leave a listener alone that cannot accept, for want of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+
+/// The user inside, as on Lambda.
+const UID: u32 = 993;
+const GID: u32 = 990;
+const FILES_MAX: u32 = 1024;
+const STACK_BYTES: u64 = 8 << 20;
+
+/// A sandbox that runs.
+pub(super) struct Owner {
+    pub(super) parts: Parts,
+    pub(super) shared: Arc<Shared>,
+    pub(super) commands: mpsc::Receiver<Command>,
+    pub(super) events: mpsc::Sender<Event>,
+    pub(super) connections: mpsc::Sender<Dialled>,
+    pub(super) processes_max: u32,
+}
+
+/// What [`Owner::run`] keeps besides what it was made of.
+struct State {
+    output: Output,
+    outgoing: VecDeque<(Vec<u8>, Vec<OwnedFd>)>,
+    starts: HashMap<u32, (Vec<String>, oneshot::Sender<Result<(), StartError>>)>,
+}
+
+/// Why the task stops running the sandbox.
+enum End {
+    /// The handle asked, or is gone.
+    Asked(Option<oneshot::Sender<()>>),
+    /// PID 1 ended by itself.
+    Died,
+}
+
+enum Happened {
+    Command(Option<Command>),
+    Guest(io::Result<Received>),
+    Died,
+    Flushed,
+    Passed,
+}
+
+impl Owner {
+    /// Runs the sandbox until its end and clears it away.
+    pub(super) async fn run(mut self) {
+        let last = self.events.clone().reserve_owned().await.ok();
+        let mut state = State {
+            output: Output::new(),
+            outgoing: VecDeque::new(),
+            starts: HashMap::new(),
+        };
+        let end = self.serve(&mut state).await;
+        state.starts.clear();
+        self.shared.gone.store(true, Ordering::Release);
+        self.parts.take_down(&self.shared.cgroup).await;
+        let reply = match end {
+            End::Asked(reply) => reply,
+            End::Died => self.hand_over(&mut state.output).await,
+        };
+        drop(state);
+        drop(self.parts);
+        if let Some(last) = last {
+            last.send(Event::Gone);
+        }
+        if let Some(reply) = reply {
+            // The caller may have stopped waiting.
+            let _ = reply.send(());
+        }
+    }
+
+    async fn serve(&mut self, state: &mut State) -> End {
+        loop {
+            match self.next(state).await {
+                Happened::Command(None) => return End::Asked(None),
+                Happened::Command(Some(Command::Destroy(reply))) => return End::Asked(Some(reply)),
+                Happened::Command(Some(command)) => self.obey(command, state),
+                Happened::Guest(Ok(received)) if !received.bytes.is_empty() => {
+                    if self.heard(&received, state).is_err() {
+                        tracing::warn!(
+                            sandbox = self.shared.id,
+                            "guest does not speak the protocol"
+                        );
+                        return End::Died;
+                    }
+                }
+                Happened::Guest(_) | Happened::Died => {
+                    self.hear_out(state);
+                    return End::Died;
+                }
+                Happened::Flushed | Happened::Passed => {}
+            }
+        }
+    }
+
+    async fn next(&mut self, state: &mut State) -> Happened {
+        let control = &self.parts.control;
+        let [runtime_api, endpoint] = &self.parts.listeners;
+        tokio::select! {
+            command = self.commands.recv() => Happened::Command(command),
+            received = receive(control) => Happened::Guest(received),
+            _ = self.parts.pidfd.readable() => Happened::Died,
+            () = flush(control, &mut state.outgoing) => Happened::Flushed,
+            () = pass(&mut state.output, &self.events) => Happened::Passed,
+            () = accept(runtime_api, Service::RuntimeApi, &self.connections) => Happened::Passed,
+            () = accept(endpoint, Service::Endpoint, &self.connections) => Happened::Passed,
+        }
+    }
+
+    /// Everything that PID 1 said before it ended.
+    fn hear_out(&self, state: &mut State) {
+        while let Ok(received) = socket::receive(self.parts.control.get_ref()) {
+            if received.bytes.is_empty() || self.heard(&received, state).is_err() {
+                break;
+            }
+        }
+    }
+
+    /// After a death: what was written before still belongs to the owner, who may take its time.
+    async fn hand_over(&mut self, output: &mut Output) -> Option<oneshot::Sender<()>> {
+        while !output.is_finished() && !self.events.is_closed() {
+            tokio::select! {
+                command = self.commands.recv() => match command {
+                    None => return None,
+                    Some(Command::Destroy(reply)) => return Some(reply),
+                    Some(_) => {}
+                },
+                () = pass(output, &self.events) => {}
+            }
+        }
+        None
+    }
+
+    fn obey(&mut self, command: Command, state: &mut State) {
+        match command {
+            Command::Start(spec, reply) => self.start(spec, reply, state),
+            Command::Signal(id, signal) => {
+                let signal = match signal {
+                    Signal::Term => protocol::Signal::Term,
+                    Signal::Kill => protocol::Signal::Kill,
+                };
+                self.ask(&ToGuest::Signal { id: id.0, signal }, Vec::new(), state);
+            }
+            Command::KillAll => {
+                self.thaw();
+                self.ask(&ToGuest::KillAll, Vec::new(), state);
+            }
+            Command::Drain(token) => state.output.after(None, Event::Drained { token }),
+            Command::Destroy(_) => {}
+        }
+    }
+
+    fn start(
+        &mut self,
+        spec: ProcessSpec,
+        reply: oneshot::Sender<Result<(), StartError>>,
+        state: &mut State,
+    ) {
+        self.thaw();
+        let id = spec.id;
+        let ends = match state.output.open(id) {
+            Ok(ends) => ends,
+            Err(error) => return refuse(reply, error),
+        };
+        let programs = spec.programs.clone();
+        let request = ToGuest::Start(Start {
+            id: id.0,
+            programs: spec.programs,
+            args: spec.args,
+            variables: spec.variables,
+            cwd: spec.cwd,
+            identity: Identity {
+                uid: UID,
+                gid: GID,
+                processes_max: self.processes_max,
+                files_max: FILES_MAX,
+                stack_bytes: STACK_BYTES,
+            },
+        });
+        if state.starts.contains_key(&id.0) {
+            return refuse(reply, io::ErrorKind::AlreadyExists.into());
+        }
+        if self.ask(&request, vec![ends.out, ends.err], state) {
+            state.starts.insert(id.0, (programs, reply));
+        } else {
+            state.output.forget(id);
+            refuse(reply, io::ErrorKind::ArgumentListTooLong.into());
+        }
+    }
+
+    /// Sends a request, at once or when the guest can take it.
+    fn ask(&self, request: &ToGuest, descriptors: Vec<OwnedFd>, state: &mut State) -> bool {
+        let Ok(bytes) = protocol::encode(request) else {
+            return false;
+        };
+        if state.outgoing.is_empty() {
+            match send(&self.parts.control, &bytes, &descriptors) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                // Any other error is the end of the guest, which is seen on the receiving side.
+                Ok(()) | Err(_) => return true,
+            }
+        }
+        // A kill must never be lost; there is at most one per call of the owner.
+        if state.outgoing.len() >= OUTGOING_MAX && !matches!(request, ToGuest::KillAll) {
+            return false;
+        }
+        state.outgoing.push_back((bytes, descriptors));
+        true
+    }
+
+    fn heard(&self, received: &Received, state: &mut State) -> Result<(), protocol::CodecError> {
+        match protocol::decode(&received.bytes)? {
+            FromGuest::Ready => {}
+            FromGuest::Started { id } => {
+                if let Some((_, reply)) = state.starts.remove(&id) {
+                    let _ = reply.send(Ok(()));
+                }
+            }
+            FromGuest::StartFailed { id, failure } => {
+                state.output.forget(ProcessId(id));
+                if let Some((programs, reply)) = state.starts.remove(&id) {
+                    let _ = reply.send(Err(match failure {
+                        StartFailure::NoProgram => StartError::NoProgram { programs },
+                        StartFailure::Errno(errno) => {
+                            StartError::Refused(io::Error::from_raw_os_error(errno))
+                        }
+                    }));
+                }
+            }
+            FromGuest::Exited { id, exit } => {
+                let process = ProcessId(id);
+                let exit = match exit {
+                    protocol::Exit::Code(code) => Exit::Code(code),
+                    protocol::Exit::Signal(signal) => Exit::Signal(signal),
+                };
+                state
+                    .output
+                    .after(Some(process), Event::Exited { process, exit });
+            }
+            FromGuest::Empty => state.output.after(None, Event::Empty),
+        }
+        Ok(())
+    }
+
+    /// The guest lives in the group that is frozen: it can only hear when it runs.
+    fn thaw(&self) {
+        if let Err(Gone) = self.shared.thaw() {
+            tracing::debug!(sandbox = self.shared.id, "sandbox is gone before its thaw");
+        }
+    }
+}
+
+fn refuse(reply: oneshot::Sender<Result<(), StartError>>, error: io::Error) {
+    let _ = reply.send(Err(StartError::Refused(error)));
+}
+
+/// Passes one event on, as soon as there is one and room for it.
+async fn pass(output: &mut Output, events: &mpsc::Sender<Event>) {
+    match events.reserve().await {
+        Ok(permit) => permit.send(output.next().await),
+        // Nobody listens: nothing is read, the pipes fill and hold their writers.
+        Err(_) => std::future::pending().await,
+    }
+}
+
+async fn accept(listener: &TcpListener, service: Service, dialled: &mpsc::Sender<Dialled>) {
+    let Ok(permit) = dialled.reserve().await else {
+        return std::future::pending().await;
+    };
+    match listener.accept().await {
+        Ok((stream, _)) => {
+            // Answers are small and awaited: never hold one back. Failing costs only time.
+            let _ = stream.set_nodelay(true);
+            permit.send(Dialled {
+                service,
+                connection: Connection::Tcp(stream),
+            });
+        }
+        Err(error) => {
+            tracing::debug!(%error, "connection from inside was not accepted");
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+        }
+    }
+}
+
+/// Lets the runtime tell when a descriptor is ready.
+pub(super) fn watch(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an OwnedFd always gives the same descriptor and keeps it open as long as it lives,
+    // which is as long as the registration.
+    unsafe { AsyncFd::register(descriptor) }.map_err(io::Error::from)
+}
+
+/// Receives one message from the guest.
+pub(super) async fn receive(control: &AsyncFd<OwnedFd>) -> io::Result<Received> {
+    loop {
+        let mut ready = control.readable().await?;
+        if let Ok(received) = ready.try_io(|control| socket::receive(control.get_ref())) {
+            return received;
+        }
+    }
+}
+
+/// Sends one message, or says `WouldBlock`.
+fn send(control: &AsyncFd<OwnedFd>, bytes: &[u8], descriptors: &[OwnedFd]) -> io::Result<()> {
+    let descriptors: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
+    socket::send(control.get_ref(), bytes, &descriptors)
+}
+
+/// Sends one message, waiting for room.
+pub(super) async fn send_patiently(
+    control: &AsyncFd<OwnedFd>,
+    bytes: &[u8],
+    descriptors: &[OwnedFd],
+) -> io::Result<()> {
+    loop {
+        let mut ready = control.writable().await?;
+        if let Ok(sent) = ready.try_io(|control| send(control, bytes, descriptors)) {
+            return sent;
+        }
+    }
+}
+
+/// Sends what waits. Waits for ever while there is nothing.
+async fn flush(control: &AsyncFd<OwnedFd>, outgoing: &mut VecDeque<(Vec<u8>, Vec<OwnedFd>)>) {
+    let Some((bytes, descriptors)) = outgoing.front() else {
+        return std::future::pending().await;
+    };
+    // An error is the end of the guest, which is seen on the receiving side.
+    let _ = send_patiently(control, bytes, descriptors).await;
+    outgoing.pop_front();
+}

@@ -1,0 +1,115 @@
+//! What the daemon, the spawner and a sandbox that is being set up tell each other, before the
+//! guest's own protocol begins. Encoded like the guest's messages, on the same kind of socket.
+
+use serde::{Deserialize, Serialize};
+
+/// Daemon to spawner: make a sandbox. With it come, in this order: the sandbox's end of its control
+/// socket, the v2 cgroup directory if `into_cgroup`, and `tasks` v1 files to write "0" to.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Place {
+    /// Read-only content: where on the host, where inside.
+    pub(super) trees: Vec<(String, String)>,
+    /// The size of `/tmp`.
+    pub(super) tmp_bytes: u64,
+    /// The host's user and group number that is root inside.
+    pub(super) host_root: u32,
+    /// Whether a v2 cgroup directory comes along.
+    pub(super) into_cgroup: bool,
+    /// How many v1 task files come along.
+    pub(super) tasks: usize,
+}
+
+/// Spawner or unfinished sandbox to daemon.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Setup {
+    /// The spawner has built the base tree. Only on the spawner's own socket.
+    Prepared,
+    /// PID 1 exists; its pidfd comes along.
+    Cloned {
+        /// Its number as the spawner sees it.
+        pid: i32,
+    },
+    /// PID 1 is in place and needs its user map; the two listeners come along.
+    Placed,
+    /// A step went wrong; the sender ends.
+    Failed {
+        /// Which.
+        step: Step,
+        /// What the kernel said.
+        errno: i32,
+    },
+}
+
+/// Daemon to unfinished sandbox: the user map is written, become the guest.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Mapped;
+
+/// The steps that can go wrong, for messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Step {
+    BaseTree,
+    Clone,
+    Cgroup,
+    RootTree,
+    Proc,
+    Tmp,
+    Content,
+    Pivot,
+    Names,
+    Loopback,
+    Listeners,
+    UserNamespace,
+}
+
+impl Step {
+    /// The name in error messages.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::BaseTree => "base tree",
+            Self::Clone => "clone",
+            Self::Cgroup => "cgroup",
+            Self::RootTree => "root tree",
+            Self::Proc => "/proc",
+            Self::Tmp => "/tmp",
+            Self::Content => "content",
+            Self::Pivot => "pivot_root",
+            Self::Names => "host name",
+            Self::Loopback => "loopback",
+            Self::Listeners => "listeners",
+            Self::UserNamespace => "user namespace",
+        }
+    }
+}
+
+/// A failed step with its cause.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) step: Step,
+    pub(super) error: std::io::Error,
+}
+
+/// Names the step of a result.
+pub(super) trait At<T> {
+    /// The error, if any, happened in this step.
+    fn at(self, step: Step) -> Result<T, Failure>;
+}
+
+impl<T, E: Into<std::io::Error>> At<T> for Result<T, E> {
+    fn at(self, step: Step) -> Result<T, Failure> {
+        self.map_err(|error| Failure {
+            step,
+            error: error.into(),
+        })
+    }
+}
+
+impl Failure {
+    /// The message that tells the daemon.
+    pub(super) fn message(&self) -> Setup {
+        let errno = self.error.raw_os_error().unwrap_or(libc::EIO);
+        Setup::Failed {
+            step: self.step,
+            errno,
+        }
+    }
+}
