@@ -13,7 +13,6 @@ use dormouse_model::names::EnvironmentId;
 use dormouse_worker::{ColdReason, EnvironmentHandle, Fact, Job, Worker};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tracing::warn;
 
 use crate::pool::{Decision, Pool};
 
@@ -185,23 +184,11 @@ impl Owner {
                 ColdReason::ScaleOut
             };
             let version = self.assignment.version.clone();
-            let made = self
-                .assignment
-                .worker
-                .environment(version, reason, self.facts.clone());
-            match made {
-                Ok((handle, task)) => {
-                    self.pool.started(handle.id().clone());
-                    self.handles.insert(handle.id().clone(), handle);
-                    self.tasks.spawn(task);
-                }
-                Err(missing) => {
-                    warn!(%missing, "no environment");
-                    if let Some(job) = self.pool.give_up_one() {
-                        fail(job, &missing.to_string());
-                    }
-                }
-            }
+            let worker = &self.assignment.worker;
+            let (handle, task) = worker.environment(version, reason, self.facts.clone());
+            self.pool.started(handle.id().clone());
+            self.handles.insert(handle.id().clone(), handle);
+            self.tasks.spawn(task);
         }
     }
 

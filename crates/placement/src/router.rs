@@ -13,8 +13,9 @@ use dormouse_model::function::ResolvedVersion;
 use dormouse_model::invocation::{Answer, Invocation};
 use dormouse_model::limits;
 use dormouse_model::names::{Digest, FunctionKey, Scope, Version};
+use dormouse_model::runtime::Runtime;
 use dormouse_worker::lives::Lives;
-use dormouse_worker::{ColdReason, Job, Permit, Worker};
+use dormouse_worker::{ColdReason, Job, NoInterpreter, Permit, Worker};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
@@ -191,11 +192,8 @@ impl Placement {
     ///
     /// # Errors
     /// What is missing and how to install it.
-    pub fn can_run(
-        &self,
-        runtime: dormouse_model::runtime::Runtime,
-    ) -> Result<(), dormouse_worker::NoInterpreter> {
-        self.worker.interpreter(runtime).map(|_| ())
+    pub async fn can_run(&self, runtime: Runtime) -> Result<(), NoInterpreter> {
+        self.worker.can_run(runtime).await
     }
 
     /// What happened to the environments.

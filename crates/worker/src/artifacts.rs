@@ -4,7 +4,7 @@
 //! meanwhile waits for the same end. A directory appears under its final name only when complete,
 //! so what a killed process left half-made is never used; it is removed at start.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::io;
 use std::os::fd::AsFd;
@@ -37,17 +37,19 @@ pub struct Artifacts {
 }
 
 impl Artifacts {
-    /// Starts the owner in `tasks`, over a directory that it empties of half-made things.
+    /// Starts the owner in `tasks`, over a directory that it empties of half-made things and of
+    /// code that nobody needs any more.
     ///
     /// # Errors
     /// When the directory cannot be made or cleaned.
     pub fn start(
         directory: &Path,
         packages: Packages,
+        needed: &BTreeSet<Digest>,
         tasks: &mut JoinSet<()>,
     ) -> io::Result<Self> {
         fs::create_dir_all(directory)?;
-        remove_unfinished(directory)?;
+        remove_all_but(needed, directory)?;
         let (requests, inbox) = mpsc::channel(limits::OWNER_QUEUE);
         let owner = Owner {
             directory: directory.to_owned(),
@@ -173,14 +175,13 @@ fn extract(package: fs::File, path: PathBuf) -> Result<PathBuf, UnpackError> {
 
 const UNFINISHED: &str = "unfinished";
 
-fn remove_unfinished(directory: &Path) -> io::Result<()> {
+fn remove_all_but(needed: &BTreeSet<Digest>, directory: &Path) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
-        let path = entry?.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == UNFINISHED)
-        {
-            fs::remove_dir_all(path)?;
+        let entry = entry?;
+        let name = entry.file_name();
+        let digest = name.to_str().and_then(|name| name.parse::<Digest>().ok());
+        if !digest.is_some_and(|digest| needed.contains(&digest)) {
+            fs::remove_dir_all(entry.path())?;
         }
     }
     Ok(())

@@ -15,6 +15,7 @@
 
 pub mod artifacts;
 pub mod environment;
+mod interpreters;
 pub mod lives;
 pub mod logs;
 mod recipe;
@@ -23,4 +24,5 @@ mod worker;
 
 pub use dormouse_sandbox::Connection;
 pub use environment::{ColdReason, EnvironmentHandle, Fact, Job, Permit};
-pub use worker::{Config, CpuModel, NoInterpreter, Worker};
+pub use interpreters::{Interpreters, NoInterpreter};
+pub use worker::{Config, CpuModel, Worker};

@@ -1,5 +1,6 @@
 //! The worker's handle: makes environments, prepares code.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use dormouse_model::clock::Clock;
 use dormouse_model::function::ResolvedVersion;
 use dormouse_model::names::Digest;
 use dormouse_model::runtime::Runtime;
-use dormouse_runtimes::{Choice, Interpreter, choose, install_bootstraps, runtime_version};
+use dormouse_runtimes::install_bootstraps;
 use dormouse_sandbox::{Backend, Connection, Network};
 use dormouse_store::logs::Logs;
 use dormouse_store::packages::Packages;
@@ -18,6 +19,7 @@ use tokio::task::JoinSet;
 
 use crate::artifacts::{Artifacts, Unavailable};
 use crate::environment::{self, ColdReason, EnvironmentHandle, Fact, Names, Owner, Shared, Spec};
+use crate::interpreters::{Interpreters, NoInterpreter};
 use crate::lives::Lives;
 use crate::logs::LogSink;
 
@@ -39,12 +41,12 @@ pub struct Config {
     pub backend: Arc<dyn Backend>,
     /// The packages of the store.
     pub packages: Packages,
+    /// The packages that some function shows or serves; unpacked code of others is removed.
+    pub needed: BTreeSet<Digest>,
     /// The logs of the store.
     pub logs: Logs,
-    /// The interpreters found on this host.
-    pub interpreters: Vec<Interpreter>,
-    /// Whether a near version of an interpreter is good enough.
-    pub nearest_runtime: bool,
+    /// The interpreters of this host.
+    pub interpreters: Interpreters,
     /// What functions can reach.
     pub network: Network,
     /// How much CPU functions get.
@@ -57,22 +59,10 @@ pub struct Config {
     pub endpoint: mpsc::Sender<Connection>,
 }
 
-/// No interpreter on this host can run a runtime.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no interpreter for {runtime} was found on this machine; install one with: {install}")]
-pub struct NoInterpreter {
-    /// The runtime.
-    pub runtime: Runtime,
-    /// The command that installs one.
-    pub install: String,
-}
-
 /// Makes environments on this host. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Worker {
     shared: Arc<Shared>,
-    interpreters: Arc<[Interpreter]>,
-    nearest_runtime: bool,
     chance: Chance,
 }
 
@@ -84,7 +74,12 @@ impl Worker {
     pub fn start(config: Config, tasks: &mut JoinSet<()>) -> io::Result<Self> {
         let bootstraps = config.directory.join("bootstraps");
         install_bootstraps(&bootstraps)?;
-        let artifacts = Artifacts::start(&config.directory.join("code"), config.packages, tasks)?;
+        let artifacts = Artifacts::start(
+            &config.directory.join("code"),
+            config.packages,
+            &config.needed,
+            tasks,
+        )?;
         let shared = Shared {
             backend: config.backend,
             artifacts,
@@ -95,29 +90,20 @@ impl Worker {
             network: config.network,
             cpu: config.cpu,
             endpoint: config.endpoint,
+            interpreters: config.interpreters,
         };
         Ok(Self {
             shared: Arc::new(shared),
-            interpreters: config.interpreters.into(),
-            nearest_runtime: config.nearest_runtime,
             chance: config.chance,
         })
     }
 
-    /// The interpreter for a runtime; `None` for one that brings its own program.
+    /// Whether this host can run a runtime.
     ///
     /// # Errors
-    /// When there is none that may be used.
-    pub fn interpreter(&self, runtime: Runtime) -> Result<Option<Interpreter>, NoInterpreter> {
-        match choose(runtime, &self.interpreters) {
-            Choice::Exact(interpreter) => Ok(interpreter),
-            Choice::Nearest(interpreter) if self.nearest_runtime => Ok(Some(interpreter)),
-            Choice::Nearest(_) => Err(NoInterpreter {
-                runtime,
-                install: format!("the exact version of {runtime}"),
-            }),
-            Choice::Missing { install } => Err(NoInterpreter { runtime, install }),
-        }
+    /// What is missing and how to install it.
+    pub async fn can_run(&self, runtime: Runtime) -> Result<(), NoInterpreter> {
+        self.shared.interpreters.of(runtime).await.map(|_| ())
     }
 
     /// Unpacks code ahead of its first use.
@@ -130,24 +116,15 @@ impl Worker {
 
     /// An environment for a version: its handle, and its owner task for the caller to spawn. Facts
     /// come over `facts`; [`Fact::Dead`] is the last.
-    ///
-    /// # Errors
-    /// When no interpreter runs its runtime.
     pub fn environment(
         &self,
         version: Arc<ResolvedVersion>,
         reason: ColdReason,
         facts: mpsc::Sender<Fact>,
-    ) -> Result<(EnvironmentHandle, impl Future<Output = ()> + Send + 'static), NoInterpreter> {
-        let runtime = version.deployment.configuration.runtime;
-        let interpreter = self.interpreter(runtime)?;
+    ) -> (EnvironmentHandle, impl Future<Output = ()> + Send + 'static) {
         let id = self.chance.environment_id();
         let names = Names {
             log_stream: log_stream(self.shared.clock.wall_ms(), &version, id.as_str()),
-            runtime_version: match &interpreter {
-                Some(interpreter) => runtime_version(runtime, interpreter),
-                None => runtime.to_string().replace('.', ":"),
-            },
             secret: format!("{:032x}", self.chance.bits()),
         };
         let (handle, commands) = environment::handle(id.clone());
@@ -157,8 +134,8 @@ impl Worker {
             reason,
             facts,
         };
-        let owner = Owner::new(self.shared.clone(), spec, interpreter, names);
-        Ok((handle, owner.run(commands)))
+        let owner = Owner::new(self.shared.clone(), spec, names);
+        (handle, owner.run(commands))
     }
 
     /// What happened to the environments of this host.

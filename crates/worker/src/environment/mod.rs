@@ -111,7 +111,10 @@ impl EnvironmentHandle {
     ///
     /// # Errors
     /// The job itself, when the environment has ended.
-    #[expect(clippy::result_large_err, reason = "what comes back is what was sent, unboxed on the warm path")]
+    #[expect(
+        clippy::result_large_err,
+        reason = "what comes back is what was sent, unboxed on the warm path"
+    )]
     pub fn lease(&self, job: Job) -> Result<(), Job> {
         self.commands
             .try_send(Command::Lease(job))

@@ -3,6 +3,7 @@
 //! Replaced as a whole when the runtime is started anew, so that nothing an earlier process sent can
 //! be taken for the new one's.
 
+use dormouse_runtime_api::limits::CONNECTIONS;
 use dormouse_runtime_api::{
     Call, Delivery, ParkedNext, Progress, Refusal, Request, RuntimeState, serve,
 };
@@ -11,8 +12,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::debug;
 
-/// Calls that may wait for the owner; further connections wait, each has at most one call out.
-const CALLS: usize = 16;
+/// Calls that may wait for the owner; further connections wait, each has at most one call out. A
+/// call may hold a whole response, so this bounds what user code can make the host keep.
+const CALLS: usize = 4;
 
 /// One runtime process's conversation.
 #[derive(Debug)]
@@ -40,6 +42,10 @@ impl Runtime {
     /// Serves a connection that the runtime opened.
     pub(super) fn connect(&mut self, connection: Connection) {
         while self.connections.try_join_next().is_some() {}
+        if self.connections.len() >= CONNECTIONS {
+            debug!("too many runtime connections; this one is closed");
+            return;
+        }
         let calls = self.sender.clone();
         self.connections.spawn(async move {
             if let Err(error) = serve(connection, calls).await {

@@ -1,0 +1,257 @@
+//! The effects: each does one thing that the machine named, and decides nothing.
+
+use dormouse_model::environment::{Effect, Failure, Phase, Report};
+use dormouse_model::invocation::{self, Answer};
+use dormouse_model::report::{self, Memory};
+use dormouse_runtime_api::{Delivery, Progress};
+use dormouse_runtimes::runtime_version;
+use tokio::sync::oneshot;
+
+use super::{Done, Outcome, Owner};
+use crate::environment::runtime::Runtime;
+use crate::environment::{Fact, Job};
+use crate::recipe;
+use crate::worker::timestamp;
+
+impl Owner {
+    /// Starts an effect.
+    pub(super) async fn start(&mut self, effect: Effect) {
+        match effect {
+            Effect::StartRuntime => self.start_runtime().await,
+            Effect::Thaw => {
+                self.journal.moment("thawed", None);
+                if let Some(sandbox) = &self.sandbox {
+                    let _ = sandbox.thaw().await;
+                }
+            }
+            Effect::Freeze => {
+                if let Some(sandbox) = &self.sandbox {
+                    let _ = sandbox.freeze().await;
+                }
+                self.journal.moment("frozen", None);
+            }
+            Effect::LogStart => {
+                if let Some(job) = &self.job {
+                    let line = report::start(&job.invocation.request, self.spec.version.version);
+                    self.journal.begin_tail();
+                    self.journal.platform(line);
+                }
+            }
+            Effect::Deliver => self.deliver(),
+            Effect::PassAnswer => self.pass_answer(),
+            Effect::Fail(failure) => self.fail(&failure),
+            Effect::HandBack => self.give_back().await,
+            Effect::DrainOutput => self.drain_output(),
+            Effect::LogInitReport(init) => {
+                self.journal.moment("init failed", None);
+                self.journal.platform(report::init_report(&init));
+            }
+            Effect::LogReport(report) => self.log_report(&report),
+            Effect::KillAll => self.kill_all(),
+            Effect::TellReady => self.tell_ready().await,
+            Effect::Destroy => self.destroy(),
+            // Told at the very end of `run`, when all lines are handed over.
+            Effect::TellDead(_) => {}
+        }
+    }
+
+    async fn start_runtime(&mut self) {
+        let configuration = &self.spec.version.deployment.configuration;
+        self.journal.moment("init", None);
+        self.journal.platform(report::init_start(
+            &self.runtime_version(),
+            &configuration
+                .runtime
+                .version_arn(&self.spec.version.key.scope.region),
+        ));
+        self.runtime = Runtime::new();
+        self.forget_dialled();
+        self.init_error = None;
+        let process = recipe::runtime(
+            &self.spec.version,
+            self.interpreter.as_ref(),
+            &self.log_stream,
+            &self.secret,
+        );
+        if let Some(sandbox) = self.sandbox.clone() {
+            // Init may use the whole machine; a reset comes back here with the share still set.
+            let _ = sandbox.set_cpu(None).await;
+            self.effects
+                .spawn(async move { Done::Started(sandbox.start(process).await) });
+        }
+    }
+
+    /// Connections that an earlier process opened and nobody has served yet.
+    fn forget_dialled(&mut self) {
+        if let Some(dialled) = &mut self.dialled {
+            while dialled.try_recv().is_ok() {}
+        }
+    }
+
+    fn runtime_version(&self) -> String {
+        let runtime = self.spec.version.deployment.configuration.runtime;
+        match &self.interpreter {
+            Some(interpreter) => runtime_version(runtime, interpreter),
+            None => runtime.to_string().replace('.', ":"),
+        }
+    }
+
+    fn deliver(&mut self) {
+        let Some(job) = &self.job else { return };
+        let invocation = &job.invocation;
+        self.journal.moment("invoke", Some(&invocation.request));
+        let left_ms = match self.machine.phase() {
+            Phase::Busy(busy) => {
+                busy.lease.deadline.saturating_sub(self.shared.clock.now()) / 1_000
+            }
+            _ => 0,
+        };
+        self.runtime.deliver(Delivery {
+            request_id: invocation.request.clone(),
+            deadline_ms: self.shared.clock.wall_ms() + left_ms,
+            invoked_function_arn: invocation.invoked_arn.clone(),
+            trace_id: invocation.trace.clone(),
+            client_context: invocation.client_context.clone(),
+            cognito_identity: None,
+            tenant_id: invocation.tenant.clone(),
+            payload: invocation.payload.clone(),
+        });
+    }
+
+    fn pass_answer(&mut self) {
+        let request = self.request();
+        self.journal.moment("answered", request.as_ref());
+        if let Some(outcome) = self.outcome.take() {
+            self.answer(outcome);
+        }
+    }
+
+    fn fail(&mut self, failure: &Failure) {
+        let Some(request) = self.request() else {
+            return;
+        };
+        self.journal.moment("failed", Some(&request));
+        if *failure == Failure::Timeout {
+            self.runtime.progress(Progress::TimedOut);
+        }
+        let payload = match (failure, self.init_error.take()) {
+            (Failure::InitError { .. }, Some(body)) => body,
+            _ => invocation::payload(failure, &request, self.timeout_s())
+                .to_json()
+                .into(),
+        };
+        self.answer(Outcome {
+            payload,
+            function_error: true,
+        });
+    }
+
+    fn answer(&mut self, outcome: Outcome) {
+        let answer = Answer {
+            payload: outcome.payload,
+            function_error: outcome.function_error,
+            log_tail: None,
+        };
+        if self.job.as_ref().is_some_and(|job| job.invocation.tail) {
+            self.held = Some(answer);
+            return;
+        }
+        self.reply(answer);
+    }
+
+    /// Hands the answer over; the job itself stays until its report is written.
+    fn reply(&mut self, answer: Answer) {
+        if let Some(job) = &mut self.job {
+            let (spent, _) = oneshot::channel();
+            // The caller may have gone; the function ran all the same.
+            let _ = std::mem::replace(&mut job.reply, spent).send(answer);
+        }
+    }
+
+    fn log_report(&mut self, report: &Report) {
+        let Some(request) = self.request() else {
+            return;
+        };
+        if let Some(failure) = &report.failure {
+            let now = timestamp(self.shared.clock.wall_ms());
+            let line = report::failure_line(failure, &request, &now, self.timeout_s());
+            self.journal.platform(line);
+        }
+        let memory = Memory {
+            size_mb: self.spec.version.deployment.configuration.memory_mb,
+            peak_bytes: self.usage.memory_peak_bytes,
+        };
+        self.journal.platform(report::end(&request));
+        self.journal
+            .platform(report::report(&request, report, memory));
+        self.journal.moment("reported", Some(&request));
+        if let Some(mut answer) = self.held.take() {
+            answer.log_tail = Some(self.journal.take_tail().into());
+            self.reply(answer);
+        }
+        self.job = None;
+        self.outcome = None;
+    }
+
+    fn drain_output(&mut self) {
+        self.drains += 1;
+        let token = self.drains;
+        if let Some(sandbox) = self.sandbox.clone() {
+            self.effects.spawn(async move {
+                let _ = sandbox.drain_output(token).await;
+                Done::Nothing
+            });
+        }
+    }
+
+    fn kill_all(&mut self) {
+        self.journal.moment("reset", None);
+        if let Some(sandbox) = self.sandbox.clone() {
+            self.effects.spawn(async move {
+                let _ = sandbox.kill_all().await;
+                Done::Nothing
+            });
+        }
+    }
+
+    async fn tell_ready(&mut self) {
+        self.journal.moment("ready", None);
+        let memory_mb = self.spec.version.deployment.configuration.memory_mb;
+        if let Some(sandbox) = &self.sandbox {
+            let _ = sandbox
+                .set_cpu(recipe::cpu_millis(self.shared.cpu, memory_mb))
+                .await;
+        }
+        let _ = self
+            .spec
+            .facts
+            .send(Fact::Ready(self.spec.id.clone()))
+            .await;
+    }
+
+    pub(super) fn destroy(&mut self) {
+        self.journal.moment("shutdown", None);
+        let Some(sandbox) = self.sandbox.clone() else {
+            self.unwanted = true;
+            return;
+        };
+        self.effects.spawn(async move {
+            sandbox.destroy().await;
+            Done::Nothing
+        });
+    }
+
+    pub(super) async fn give_back(&mut self) {
+        if let Some(job) = self.job.take() {
+            self.hand_back(job).await;
+        }
+    }
+
+    pub(super) async fn hand_back(&self, job: Job) {
+        let _ = self
+            .spec
+            .facts
+            .send(Fact::HandBack(self.spec.id.clone(), job))
+            .await;
+    }
+}

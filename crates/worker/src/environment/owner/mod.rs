@@ -1,0 +1,422 @@
+//! The owner task of one environment: the only one that touches its sandbox.
+//!
+//! It turns what happens into events for the machine and does the effects the machine names.
+//! Freezing and thawing are waited for, since delivery must come after them and both are a write to
+//! a file or a short message; everything slower is started, and its end comes back as an event.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use dormouse_model::clock::Clock;
+use dormouse_model::environment::{Environment, Event, Exit, Phase};
+use dormouse_model::function::ResolvedVersion;
+use dormouse_model::invocation::Answer;
+use dormouse_model::names::RequestId;
+use dormouse_runtimes::Interpreter;
+use dormouse_sandbox::{
+    self as sandbox, Backend, Connection, CreateError, Created, Dialled, Network, Sandbox, Service,
+    StartError, Usage,
+};
+use dormouse_store::logs::{GroupKey, StreamKey};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tracing::{debug, info, warn};
+
+mod calls;
+mod effects;
+
+use super::journal::Journal;
+use super::runtime::Runtime;
+use super::{Command, Commands, Fact, Job, Spec};
+use crate::artifacts::Artifacts;
+use crate::interpreters::Interpreters;
+use crate::lives::{Life, Lives};
+use crate::logs::LogSink;
+use crate::recipe::{self, Parts};
+use crate::worker::CpuModel;
+
+/// How often lines of a running function are handed to the store.
+const FLUSH: Duration = Duration::from_millis(50);
+
+/// What all environments of a worker share: handles and facts, nothing that changes.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) artifacts: Artifacts,
+    pub(crate) bootstraps: PathBuf,
+    pub(crate) logs: LogSink,
+    pub(crate) lives: Lives,
+    pub(crate) clock: Clock,
+    pub(crate) network: Network,
+    pub(crate) cpu: CpuModel,
+    /// Takes the connections that functions open to the daemon's own endpoint.
+    pub(crate) endpoint: mpsc::Sender<Connection>,
+    pub(crate) interpreters: Interpreters,
+}
+
+/// A sandbox and what runs in it.
+#[derive(Debug)]
+struct Made {
+    created: Created,
+    interpreter: Option<Interpreter>,
+}
+
+/// The end of a slow effect.
+#[derive(Debug)]
+enum Done {
+    Created(Result<Made, String>),
+    Started(Result<(), StartError>),
+    Measured(Usage),
+    Nothing,
+}
+
+/// An answer on its way to the caller.
+#[derive(Debug)]
+struct Outcome {
+    payload: Bytes,
+    function_error: bool,
+}
+
+pub(crate) struct Owner {
+    shared: Arc<Shared>,
+    spec: Spec,
+    interpreter: Option<Interpreter>,
+    log_stream: String,
+    secret: String,
+    machine: Environment,
+    sandbox: Option<Arc<dyn Sandbox>>,
+    events: Option<mpsc::Receiver<sandbox::Event>>,
+    dialled: Option<mpsc::Receiver<Dialled>>,
+    runtime: Runtime,
+    job: Option<Job>,
+    /// What the runtime answered, until the machine says to pass it on.
+    outcome: Option<Outcome>,
+    /// An answer kept back because its caller wants the log's tail.
+    held: Option<Answer>,
+    init_error: Option<Bytes>,
+    usage: Usage,
+    drains: u64,
+    journal: Journal,
+    effects: JoinSet<Done>,
+    /// The sandbox was asked to end before it was made.
+    unwanted: bool,
+}
+
+impl Owner {
+    pub(crate) fn new(shared: Arc<Shared>, spec: Spec, names: Names) -> Self {
+        let scope = spec.version.key.scope.clone();
+        let group = GroupKey {
+            scope,
+            name: spec.version.log_group(),
+        };
+        let destination = StreamKey {
+            group,
+            name: names.log_stream.clone(),
+        };
+        let journal = Journal::new(
+            spec.id.clone(),
+            destination,
+            shared.logs.clone(),
+            shared.lives.clone(),
+            shared.clock.clone(),
+        );
+        Self {
+            machine: Environment::new(shared.clock.now()),
+            interpreter: None,
+            log_stream: names.log_stream,
+            secret: names.secret,
+            sandbox: None,
+            events: None,
+            dialled: None,
+            runtime: Runtime::new(),
+            job: None,
+            outcome: None,
+            held: None,
+            init_error: None,
+            usage: Usage::default(),
+            drains: 0,
+            journal,
+            effects: JoinSet::new(),
+            unwanted: false,
+            shared,
+            spec,
+        }
+    }
+
+    /// Runs until the environment is dead.
+    pub(crate) async fn run(mut self, mut commands: Commands) {
+        self.begin();
+        while !matches!(self.machine.phase(), Phase::Dead { .. }) {
+            self.turn(&mut commands).await;
+        }
+        // A lease may have been sent while it died.
+        commands.inbox.close();
+        while let Some(command) = commands.inbox.recv().await {
+            if let Command::Lease(job) = command {
+                self.hand_back(job).await;
+            }
+        }
+        let Phase::Dead { cause } = *self.machine.phase() else {
+            return;
+        };
+        info!(environment = %self.spec.id, ?cause, "environment ended");
+        let (id, facts) = (self.spec.id.clone(), self.spec.facts.clone());
+        self.journal.close().await;
+        // Whoever started it may itself have ended.
+        let _ = facts.send(Fact::Dead(id, cause)).await;
+    }
+
+    fn begin(&mut self) {
+        let version = &self.spec.version;
+        self.shared.lives.begin(
+            &self.spec.id,
+            Life {
+                id: self.spec.id.to_string(),
+                function_arn: version.key.arn(),
+                version: version.version.to_string(),
+                log_group: version.log_group(),
+                log_stream: self.log_stream.clone(),
+                cold_reason: self.spec.reason.as_str(),
+                created_ms: self.shared.clock.wall_ms(),
+                events: std::collections::VecDeque::new(),
+                ended: false,
+            },
+        );
+        self.journal.moment("created", None);
+        self.effects.spawn(create(
+            self.shared.clone(),
+            self.spec.version.clone(),
+            self.spec.id.to_string(),
+        ));
+    }
+
+    /// Waits for one thing to happen and takes it.
+    async fn turn(&mut self, commands: &mut Commands) {
+        let deadline = self.machine.deadline();
+        let restless = matches!(self.machine.phase(), Phase::Ready { frozen: false });
+        let unflushed = self.journal.has_waiting();
+        let clock = self.shared.clock.clone();
+        tokio::select! {
+            biased;
+            Some(event) = next(&mut self.events) => self.sandbox_event(event).await,
+            call = self.runtime.call() => self.call(call).await,
+            Some(command) = commands.inbox.recv() => self.command(command).await,
+            Some(done) = self.effects.join_next() => self.done(done.unwrap_or(Done::Nothing)).await,
+            Some(dialled) = next(&mut self.dialled) => self.dialled(dialled),
+            () = until(deadline, &clock), if deadline.is_some() => self.step(Event::Deadline).await,
+            // Whoever waits for an environment gets one turn before it is frozen.
+            () = tokio::task::yield_now(), if restless => self.step(Event::Quiet).await,
+            () = tokio::time::sleep(FLUSH), if unflushed => self.journal.flush(),
+        }
+    }
+
+    async fn command(&mut self, command: Command) {
+        match command {
+            Command::Lease(job) if self.job.is_some() => self.hand_back(job).await,
+            Command::Lease(job) => {
+                let timeout_ms = u64::from(self.timeout_s()) * 1_000;
+                self.job = Some(job);
+                self.step(Event::Lease { timeout_ms }).await;
+            }
+            Command::Stop(cause) => self.step(Event::Stop { cause }).await,
+            Command::Kill(cause) => self.step(Event::Kill { cause }).await,
+        }
+    }
+
+    fn dialled(&mut self, dialled: Dialled) {
+        match dialled.service {
+            Service::RuntimeApi => self.runtime.connect(dialled.connection),
+            Service::Endpoint => {
+                if self.shared.endpoint.try_send(dialled.connection).is_err() {
+                    debug!("endpoint is busy; the connection is closed");
+                }
+            }
+        }
+    }
+
+    async fn sandbox_event(&mut self, event: sandbox::Event) {
+        match event {
+            sandbox::Event::Output {
+                process,
+                stream,
+                bytes,
+            } => {
+                self.journal.output(process, stream, &bytes);
+            }
+            sandbox::Event::Exited { process, exit } if process == recipe::RUNTIME => {
+                let out_of_memory = self.died_of_memory(exit).await;
+                self.journal.finish_lines();
+                self.step(Event::Exited {
+                    exit: model_exit(exit),
+                    out_of_memory,
+                })
+                .await;
+            }
+            sandbox::Event::Exited { .. } => {}
+            sandbox::Event::Empty => self.step(Event::Empty).await,
+            sandbox::Event::Drained { token } if token == self.drains => {
+                self.journal.cut_lines();
+                let sandbox = self.sandbox.clone();
+                self.effects
+                    .spawn(async move { Done::Measured(measure(sandbox.as_deref()).await) });
+            }
+            sandbox::Event::Drained { .. } => {}
+            sandbox::Event::Gone => {
+                self.events = None;
+                self.dialled = None;
+                self.step(Event::Gone).await;
+            }
+        }
+    }
+
+    /// Whether the kernel ended the runtime for memory: its own counter has grown.
+    async fn died_of_memory(&mut self, exit: sandbox::Exit) -> bool {
+        let before = self.usage.oom_kills;
+        self.usage = measure(self.sandbox.as_deref()).await;
+        matches!(exit, sandbox::Exit::Signal(9)) && self.usage.oom_kills > before
+    }
+
+    async fn done(&mut self, done: Done) {
+        match done {
+            Done::Created(Ok(Made {
+                created,
+                interpreter,
+            })) => {
+                self.interpreter = interpreter;
+                self.sandbox = Some(created.sandbox);
+                self.events = Some(created.events);
+                self.dialled = Some(created.connections);
+                if self.unwanted {
+                    self.destroy();
+                } else {
+                    self.journal.moment("provisioned", None);
+                    self.step(Event::Provisioned).await;
+                }
+            }
+            Done::Created(Err(reason)) => {
+                warn!(environment = %self.spec.id, reason, "environment could not be made");
+                self.journal.platform(format!(
+                    "[dormouse] environment could not be made: {reason}\n"
+                ));
+                let event = if self.unwanted {
+                    Event::Gone
+                } else {
+                    Event::ProvisionFailed
+                };
+                self.step(event).await;
+            }
+            Done::Started(Ok(())) | Done::Started(Err(StartError::Gone(_))) | Done::Nothing => {}
+            Done::Started(Err(error)) => {
+                debug!(environment = %self.spec.id, %error, "runtime was not started");
+                self.step(Event::StartFailed).await;
+            }
+            Done::Measured(usage) => {
+                self.usage = usage;
+                self.step(Event::Drained).await;
+            }
+        }
+    }
+
+    /// Feeds the machine and starts what it names.
+    async fn step(&mut self, event: Event) {
+        let leased = matches!(event, Event::Lease { .. });
+        match self.machine.step(event, self.shared.clock.now()) {
+            Ok(effects) => {
+                for effect in effects {
+                    self.start(effect).await;
+                }
+            }
+            Err(denied) => {
+                debug!(environment = %self.spec.id, %denied, "event denied");
+                if leased {
+                    self.give_back().await;
+                }
+            }
+        }
+    }
+
+    fn request(&self) -> Option<RequestId> {
+        self.job.as_ref().map(|job| job.invocation.request.clone())
+    }
+
+    fn timeout_s(&self) -> u32 {
+        self.spec.version.deployment.configuration.timeout_s
+    }
+}
+
+/// The names and texts that were made for an environment when it was asked for.
+#[derive(Debug)]
+pub(crate) struct Names {
+    pub(crate) log_stream: String,
+    pub(crate) secret: String,
+}
+
+async fn create(shared: Arc<Shared>, version: Arc<ResolvedVersion>, id: String) -> Done {
+    Done::Created(make(&shared, &version, &id).await)
+}
+
+async fn make(shared: &Shared, version: &ResolvedVersion, id: &str) -> Result<Made, String> {
+    let runtime = version.deployment.configuration.runtime;
+    let interpreter = shared
+        .interpreters
+        .of(runtime)
+        .await
+        .map_err(|e| e.to_string())?;
+    let digest = &version.deployment.code.digest;
+    let code = shared
+        .artifacts
+        .code(digest)
+        .await
+        .map_err(|e| e.to_string())?;
+    let bootstraps = shared.bootstraps.clone();
+    let parts = Parts {
+        code,
+        bootstraps,
+        interpreter: interpreter.clone(),
+    };
+    let spec = recipe::sandbox(id, version, &parts, shared.network);
+    let created = shared
+        .backend
+        .create(spec)
+        .await
+        .map_err(|e| in_words(&e))?;
+    Ok(Made {
+        created,
+        interpreter,
+    })
+}
+
+fn in_words(error: &CreateError) -> String {
+    match error {
+        CreateError::Step { step, source } => format!("sandbox step {step}: {source}"),
+        CreateError::ShutDown => error.to_string(),
+    }
+}
+
+async fn measure(sandbox: Option<&dyn Sandbox>) -> Usage {
+    match sandbox {
+        Some(sandbox) => sandbox.usage().await.unwrap_or_default(),
+        None => Usage::default(),
+    }
+}
+
+fn model_exit(exit: sandbox::Exit) -> Exit {
+    match exit {
+        sandbox::Exit::Code(code) => Exit::Code(code),
+        sandbox::Exit::Signal(signal) => Exit::Signal(signal),
+    }
+}
+
+async fn next<T>(receiver: &mut Option<mpsc::Receiver<T>>) -> Option<T> {
+    match receiver {
+        Some(receiver) => receiver.recv().await,
+        None => None,
+    }
+}
+
+async fn until(deadline: Option<u64>, clock: &Clock) {
+    let left = deadline.unwrap_or(0).saturating_sub(clock.now());
+    tokio::time::sleep(Duration::from_micros(left)).await;
+}
