@@ -9,11 +9,13 @@
 
 pub mod error;
 pub mod form;
+pub mod iam;
 pub mod lambda;
 pub mod logs;
 pub mod query;
 pub mod route;
 pub mod service;
+pub mod sts;
 mod time;
 mod validate;
 mod xml;

@@ -84,8 +84,13 @@ impl Violations {
         }
     }
 
-    /// Nothing, or the one refusal that lists all.
+    /// Nothing, or the one `ValidationException` that lists all.
     pub(crate) fn finish(self) -> Result<(), ApiError> {
+        self.finish_as(Exception::Validation)
+    }
+
+    /// Nothing, or the one refusal that lists all, for services that call it something else.
+    pub(crate) fn finish_as(self, exception: Exception) -> Result<(), ApiError> {
         if self.0.is_empty() {
             return Ok(());
         }
@@ -93,7 +98,7 @@ impl Violations {
         let mut text = String::new();
         let _ = write!(text, "{} validation error{plural} detected: ", self.0.len());
         text.push_str(&self.0.join("; "));
-        Err(ApiError::new(Exception::Validation, text))
+        Err(ApiError::new(exception, text))
     }
 }
 

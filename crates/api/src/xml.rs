@@ -2,6 +2,35 @@
 
 use std::fmt::Write as _;
 
+use bytes::Bytes;
+use dormouse_model::names::RequestId;
+use http::Response;
+use http::header::{CONTENT_TYPE, HeaderValue};
+
+/// The answer to a query-protocol action: a result, if it has one, in its two envelopes.
+pub(crate) fn query_answer(
+    namespace: &str,
+    action: &str,
+    request_id: &RequestId,
+    result: Option<impl FnOnce(&mut Xml)>,
+) -> Response<Bytes> {
+    let mut xml = Xml::new();
+    xml.element_with(&format!("{action}Response"), Some(namespace), |xml| {
+        if let Some(result) = result {
+            xml.element(&format!("{action}Result"), result);
+        }
+        xml.element("ResponseMetadata", |xml| {
+            xml.leaf("RequestId", request_id.as_str());
+        });
+    });
+    let mut response = Response::new(Bytes::from(xml.finish()));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/xml"));
+    let id = HeaderValue::from_str(request_id.as_str()).expect("a UUID is a header value");
+    headers.insert("x-amzn-requestid", id);
+    response
+}
+
 /// A document that is being written.
 #[derive(Debug, Default)]
 pub(crate) struct Xml(String);
