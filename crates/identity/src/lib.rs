@@ -1,1 +1,11 @@
-//! placeholder
+//! Who may: the credentials a request names, and links that prove themselves.
+//!
+//! A crate of its own because it is another domain of trust: all of it is pure but for a time that
+//! is handed in, so that what decides over access can be tested without a server. It keeps no
+//! state and must never put a key or a signature into a log or an error.
+
+mod credential;
+mod link;
+
+pub use credential::{AuthError, AuthErrorKind, Credential, scope};
+pub use link::{LinkError, Signer};
