@@ -1,1 +1,28 @@
-//! placeholder
+//! HTTP in: reads requests, resolves what they are about, answers.
+//!
+//! A crate of its own because it is the trust boundary towards clients, and will be another binary
+//! where frontends and workers are on different machines.
+//!
+//! | Task | Owns | Gets | Gives |
+//! |---|---|---|---|
+//! | [`Server`] | the listener | connections, also those that functions dial | one task per connection |
+//! | connection (one each) | one client | requests, one at a time | answers |
+//! | deployments | what serves: the snapshot of all versions | functions to settle, functions removed | a snapshot readable without waiting |
+//!
+//! One port answers all services. A request is routed first, then its body is read under the limit
+//! of what was asked, then the service's folder answers. Nothing here holds state of its own but the
+//! snapshot; what is acknowledged is in the store.
+
+mod body;
+mod caller;
+mod context;
+mod dispatch;
+mod iam;
+mod lambda;
+mod logs;
+mod own;
+mod server;
+mod sts;
+
+pub use context::{Config, Frontend};
+pub use server::Server;

@@ -162,6 +162,21 @@ impl ApiError {
         Self::new(Exception::RequestEntityTooLarge, text)
     }
 
+    /// 413 for an invocation's payload over its limit.
+    #[must_use]
+    pub fn payload_too_large(limit_bytes: usize) -> Self {
+        let text = format!(
+            "Request must be smaller than {limit_bytes} bytes for the InvokeFunction operation"
+        );
+        Self::new(Exception::RequestTooLarge, text)
+    }
+
+    /// 400 for a body that ended before its announced end, or came too slowly.
+    #[must_use]
+    pub fn incomplete_body() -> Self {
+        Self::new(Exception::Serialization, "The request body ended early.")
+    }
+
     /// 413 for a package over its limit.
     #[must_use]
     pub fn zip_too_large(limit_bytes: usize) -> Self {

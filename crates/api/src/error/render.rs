@@ -27,6 +27,9 @@ impl ApiError {
             Protocol::RestXml => headers.insert("x-amz-request-id", id),
             _ => headers.insert("x-amzn-requestid", id),
         };
+        if dialect.protocol == Protocol::RpcV2Cbor {
+            headers.insert("smithy-protocol", HeaderValue::from_static("rpc-v2-cbor"));
+        }
         if dialect.protocol == Protocol::RestJson {
             headers.insert("x-amzn-errortype", HeaderValue::from_static(facts.code));
         }
@@ -36,20 +39,20 @@ impl ApiError {
         response
     }
 
-    fn body(&self, dialect: Dialect, request_id: &RequestId) -> (&'static str, String) {
-        match dialect.protocol {
+    fn body(&self, dialect: Dialect, request_id: &RequestId) -> (&'static str, Bytes) {
+        let (content_type, text) = match dialect.protocol {
             Protocol::RestJson => ("application/json", self.rest_json()),
             Protocol::Json10 => ("application/x-amz-json-1.0", self.json()),
             Protocol::Json11 => ("application/x-amz-json-1.1", self.json()),
-            // A client that asked in CBOR reads status and this type, and shows the text it cannot read.
-            Protocol::RpcV2Cbor => ("application/json", self.json()),
+            Protocol::RpcV2Cbor => return ("application/cbor", self.cbor().into()),
             Protocol::Query => ("text/xml", self.query(dialect, request_id)),
             Protocol::Ec2Query => ("text/xml;charset=UTF-8", self.ec2(request_id)),
             Protocol::RestXml => match dialect.service {
                 Some(Service::S3) | None => ("application/xml", self.s3(request_id)),
                 Some(_) => ("text/xml", self.query(dialect, request_id)),
             },
-        }
+        };
+        (content_type, text.into())
     }
 
     fn rest_json(&self) -> String {
@@ -74,6 +77,16 @@ impl ApiError {
             ("__type", facts.code),
             (facts.key.as_str(), self.message.as_str()),
         ])
+    }
+
+    /// A map of two texts.
+    fn cbor(&self) -> Vec<u8> {
+        let facts = self.exception.facts();
+        let mut out = vec![0xa2];
+        for text in ["__type", facts.code, facts.key.as_str(), &self.message] {
+            cbor_text(&mut out, text);
+        }
+        out
     }
 
     fn query(&self, dialect: Dialect, request_id: &RequestId) -> String {
@@ -119,6 +132,23 @@ impl ApiError {
         });
         xml.finish()
     }
+}
+
+/// A text in CBOR: major type 3 with its length in the fewest bytes of one, two or four.
+fn cbor_text(out: &mut Vec<u8>, text: &str) {
+    if let Ok(length) = u8::try_from(text.len()) {
+        match length {
+            0..24 => out.push(0x60 | length),
+            _ => out.extend([0x78, length]),
+        }
+    } else if let Ok(length) = u16::try_from(text.len()) {
+        out.push(0x79);
+        out.extend(length.to_be_bytes());
+    } else {
+        out.push(0x7a);
+        out.extend(u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes());
+    }
+    out.extend(text.as_bytes());
 }
 
 /// A JSON object of texts, in this order.
@@ -198,6 +228,17 @@ mod tests {
         <?xml version="1.0" encoding="UTF-8"?>
         <Response><Errors><Error><Code>NotImplemented</Code><Message>no &lt;such&gt;</Message></Error></Errors><RequestID>11111111-2222-4333-8444-555555555555</RequestID></Response>
         "#);
+    }
+
+    #[test]
+    fn a_client_that_speaks_cbor_is_answered_in_it() {
+        let error = ApiError::new(Exception::NotImplemented, "x".repeat(300));
+        let mut expected = b"\xa2\x66__type\x78\x17NotImplementedException\x67message".to_vec();
+        // 23 bytes still fit the short form.
+        expected.splice(8..10, [0x60 | 23]);
+        expected.extend([0x79, 1, 44]);
+        expected.extend([b'x'; 300]);
+        assert_eq!(error.cbor(), expected);
     }
 
     #[test]

@@ -1,0 +1,87 @@
+//! What every answer is made from: handles, time, chance, and who we are.
+
+use std::sync::Arc;
+
+use dormouse_identity::Signer;
+use dormouse_model::chance::Chance;
+use dormouse_model::clock::Clock;
+use dormouse_model::names::Scope;
+use dormouse_placement::Placement;
+use dormouse_store::functions::Functions;
+use dormouse_store::logs::Logs;
+use dormouse_store::packages::Packages;
+use dormouse_store::roles::Roles;
+use tokio::task::JoinSet;
+
+use crate::lambda::deployments::Deployments;
+
+/// What a frontend is made of.
+#[derive(Debug)]
+pub struct Config {
+    /// The account and region of callers who name none.
+    pub home: Scope,
+    /// Records of functions.
+    pub functions: Functions,
+    /// Records of roles.
+    pub roles: Roles,
+    /// Log groups, streams and events.
+    pub logs: Logs,
+    /// Packages.
+    pub packages: Packages,
+    /// Runs invocations.
+    pub placement: Placement,
+    /// Signs download links.
+    pub signer: Signer,
+    /// Time.
+    pub clock: Clock,
+    /// Randomness.
+    pub chance: Chance,
+}
+
+/// Answers requests. Cheap to clone: a connection has its own.
+#[derive(Debug, Clone)]
+pub struct Frontend {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) config: Config,
+    pub(crate) deployments: Deployments,
+}
+
+impl Frontend {
+    /// Loads what serves and goes on with what a former process left unsettled, in `tasks`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn start(
+        config: Config,
+        tasks: &mut JoinSet<()>,
+    ) -> Result<Self, dormouse_store::StorageError> {
+        let deployments = Deployments::start(
+            config.functions.clone(),
+            config.placement.clone(),
+            config.chance.clone(),
+            tasks,
+        )
+        .await?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                config,
+                deployments,
+            }),
+        })
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.inner
+    }
+}
+
+impl std::ops::Deref for Inner {
+    type Target = Config;
+    fn deref(&self) -> &Config {
+        &self.config
+    }
+}

@@ -1,0 +1,134 @@
+//! One request: routed, its body read under the limit of what it asks, answered by its service.
+
+use bytes::Bytes;
+use dormouse_api::error::{ApiError, Fault};
+use dormouse_api::route::{Asked, Route, query_action, route};
+use dormouse_api::service::{Dialect, Service};
+use dormouse_model::limits;
+use dormouse_model::names::{RequestId, Scope};
+use http::request::Parts;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use tracing::{debug, info, warn};
+
+use crate::body::{self, BodyError};
+use crate::context::{Frontend, Inner};
+use crate::{caller, iam, lambda, logs, own, sts};
+
+impl Frontend {
+    /// Answers a request; every request gets an answer.
+    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let inner = self.inner();
+        let id = inner.chance.request_id();
+        let (parts, body) = request.into_parts();
+        let response = match route(&parts) {
+            Ok(Route::Own(asked)) => own::answer(inner, &asked, &parts).await,
+            Ok(Route::Service { dialect, asked }) => {
+                let began = inner.clock.now();
+                let response = self.service(dialect, &asked, &parts, body, &id).await;
+                let micros = inner.clock.now() - began;
+                let status = response.status().as_u16();
+                debug!(request_id = %id, ?dialect, ?asked, status, micros, "answered");
+                response
+            }
+            Err(unroutable) => {
+                info!(request_id = %id, path = parts.uri.path(), "request names no operation");
+                unroutable.answer(&id)
+            }
+        };
+        response.map(Full::new)
+    }
+
+    async fn service(
+        &self,
+        dialect: Dialect,
+        asked: &Asked,
+        parts: &Parts,
+        body: Incoming,
+        id: &RequestId,
+    ) -> Response<Bytes> {
+        let inner = self.inner();
+        let scope = match caller::scope(parts, &inner.home) {
+            Ok(scope) => scope,
+            Err(error) => return refuse(dialect, &error, id),
+        };
+        if let Asked::Lambda(call) = asked {
+            let body = match body::read(body, lambda::body_limit(call.operation)).await {
+                Ok(body) => body,
+                Err(error) => {
+                    return refuse(dialect, &lambda::body_refusal(call.operation, &error), id);
+                }
+            };
+            return match lambda::answer(inner, &scope, call, parts, (body, id)).await {
+                Ok(response) => with_request_id(response, id),
+                Err(error) => refuse(dialect, &error, id),
+            };
+        }
+        let body = match body::read(body, limits::CONTROL_REQUEST_BYTES).await {
+            Ok(body) => body,
+            Err(error) => return refuse(dialect, &body_refusal(&error), id),
+        };
+        neighbour(inner, &scope, (dialect, asked), &body, id).await
+    }
+}
+
+/// The services beside Lambda.
+async fn neighbour(
+    inner: &Inner,
+    scope: &Scope,
+    (dialect, asked): (Dialect, &Asked),
+    body: &Bytes,
+    id: &RequestId,
+) -> Response<Bytes> {
+    let (dialect, operation, form) = match asked {
+        Asked::Named(operation) => (dialect, operation.clone(), None),
+        Asked::InBody => match query_action(dialect, body) {
+            Ok((dialect, operation, form)) => (dialect, operation, Some(form)),
+            Err(unroutable) => return unroutable.answer(id),
+        },
+        Asked::ByPath | Asked::Lambda(_) => {
+            return refuse(dialect, &ApiError::unknown_operation(dialect), id);
+        }
+    };
+    let answered = match (dialect.service, form) {
+        (Some(Service::Logs), _) => {
+            logs::answer(inner, scope, (dialect, &operation), body, id).await
+        }
+        (Some(Service::Iam), Some(form)) => {
+            iam::answer(inner, scope, (dialect, &operation), &form, id).await
+        }
+        (Some(Service::Sts), _) => sts::answer(scope, dialect, &operation, id),
+        _ => Err(ApiError::not_implemented(dialect, &operation)),
+    };
+    match answered {
+        Ok(response) => with_request_id(response, id),
+        Err(error) => refuse(dialect, &error, id),
+    }
+}
+
+fn refuse(dialect: Dialect, error: &ApiError, id: &RequestId) -> Response<Bytes> {
+    if error.fault() == Fault::Platform {
+        warn!(request_id = %id, %error, "platform fault");
+    }
+    error.answer(dialect, id)
+}
+
+fn body_refusal(error: &BodyError) -> ApiError {
+    match error {
+        BodyError::TooLarge { limit_bytes } => {
+            ApiError::request_too_large(*limit_bytes, "requested")
+        }
+        BodyError::Incomplete => ApiError::incomplete_body(),
+    }
+}
+
+fn with_request_id(mut response: Response<Bytes>, id: &RequestId) -> Response<Bytes> {
+    if let Ok(value) = id.as_str().parse() {
+        response
+            .headers_mut()
+            .entry("x-amzn-requestid")
+            .or_insert(value);
+    }
+    response
+}

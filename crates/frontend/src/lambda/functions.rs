@@ -1,0 +1,294 @@
+//! The control plane of functions: create, read, change, delete, list.
+
+use bytes::Bytes;
+use dormouse_api::error::ApiError;
+use dormouse_api::lambda::{
+    CreateFunctionRequest, FunctionConfiguration, GetAccountSettingsResponse, GetFunctionResponse,
+    ListFunctionsRequest, ListFunctionsResponse, NameShape, Operation, Shown, Target,
+    UpdateFunctionCodeRequest, UpdateFunctionConfigurationRequest, json_answer,
+};
+use dormouse_api::query::QueryString;
+use dormouse_api::service::Dialect;
+use dormouse_model::function::{Architecture, Change, ChangeDenied, Function, State};
+use dormouse_model::names::{Qualifier, Scope, Version};
+use dormouse_store::functions::CreateFunctionError;
+use dormouse_store::{ChangeError, StorageError};
+use http::request::Parts;
+use http::{Response, StatusCode};
+use tracing::error;
+
+use super::package;
+use crate::context::Inner;
+
+type Answer = Result<Response<Bytes>, ApiError>;
+
+/// A storage fault is ours: the caller learns that it is, the log why.
+pub(super) fn storage(fault: &StorageError) -> ApiError {
+    error!(error = %fault, "store");
+    ApiError::internal(Dialect::LAMBDA)
+}
+
+/// The function of a path label, with its qualifier.
+pub(super) fn target(
+    scope: &Scope,
+    name: &str,
+    parts: &Parts,
+    shape: NameShape,
+) -> Result<Target, ApiError> {
+    let qualifier = QueryString::of(&parts.uri).get("Qualifier");
+    Target::resolve(scope, name, qualifier.as_deref(), shape)
+}
+
+/// The stored function of a target; only `$LATEST` exists so far.
+pub(super) async fn stored(inner: &Inner, target: &Target) -> Result<Function, ApiError> {
+    if !matches!(
+        target.qualifier,
+        None | Some(Qualifier::Version(Version::Latest))
+    ) {
+        return Err(ApiError::function_not_found(&target.arn()));
+    }
+    let function = inner
+        .functions
+        .get(&target.key)
+        .await
+        .map_err(|fault| storage(&fault))?;
+    function.ok_or_else(|| ApiError::function_not_found(&target.arn()))
+}
+
+fn shown(target: &Target) -> Shown<'_> {
+    Shown {
+        qualifier: target.qualifier.as_ref(),
+        ..Shown::default()
+    }
+}
+
+pub(super) async fn create(inner: &Inner, scope: &Scope, body: &[u8]) -> Answer {
+    let new = CreateFunctionRequest::read(body)?.validate(scope)?;
+    refuse_publish(new.publish)?;
+    refuse_foreign(new.configuration.architecture)?;
+    let code = package::store(inner, new.code).await?;
+    let function = Function {
+        key: new.key,
+        unique_id: inner.chance.uuid(),
+        configuration: new.configuration,
+        code,
+        revision: inner.chance.revision_id(),
+        last_modified_ms: inner.clock.wall_ms(),
+        state: State::Pending,
+        tags: new.tags,
+    };
+    match inner.functions.create(function.clone()).await {
+        Ok(()) => {}
+        Err(CreateFunctionError::Exists) => return Err(ApiError::function_exists(&function.key)),
+        Err(CreateFunctionError::Storage(fault)) => return Err(storage(&fault)),
+    }
+    let answer = FunctionConfiguration::of(&function, &Shown::default());
+    inner.deployments.settle(function).await;
+    Ok(json_answer(Operation::CreateFunction.status(), &answer))
+}
+
+pub(super) async fn get(inner: &Inner, target: &Target, host: &str) -> Answer {
+    let function = stored(inner, target).await?;
+    let location = package::location(inner, host, &function.code.digest);
+    let answer = GetFunctionResponse::of(&function, &shown(target), location);
+    Ok(json_answer(Operation::GetFunction.status(), &answer))
+}
+
+pub(super) async fn get_configuration(inner: &Inner, target: &Target) -> Answer {
+    let function = stored(inner, target).await?;
+    let answer = FunctionConfiguration::of(&function, &shown(target));
+    Ok(json_answer(
+        Operation::GetFunctionConfiguration.status(),
+        &answer,
+    ))
+}
+
+pub(super) async fn list(inner: &Inner, scope: &Scope, parts: &Parts) -> Answer {
+    let asked = ListFunctionsRequest::read(&parts.uri)?;
+    // One more than the page tells whether there is another.
+    let found = inner
+        .functions
+        .list(scope, asked.after.as_ref(), asked.items + 1)
+        .await;
+    let mut functions = found.map_err(|fault| storage(&fault))?;
+    let more = functions.len() > asked.items;
+    functions.truncate(asked.items);
+    let next_marker = functions
+        .last()
+        .filter(|_| more)
+        .map(|last| last.key.name.to_string());
+    let latest = Qualifier::Version(Version::Latest);
+    let qualifier = asked.all_versions.then_some(&latest);
+    let shown = Shown {
+        qualifier,
+        ..Shown::default()
+    };
+    let functions = functions
+        .iter()
+        .map(|f| FunctionConfiguration::listed(f, &shown))
+        .collect();
+    let answer = ListFunctionsResponse {
+        functions,
+        next_marker,
+    };
+    Ok(json_answer(Operation::ListFunctions.status(), &answer))
+}
+
+pub(super) async fn update_code(inner: &Inner, target: &Target, body: &[u8]) -> Answer {
+    let asked = UpdateFunctionCodeRequest::read(body)?.validate()?;
+    refuse_publish(asked.publish)?;
+    if let Some(architecture) = asked.architecture {
+        refuse_foreign(architecture)?;
+    }
+    let current = stored(inner, target).await?;
+    let code = package::store(inner, asked.code).await?;
+    let mut configuration = current.configuration.clone();
+    configuration.architecture = asked.architecture.unwrap_or(configuration.architecture);
+    if asked.dry_run {
+        let would_be = Function {
+            configuration,
+            code,
+            ..current
+        };
+        let answer = FunctionConfiguration::of(&would_be, &shown(target));
+        return Ok(json_answer(Operation::UpdateFunctionCode.status(), &answer));
+    }
+    let (revision, now_ms) = (inner.chance.revision_id(), inner.clock.wall_ms());
+    let architecture = asked.architecture;
+    let function = change(inner, target, move |function| {
+        // Whatever else was changed meanwhile stays.
+        let mut configuration = function.configuration.clone();
+        configuration.architecture = architecture.unwrap_or(configuration.architecture);
+        let expected = asked.expected;
+        Ok(Change {
+            configuration,
+            code,
+            revision,
+            expected,
+            now_ms,
+        })
+    })
+    .await?;
+    let answer = FunctionConfiguration::of(&function, &shown(target));
+    inner.deployments.settle(function).await;
+    Ok(json_answer(Operation::UpdateFunctionCode.status(), &answer))
+}
+
+pub(super) async fn update_configuration(
+    inner: &Inner,
+    scope: &Scope,
+    target: &Target,
+    body: &[u8],
+) -> Answer {
+    let asked = UpdateFunctionConfigurationRequest::read(body)?.validate()?;
+    let (revision, now_ms) = (inner.chance.revision_id(), inner.clock.wall_ms());
+    let scope = scope.clone();
+    let function = change(inner, target, move |function| {
+        let expected = asked.expected.clone();
+        let configuration = asked.applied_to(function.configuration.clone(), &scope)?;
+        Ok(Change {
+            configuration,
+            code: function.code.clone(),
+            revision,
+            expected,
+            now_ms,
+        })
+    })
+    .await?;
+    let answer = FunctionConfiguration::of(&function, &shown(target));
+    inner.deployments.settle(function).await;
+    Ok(json_answer(
+        Operation::UpdateFunctionConfiguration.status(),
+        &answer,
+    ))
+}
+
+/// Reads, changes and writes a function in one transaction.
+async fn change(
+    inner: &Inner,
+    target: &Target,
+    make: impl FnOnce(&Function) -> Result<Change, ApiError> + Send + 'static,
+) -> Result<Function, ApiError> {
+    if !matches!(
+        target.qualifier,
+        None | Some(Qualifier::Version(Version::Latest))
+    ) {
+        return Err(ApiError::function_not_found(&target.arn()));
+    }
+    let arn = target.key.arn();
+    let changed = inner.functions.change(&target.key, move |function| {
+        function
+            .changed(make(function)?)
+            .map_err(|denied| match denied {
+                ChangeDenied::Pending => ApiError::function_in_state("Pending"),
+                ChangeDenied::InProgress => ApiError::update_in_progress(&arn),
+                ChangeDenied::StaleRevision => ApiError::stale_revision(),
+            })
+    });
+    match changed.await {
+        Ok(result) => result,
+        Err(ChangeError::Missing) => Err(ApiError::function_not_found(&target.arn())),
+        Err(ChangeError::Storage(fault)) => Err(storage(&fault)),
+    }
+}
+
+pub(super) async fn delete(inner: &Inner, target: &Target) -> Answer {
+    match &target.qualifier {
+        None => {}
+        Some(Qualifier::Version(Version::Latest)) => {
+            return Err(ApiError::invalid_parameter(
+                "$LATEST version cannot be deleted without deleting the function.",
+            ));
+        }
+        Some(_) => return Err(ApiError::function_not_found(&target.arn())),
+    }
+    let deleted = inner
+        .functions
+        .delete(&target.key)
+        .await
+        .map_err(|fault| storage(&fault))?;
+    if deleted.is_none() {
+        return Err(ApiError::function_not_found(&target.arn()));
+    }
+    inner.deployments.removed(&target.key).await;
+    let mut answer = Response::new(Bytes::new());
+    // Recorded from AWS, though the model says 200.
+    *answer.status_mut() = StatusCode::NO_CONTENT;
+    Ok(answer)
+}
+
+pub(super) async fn account_settings(inner: &Inner, scope: &Scope) -> Answer {
+    let usage = inner
+        .functions
+        .usage(scope)
+        .await
+        .map_err(|fault| storage(&fault))?;
+    let answer = GetAccountSettingsResponse::of(usage.code_bytes, usage.functions, 0);
+    Ok(json_answer(Operation::GetAccountSettings.status(), &answer))
+}
+
+fn refuse_publish(publish: bool) -> Result<(), ApiError> {
+    if publish {
+        return Err(ApiError::invalid_parameter(
+            "Publishing versions is not supported by this version of Dormouse.",
+        ));
+    }
+    Ok(())
+}
+
+/// Code for another instruction set would fail at its first start; better to hear it now.
+fn refuse_foreign(architecture: Architecture) -> Result<(), ApiError> {
+    let here = if cfg!(target_arch = "aarch64") {
+        Architecture::Arm64
+    } else {
+        Architecture::X86_64
+    };
+    if architecture != here {
+        return Err(ApiError::invalid_parameter(format!(
+            "This machine runs {} code, not {}.",
+            here.as_str(),
+            architecture.as_str()
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,119 @@
+//! `Invoke`: the warm path.
+//!
+//! Nothing here touches the disk: the version comes from the snapshot, the payload is checked to be
+//! JSON and handed on as the bytes it came in.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use dormouse_api::error::{ApiError, Exception, ThrottleReason};
+use dormouse_api::lambda::{InvocationType, InvokeAnswer, InvokeRequest, check_payload, event};
+use dormouse_api::service::Dialect;
+use dormouse_model::function::{ResolvedVersion, State};
+use dormouse_model::invocation::Invocation;
+use dormouse_model::names::{Qualifier, RequestId, Scope, Version};
+use dormouse_placement::InvokeError;
+use http::Response;
+use http::request::Parts;
+
+use super::functions::stored;
+use crate::context::Inner;
+
+/// Seconds after which a throttled caller should try again.
+const RETRY_AFTER_S: u32 = 1;
+
+/// How often a version that is replaced under the caller's feet is looked up again.
+const ATTEMPTS: usize = 3;
+
+pub(super) async fn invoke(
+    inner: &Inner,
+    scope: &Scope,
+    name: &str,
+    parts: &Parts,
+    (payload, request): (Bytes, &RequestId),
+) -> Result<Response<Bytes>, ApiError> {
+    let asked = InvokeRequest::read(scope, name, parts)?;
+    check_payload(&payload)?;
+    let version = resolve(inner, &asked).await?;
+    let trace = asked.trace.clone().unwrap_or_else(|| new_trace(inner));
+    let answer = match asked.invocation_type {
+        InvocationType::DryRun => InvokeAnswer::Checked,
+        InvocationType::Event => {
+            return Err(ApiError::new(
+                Exception::InvalidParameterValue,
+                "Asynchronous invocation is not supported by this version of Dormouse.",
+            ));
+        }
+        InvocationType::RequestResponse => {
+            let invocation = Invocation {
+                request: request.clone(),
+                payload: event(payload),
+                invoked_arn: asked.target.arn(),
+                client_context: asked.client_context.clone(),
+                trace: Some(trace.clone()),
+                tenant: asked.tenant.clone(),
+                tail: asked.tail,
+            };
+            run(inner, &asked, version, invocation).await?
+        }
+    };
+    Ok(answer.answer(request, Some(&trace)))
+}
+
+async fn run(
+    inner: &Inner,
+    asked: &InvokeRequest,
+    mut version: Arc<ResolvedVersion>,
+    invocation: Invocation,
+) -> Result<InvokeAnswer, ApiError> {
+    for _ in 0..ATTEMPTS {
+        match inner.placement.invoke(&version, invocation.clone()).await {
+            Ok(answer) => {
+                return Ok(InvokeAnswer::Done {
+                    payload: answer.payload,
+                    function_error: answer.function_error,
+                    log_tail: answer.log_tail,
+                    executed: version.version,
+                });
+            }
+            Err(InvokeError::Superseded) => version = resolve(inner, asked).await?,
+            Err(InvokeError::Throttled) => {
+                let reason = ThrottleReason::ConcurrentInvocationLimitExceeded;
+                return Err(ApiError::throttled(reason, RETRY_AFTER_S));
+            }
+            Err(InvokeError::Stopping) => break,
+        }
+    }
+    Err(ApiError::internal(Dialect::LAMBDA))
+}
+
+/// The version to run: from the snapshot, or the exact reason why there is none.
+async fn resolve(inner: &Inner, asked: &InvokeRequest) -> Result<Arc<ResolvedVersion>, ApiError> {
+    let target = &asked.target;
+    let latest = matches!(
+        target.qualifier,
+        None | Some(Qualifier::Version(Version::Latest))
+    );
+    if latest && let Some(version) = inner.deployments.latest(&target.key) {
+        return Ok(version);
+    }
+    let function = stored(inner, target).await?;
+    match function.state {
+        State::Pending => Err(ApiError::function_in_state("Pending")),
+        State::Failed { .. } => Err(ApiError::function_in_state("Failed")),
+        // It became ready between the two looks.
+        State::Active { .. } => inner
+            .deployments
+            .latest(&target.key)
+            .ok_or_else(|| ApiError::function_in_state("Pending")),
+    }
+}
+
+/// A trace of our own for a caller who sent none, not sampled: nothing collects segments yet.
+fn new_trace(inner: &Inner) -> String {
+    let seconds = inner.clock.wall_ms() / 1_000;
+    let bits = inner.chance.bits();
+    let root = format!("{:024x}", bits & ((1 << 96) - 1));
+    let parent = format!("{:016x}", inner.chance.bits() & u128::from(u64::MAX));
+    format!("Root=1-{seconds:08x}-{root};Parent={parent};Sampled=0")
+}

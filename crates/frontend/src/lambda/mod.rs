@@ -1,0 +1,79 @@
+//! Lambda: from a routed call to its answer.
+
+pub(crate) mod deployments;
+mod functions;
+mod invoke;
+mod package;
+
+use bytes::Bytes;
+use dormouse_api::error::ApiError;
+use dormouse_api::lambda::{Call, NameShape, Operation};
+use dormouse_api::service::Dialect;
+use dormouse_model::limits;
+use dormouse_model::names::{RequestId, Scope};
+use http::Response;
+use http::header::HOST;
+use http::request::Parts;
+
+use crate::body::BodyError;
+use crate::context::Inner;
+
+/// How large the body of an operation may be.
+pub(crate) fn body_limit(operation: Operation) -> usize {
+    match operation {
+        Operation::CreateFunction | Operation::UpdateFunctionCode => limits::CREATE_REQUEST_BYTES,
+        Operation::Invoke => limits::INVOKE_REQUEST_BYTES,
+        _ => limits::CONTROL_REQUEST_BYTES,
+    }
+}
+
+/// What is said to a body that could not be read.
+pub(crate) fn body_refusal(operation: Operation, error: &BodyError) -> ApiError {
+    match error {
+        BodyError::TooLarge { limit_bytes } if operation == Operation::Invoke => {
+            ApiError::payload_too_large(*limit_bytes)
+        }
+        BodyError::TooLarge { limit_bytes } => {
+            ApiError::request_too_large(*limit_bytes, operation.name())
+        }
+        BodyError::Incomplete => ApiError::incomplete_body(),
+    }
+}
+
+/// Answers a call.
+pub(crate) async fn answer(
+    inner: &Inner,
+    scope: &Scope,
+    call: &Call,
+    parts: &Parts,
+    (body, request): (Bytes, &RequestId),
+) -> Result<Response<Bytes>, ApiError> {
+    let name = call.label("FunctionName");
+    let existing = || functions::target(scope, name, parts, NameShape::Existing);
+    let writing = || functions::target(scope, name, parts, NameShape::Writing);
+    match call.operation {
+        Operation::Invoke => invoke::invoke(inner, scope, name, parts, (body, request)).await,
+        Operation::CreateFunction => functions::create(inner, scope, &body).await,
+        Operation::GetFunction => functions::get(inner, &existing()?, host(parts)).await,
+        Operation::GetFunctionConfiguration => {
+            functions::get_configuration(inner, &existing()?).await
+        }
+        Operation::UpdateFunctionCode => functions::update_code(inner, &writing()?, &body).await,
+        Operation::UpdateFunctionConfiguration => {
+            functions::update_configuration(inner, scope, &writing()?, &body).await
+        }
+        Operation::DeleteFunction => functions::delete(inner, &existing()?).await,
+        Operation::ListFunctions => functions::list(inner, scope, parts).await,
+        Operation::GetAccountSettings => functions::account_settings(inner, scope).await,
+        other => Err(ApiError::not_implemented(Dialect::LAMBDA, other.name())),
+    }
+}
+
+/// The address under which the caller knows us.
+fn host(parts: &Parts) -> &str {
+    parts
+        .headers
+        .get(HOST)
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or("localhost")
+}
