@@ -21,7 +21,7 @@ pub enum Protocol {
     Query,
     /// As `Query`, with the error body of EC2.
     Ec2Query,
-    /// The path names the operation, bodies are CBOR. We answer errors in JSON.
+    /// The path names the operation, bodies are CBOR.
     RpcV2Cbor,
 }
 

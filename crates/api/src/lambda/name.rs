@@ -178,7 +178,7 @@ fn name_too_long(name: &str) -> ApiError {
     ))
 }
 
-/// Kept for callers that could otherwise not be wrong: a name without pieces has violations.
+/// Cannot be reached, since a name without pieces has a violation; an answer beats a panic.
 fn not_a_name(name: &str) -> ApiError {
     ApiError::invalid_parameter(format!(
         "Value '{name}' at 'functionName' is not a function name."
