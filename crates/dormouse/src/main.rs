@@ -1,2 +1,21 @@
-//! placeholder
-fn main() {}
+//! The binary: commands, configuration, wiring, signals, drain.
+//!
+//! One file is the whole product: started under another name it is the spawner of sandboxes, which
+//! must begin before any thread, secret or open file of the daemon exists.
+
+mod cli;
+mod config;
+mod runtimes;
+mod serve;
+
+use std::process::ExitCode;
+
+use dormouse_sandbox::namespace::spawner;
+
+fn main() -> ExitCode {
+    // Before anything else: nothing of the daemon may exist in the process that sandboxes come from.
+    if spawner::requested() {
+        return spawner::main();
+    }
+    cli::main()
+}

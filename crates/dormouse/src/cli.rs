@@ -1,0 +1,51 @@
+//! The command line: what was typed, and where it goes.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::Typed;
+use crate::{runtimes, serve};
+
+/// AWS Lambda on your own machines.
+///
+/// Point the AWS CLI, an SDK, Terraform, SAM or CDK at it by changing one endpoint:
+///
+///   dormouse serve &
+///   export AWS_ENDPOINT_URL=http://127.0.0.1:9000 AWS_REGION=us-east-1
+///   export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
+///   aws lambda list-functions
+#[derive(Debug, Parser)]
+#[command(name = "dormouse", version, verbatim_doc_comment)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the server until SIGTERM or SIGINT; a second signal stops it at once.
+    ///
+    /// Every option can also be given as an environment variable (in brackets) or in the file named
+    /// by --config, under the same name with underscores. Flags win over variables, variables over
+    /// the file.
+    Serve(Box<Typed>),
+    /// Lists the runtimes and which interpreter of this machine runs each.
+    Runtimes,
+}
+
+/// Runs the command and turns its end into an exit code: 0 fine, 1 failed, 2 wrong usage.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Serve(typed) => serve::main(*typed),
+        Command::Runtimes => Ok(runtimes::main()),
+    };
+    result.unwrap_or_else(|error| {
+        #[expect(clippy::print_stderr, reason = "the end of a command line program")]
+        {
+            eprintln!("dormouse: {error:#}");
+        }
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,327 @@
+//! The server's configuration: raw from flags, variables and a file, then validated in one step.
+//!
+//! Precedence: flag, environment variable, file, default. Unknown keys are refused by name, in the
+//! file and among variables that begin with `DORMOUSE_`.
+
+use std::ffi::OsString;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+use dormouse_model::limits;
+use dormouse_model::names::Scope;
+use dormouse_sandbox::Network;
+use dormouse_sandbox::namespace::doctor::Guarantee;
+use dormouse_worker::CpuModel;
+use serde::Deserialize;
+
+/// The prefix of every environment variable.
+const PREFIX: &str = "DORMOUSE_";
+
+/// What was typed, in flags, variables or the file; nothing is checked yet.
+#[derive(Debug, Default, Clone, Args, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Typed {
+    /// Where functions, packages and logs are kept [default: /var/lib/dormouse as root, else
+    /// ~/.local/share/dormouse].
+    #[arg(long, env = "DORMOUSE_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// The address to listen on; port 0 takes a free one [default: 127.0.0.1:9000].
+    #[arg(long, env = "DORMOUSE_LISTEN", value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// The region of callers who name none [default: us-east-1].
+    #[arg(long, env = "DORMOUSE_REGION")]
+    region: Option<String>,
+    /// The account of callers whose access key is not itself an account id [default: 000000000000].
+    #[arg(long, env = "DORMOUSE_ACCOUNT_ID", value_name = "ID")]
+    account_id: Option<String>,
+    /// How the server's own log is written to standard error [default: text on a terminal, else json].
+    #[arg(long, env = "DORMOUSE_LOG_FORMAT", value_enum)]
+    log_format: Option<LogFormat>,
+    /// What is logged, as in `info` or `dormouse_worker=debug,warn` [default: info].
+    #[arg(long, env = "DORMOUSE_LOG", value_name = "FILTER")]
+    log: Option<String>,
+    /// What functions can reach: the outside world through this machine, or nothing [default: nat].
+    #[arg(long, env = "DORMOUSE_NETWORK", value_enum)]
+    network: Option<NetworkMode>,
+    /// Guarantees given up on a machine that cannot keep them; `dormouse doctor` names them.
+    #[arg(
+        long,
+        env = "DORMOUSE_ALLOW_WEAKER",
+        value_name = "GUARANTEES",
+        value_delimiter = ','
+    )]
+    allow_weaker: Option<Vec<String>>,
+    /// Refuse runtimes of which only a near version is installed.
+    #[arg(long, env = "DORMOUSE_STRICT_RUNTIMES", num_args = 0..=1, default_missing_value = "true")]
+    strict_runtimes: Option<bool>,
+    /// How much CPU functions get: in proportion to memory as on Lambda, or all [default: lambda].
+    #[arg(long, env = "DORMOUSE_CPU", value_enum)]
+    cpu: Option<Cpu>,
+    /// Seconds an idle environment is kept [default: 600].
+    #[arg(long, env = "DORMOUSE_IDLE_TIMEOUT", value_name = "SECONDS")]
+    idle_timeout: Option<u64>,
+    /// Seconds a stopping server waits for running invocations [default: 30].
+    #[arg(long, env = "DORMOUSE_DRAIN_TIMEOUT", value_name = "SECONDS")]
+    drain_timeout: Option<u64>,
+    /// A TOML file with any of these options, under the same names with underscores.
+    #[arg(long, env = "DORMOUSE_CONFIG", value_name = "FILE")]
+    #[serde(skip)]
+    config: Option<PathBuf>,
+}
+
+/// `--log-format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum NetworkMode {
+    Nat,
+    None,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Cpu {
+    Lambda,
+    Full,
+}
+
+/// The configuration, complete and valid.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    pub(crate) data_dir: PathBuf,
+    pub(crate) listen: SocketAddr,
+    pub(crate) home: Scope,
+    pub(crate) log_format: Option<LogFormat>,
+    pub(crate) log: String,
+    pub(crate) network: Network,
+    pub(crate) allow_weaker: Vec<Guarantee>,
+    pub(crate) nearest_runtime: bool,
+    pub(crate) cpu: CpuModel,
+    pub(crate) idle: Duration,
+    pub(crate) drain: Duration,
+}
+
+/// The facts about the process that defaults depend on.
+#[derive(Debug)]
+pub(crate) struct Surroundings {
+    pub(crate) is_root: bool,
+    pub(crate) home_dir: Option<PathBuf>,
+    pub(crate) variables: Vec<OsString>,
+}
+
+impl Config {
+    /// Reads the file, merges and validates.
+    pub(crate) fn load(typed: Typed, around: &Surroundings) -> anyhow::Result<Self> {
+        refuse_unknown_variables(&around.variables)?;
+        let file = match &typed.config {
+            Some(path) => read(path)?,
+            None => Typed::default(),
+        };
+        Self::of(typed.over(file), around)
+    }
+
+    fn of(typed: Typed, around: &Surroundings) -> anyhow::Result<Self> {
+        let listen = typed
+            .listen
+            .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 9000)));
+        if !listen.ip().is_loopback() {
+            bail!(
+                "listening on {listen} would let anybody on the network run code here: only loopback \
+                 addresses are allowed until signatures are verified (authentication by SigV4 is not \
+                 available in this version)"
+            );
+        }
+        let region = typed.region.as_deref().unwrap_or("us-east-1");
+        let account = typed.account_id.as_deref().unwrap_or("000000000000");
+        let allow_weaker = typed.allow_weaker.unwrap_or_default();
+        Ok(Self {
+            data_dir: typed
+                .data_dir
+                .map_or_else(|| default_data_dir(around), Ok)?,
+            listen,
+            home: Scope {
+                account: account.parse().context("--account-id")?,
+                region: region.parse().context("--region")?,
+            },
+            log_format: typed.log_format,
+            log: typed.log.unwrap_or_else(|| "info".to_owned()),
+            network: match typed.network.unwrap_or(NetworkMode::Nat) {
+                NetworkMode::Nat => Network::Outbound,
+                NetworkMode::None => Network::None,
+            },
+            allow_weaker: allow_weaker
+                .iter()
+                .map(|name| name.trim().parse().context("--allow-weaker"))
+                .collect::<anyhow::Result<_>>()?,
+            nearest_runtime: !typed.strict_runtimes.unwrap_or(false),
+            cpu: match typed.cpu.unwrap_or(Cpu::Lambda) {
+                Cpu::Lambda => CpuModel::Lambda,
+                Cpu::Full => CpuModel::Full,
+            },
+            idle: Duration::from_secs(typed.idle_timeout.unwrap_or(limits::IDLE_S)),
+            drain: typed
+                .drain_timeout
+                .map_or(Duration::from_millis(limits::DRAIN_MS), Duration::from_secs),
+        })
+    }
+}
+
+impl Typed {
+    /// What was typed here, completed by what was typed there.
+    fn over(self, there: Self) -> Self {
+        Self {
+            data_dir: self.data_dir.or(there.data_dir),
+            listen: self.listen.or(there.listen),
+            region: self.region.or(there.region),
+            account_id: self.account_id.or(there.account_id),
+            log_format: self.log_format.or(there.log_format),
+            log: self.log.or(there.log),
+            network: self.network.or(there.network),
+            allow_weaker: self.allow_weaker.or(there.allow_weaker),
+            strict_runtimes: self.strict_runtimes.or(there.strict_runtimes),
+            cpu: self.cpu.or(there.cpu),
+            idle_timeout: self.idle_timeout.or(there.idle_timeout),
+            drain_timeout: self.drain_timeout.or(there.drain_timeout),
+            config: self.config,
+        }
+    }
+}
+
+fn read(path: &PathBuf) -> anyhow::Result<Typed> {
+    let text = fs::read_to_string(path)
+        .with_context(|| format!("configuration file {}", path.display()))?;
+    toml::from_str(&text).with_context(|| format!("configuration file {}", path.display()))
+}
+
+fn default_data_dir(around: &Surroundings) -> anyhow::Result<PathBuf> {
+    if around.is_root {
+        return Ok(PathBuf::from("/var/lib/dormouse"));
+    }
+    let home = around
+        .home_dir
+        .as_ref()
+        .context("no home directory is known: give --data-dir")?;
+    Ok(home.join(".local/share/dormouse"))
+}
+
+/// A misspelt variable would otherwise be silently without effect.
+fn refuse_unknown_variables(variables: &[OsString]) -> anyhow::Result<()> {
+    let command = Typed::augment_args(clap::Command::new("serve"));
+    let known: Vec<&str> = command
+        .get_arguments()
+        .filter_map(|arg| arg.get_env()?.to_str())
+        .collect();
+    for variable in variables {
+        let Some(name) = variable.to_str().filter(|name| name.starts_with(PREFIX)) else {
+            continue;
+        };
+        if !known.contains(&name) {
+            bail!(
+                "unknown environment variable {name}; known ones are {}",
+                known.join(", ")
+            );
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use clap::{CommandFactory, FromArgMatches};
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        typed: Typed,
+    }
+
+    fn typed(args: &[&str]) -> Typed {
+        let matches = Line::command()
+            .no_binary_name(true)
+            .try_get_matches_from(args)
+            .expect("valid flags");
+        Line::from_arg_matches(&matches).expect("valid flags").typed
+    }
+
+    fn around() -> Surroundings {
+        Surroundings {
+            is_root: true,
+            home_dir: None,
+            variables: vec![],
+        }
+    }
+
+    fn check(args: &[&str], expected: Result<(), &str>) {
+        match (Config::load(typed(args), &around()), expected) {
+            (Ok(_), Ok(())) => {}
+            (Err(error), Err(part)) => {
+                let text = format!("{error:#}");
+                assert!(text.contains(part), "{text}");
+            }
+            (got, expected) => panic!("{got:?} instead of {expected:?}"),
+        }
+    }
+
+    #[test]
+    fn defaults_are_complete() {
+        let config = Config::load(typed(&[]), &around()).unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:9000");
+        assert_eq!(config.data_dir, PathBuf::from("/var/lib/dormouse"));
+        assert_eq!(config.home.account.as_str(), "000000000000");
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_by_name() {
+        check(&["--listen", "0.0.0.0:9000"], Err("only loopback"));
+        check(&["--account-id", "12"], Err("--account-id"));
+        check(&["--region", "Mars!"], Err("--region"));
+        check(&["--allow-weaker", "everything"], Err("--allow-weaker"));
+        check(&["--config", "/nonexistent.toml"], Err("/nonexistent.toml"));
+    }
+
+    #[test]
+    fn flags_win_over_the_file_and_unknown_keys_are_named() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        writeln!(
+            file,
+            "region = \"eu-west-1\"\naccount_id = \"123456789012\""
+        )
+        .unwrap();
+        let path = file.path().to_str().unwrap().to_owned();
+        let config = Config::load(
+            typed(&["--config", &path, "--region", "us-west-2"]),
+            &around(),
+        )
+        .unwrap();
+        assert_eq!(config.home.region.as_str(), "us-west-2");
+        assert_eq!(config.home.account.as_str(), "123456789012");
+        writeln!(file, "regoin = \"x\"").unwrap();
+        check(&["--config", &path], Err("regoin"));
+    }
+
+    #[test]
+    fn an_unknown_variable_is_named() {
+        let around = Surroundings {
+            variables: vec!["DORMOUSE_REGOIN".into()],
+            ..around()
+        };
+        let error = Config::load(typed(&[]), &around).unwrap_err();
+        assert!(error.to_string().contains("DORMOUSE_REGOIN"));
+    }
+}

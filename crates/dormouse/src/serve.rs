@@ -1,0 +1,324 @@
+//! `dormouse serve`: wiring, signals, drain.
+//!
+//! Order matters twice. At start: the spawner comes first, while this process has one thread and no
+//! secret; then the store; then what a killed predecessor left is removed; then we listen. At stop:
+//! no new requests, running invocations finish up to a limit, environments end, the store closes.
+
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
+use dormouse_frontend::{Frontend, Server};
+use dormouse_identity::Signer;
+use dormouse_model::chance::Chance;
+use dormouse_model::clock::Clock;
+use dormouse_placement::Placement;
+use dormouse_runtimes::Interpreter;
+use dormouse_sandbox::namespace::cgroup::Cgroups;
+use dormouse_sandbox::namespace::spawner::Spawner;
+use dormouse_sandbox::namespace::{self, Namespace};
+use dormouse_sandbox::{Backend, Network};
+use dormouse_store::Store;
+use dormouse_store::packages::Packages;
+use dormouse_worker::{Connection, Interpreters, Worker};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tracing::{info, warn};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Config, LogFormat, Surroundings, Typed};
+use crate::runtimes;
+
+/// Connections from inside sandboxes that may wait to be served; past it they are closed.
+const DIALLED_QUEUE: usize = 64;
+
+/// Packages younger than this are spared by the clean-up at start.
+const YOUNG: Duration = Duration::from_secs(3_600);
+
+/// Starts, serves, stops.
+pub(crate) fn main(typed: Typed) -> anyhow::Result<ExitCode> {
+    let config = Config::load(typed, &surroundings())?;
+    log(&config)?;
+    // From the main thread: the kernel ends the spawner with the thread that started it.
+    let spawner = Spawner::launch().context("spawner of sandboxes")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("asynchronous runtime")?;
+    runtime.block_on(serve(config, spawner))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn surroundings() -> Surroundings {
+    Surroundings {
+        is_root: rustix::process::geteuid().is_root(),
+        home_dir: std::env::var_os("HOME").map(Into::into),
+        variables: std::env::vars_os().map(|(name, _)| name).collect(),
+    }
+}
+
+fn log(config: &Config) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&config.log).context("--log")?;
+    let terminal = std::io::stderr().is_terminal();
+    let format = config.log_format.unwrap_or(if terminal {
+        LogFormat::Text
+    } else {
+        LogFormat::Json
+    });
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => builder.with_ansi(terminal).init(),
+        LogFormat::Json => builder.json().flatten_event(true).init(),
+    }
+    Ok(())
+}
+
+async fn serve(config: Config, spawner: Spawner) -> anyhow::Result<()> {
+    let mut signals = Signals::new()?;
+    let (clock, chance) = (clock(), chance());
+    let store = Store::open(&config.data_dir).context("data directory")?;
+    let instance = instance(&config.data_dir);
+    let backend = backend(&config, &instance, spawner)?;
+    let mut tasks = JoinSet::new();
+    let (endpoint, dialled) = mpsc::channel(DIALLED_QUEUE);
+    let parts = Parts {
+        config: &config,
+        store: &store,
+        backend: &backend,
+        clock,
+        chance,
+    };
+    let (frontend, placement) = assemble(parts, endpoint, &mut tasks).await?;
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("listening on {}", config.listen))?;
+    announce(listener.local_addr()?);
+    let (stop, stopping) = watch::channel(false);
+    let server = Server {
+        frontend,
+        listener,
+        dialled,
+    };
+    let serving = tasks.spawn(server.run(stopping));
+    signals.first().await;
+    info!("stopping: running invocations may finish");
+    let _ = stop.send(true);
+    tokio::select! {
+        () = placement.drain(config.drain) => {}
+        () = signals.first() => {
+            warn!("second signal: stopping at once");
+            placement.drain(Duration::ZERO).await;
+        }
+    }
+    serving.abort();
+    drop(placement);
+    while tasks.join_next().await.is_some() {}
+    backend.shutdown().await;
+    store.close().await;
+    info!("stopped");
+    Ok(())
+}
+
+struct Parts<'a> {
+    config: &'a Config,
+    store: &'a Store,
+    backend: &'a Arc<dyn Backend>,
+    clock: Clock,
+    chance: Chance,
+}
+
+async fn assemble(
+    parts: Parts<'_>,
+    endpoint: mpsc::Sender<Connection>,
+    tasks: &mut JoinSet<()>,
+) -> anyhow::Result<(Frontend, Placement)> {
+    let Parts {
+        config,
+        store,
+        backend,
+        clock,
+        chance,
+    } = parts;
+    let packages = Packages::open(config.data_dir.join("packages")).context("packages")?;
+    let needed = store.functions().digests().await?;
+    clean(&packages, &needed).await;
+    let worker = Worker::start(
+        dormouse_worker::Config {
+            directory: config.data_dir.join("worker"),
+            backend: backend.clone(),
+            packages: packages.clone(),
+            needed,
+            logs: store.logs(),
+            interpreters: Interpreters::new(search(tasks), config.nearest_runtime),
+            network: config.network,
+            cpu: config.cpu,
+            clock: clock.clone(),
+            chance: chance.clone(),
+            endpoint,
+        },
+        tasks,
+    )
+    .context("worker directory")?;
+    let placement = Placement::start(
+        dormouse_placement::Config {
+            worker,
+            clock: clock.clone(),
+            idle: config.idle,
+        },
+        tasks,
+    );
+    let frontend = Frontend::start(
+        dormouse_frontend::Config {
+            home: config.home.clone(),
+            functions: store.functions(),
+            roles: store.roles(),
+            logs: store.logs(),
+            packages,
+            placement: placement.clone(),
+            signer: Signer::new(key(&chance)),
+            clock,
+            chance,
+        },
+        tasks,
+    )
+    .await?;
+    Ok((frontend, placement))
+}
+
+/// Looks for interpreters beside everything else.
+fn search(tasks: &mut JoinSet<()>) -> watch::Receiver<Option<Arc<[Interpreter]>>> {
+    let (sender, found) = watch::channel(None);
+    tasks.spawn_blocking(move || {
+        let interpreters: Arc<[Interpreter]> = runtimes::found().into();
+        info!(count = interpreters.len(), "interpreters found");
+        // When the server is already stopping, nobody needs them.
+        let _ = sender.send(Some(interpreters));
+    });
+    found
+}
+
+fn backend(config: &Config, instance: &str, spawner: Spawner) -> anyhow::Result<Arc<dyn Backend>> {
+    let cgroups = Cgroups::detect(instance).context("control groups")?;
+    let reaped = cgroups
+        .reap()
+        .context("control groups of a former process")?;
+    info!(?reaped, "what a former process left is removed");
+    let network = match config.network {
+        Network::Outbound => None,
+        Network::None => None,
+    };
+    let backend = Namespace::new(namespace::Config {
+        instance: instance.to_owned(),
+        spawner,
+        cgroups,
+        network,
+    })
+    .context("namespace sandbox")?;
+    Ok(Arc::new(backend))
+}
+
+/// Removes packages that belong to nothing. What cannot be removed now is removed another time.
+async fn clean(
+    packages: &Packages,
+    needed: &std::collections::BTreeSet<dormouse_model::names::Digest>,
+) {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "file times are compared with the wall clock"
+    )]
+    let Some(old) = SystemTime::now().checked_sub(YOUNG) else {
+        return;
+    };
+    let referenced = needed.iter().cloned().collect();
+    match packages.remove_unreferenced(referenced, old).await {
+        Ok(removed) => info!(removed, "packages that belong to nothing are removed"),
+        Err(error) => warn!(%error, "packages that belong to nothing stay"),
+    }
+}
+
+/// Names this server on its host, so that two with different data never touch each other's.
+fn instance(data_dir: &Path) -> String {
+    let path = data_dir
+        .canonicalize()
+        .unwrap_or_else(|_| data_dir.to_owned());
+    let hash = path
+        .as_os_str()
+        .as_encoded_bytes()
+        .iter()
+        .fold(0x811c_9dc5_u32, |hash, byte| {
+            (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+        });
+    format!("{hash:08x}")
+}
+
+#[expect(
+    clippy::print_stdout,
+    reason = "the line that tells who started us that we are ready"
+)]
+fn announce(address: SocketAddr) {
+    println!("dormouse is ready on http://{address}");
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where clocks are read"
+)]
+fn clock() -> Clock {
+    let start = Instant::now();
+    Clock::new(
+        move || u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX),
+        || {
+            let since = SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default();
+            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        },
+    )
+}
+
+/// The one place where randomness is drawn.
+fn chance() -> Chance {
+    Chance::new(|| {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes).expect("the kernel always has random bytes once it has booted");
+        u128::from_ne_bytes(bytes)
+    })
+}
+
+/// A key that lives as long as the process: links of a former one are refused.
+fn key(chance: &Chance) -> [u8; 32] {
+    let mut key = [0; 32];
+    key[..16].copy_from_slice(&chance.bits().to_ne_bytes());
+    key[16..].copy_from_slice(&chance.bits().to_ne_bytes());
+    key
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context("SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("SIGINT")?,
+        })
+    }
+
+    /// Waits for the next of them.
+    async fn first(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
