@@ -7,10 +7,8 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use dormouse_model::function::{Function, LogFormat, Logging, State, Tracing, Update};
-use dormouse_model::names::{Digest, Qualifier, Region, Version};
-use dormouse_model::runtime::Runtime;
+use dormouse_model::names::{Digest, Qualifier, Version};
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 
 use crate::time;
 
@@ -136,8 +134,9 @@ impl FunctionConfiguration {
             Some(qualifier) => function.key.qualified_arn(qualifier),
             None => function.key.arn(),
         };
-        let runtime_version_arn =
-            runtime_version_arn(configuration.runtime, &function.key.scope.region);
+        let runtime_version_arn = configuration
+            .runtime
+            .version_arn(&function.key.scope.region);
         Self {
             function_name: function.key.name.to_string(),
             function_arn,
@@ -237,12 +236,6 @@ pub fn code_sha256(digest: &Digest) -> String {
     STANDARD.encode(bytes)
 }
 
-/// The same runtime has the same version everywhere, so that a plan does not see a change.
-fn runtime_version_arn(runtime: Runtime, region: &Region) -> String {
-    let digest = Sha256::digest(format!("dormouse runtime {runtime}"));
-    format!("arn:aws:lambda:{region}::runtime:{digest:x}")
-}
-
 fn tracing(tracing: Tracing) -> &'static str {
     match tracing {
         Tracing::Active => "Active",
@@ -336,6 +329,8 @@ pub(crate) mod tests {
     use dormouse_model::function::{Architecture, Change, Code, Configuration};
     use dormouse_model::names::{FunctionKey, Scope};
 
+    use dormouse_model::runtime::Runtime;
+
     use super::*;
 
     const REVISION: &str = "00000000-0000-4000-8000-000000000001";
@@ -421,7 +416,7 @@ pub(crate) mod tests {
             "OptimizationStatus": "Off"
           },
           "RuntimeVersionConfig": {
-            "RuntimeVersionArn": "arn:aws:lambda:us-east-1::runtime:4aee29d9a493dd6baba6a6a5d5e35dd828dc6d4cc91bbb22f9611f230bf24e67"
+            "RuntimeVersionArn": "arn:aws:lambda:us-east-1::runtime:4fadba109ca728636ed2700c0973b524c80669f755cd7da5fcdffaf4c38f5296"
           },
           "LoggingConfig": {
             "LogFormat": "Text",
@@ -494,7 +489,7 @@ pub(crate) mod tests {
               "OptimizationStatus": "Off"
             },
             "RuntimeVersionConfig": {
-              "RuntimeVersionArn": "arn:aws:lambda:us-east-1::runtime:4aee29d9a493dd6baba6a6a5d5e35dd828dc6d4cc91bbb22f9611f230bf24e67"
+              "RuntimeVersionArn": "arn:aws:lambda:us-east-1::runtime:4fadba109ca728636ed2700c0973b524c80669f755cd7da5fcdffaf4c38f5296"
             },
             "LoggingConfig": {
               "LogFormat": "JSON",
