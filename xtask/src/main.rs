@@ -1,2 +1,65 @@
-//! placeholder
-fn main() {}
+//! `cargo xtask`: the one tool of this tree. Each command is a file of that name.
+//!
+//! It calls other programs and says what it calls. It must never be needed to use Dormouse, and no
+//! crate of the product may depend on it.
+#![expect(
+    clippy::print_stdout,
+    reason = "a command line tool talks on standard output"
+)]
+
+mod bench;
+mod build;
+mod check;
+mod demo;
+mod deps;
+mod fuzz;
+mod install;
+mod shell;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask <command>
+
+  check   everything that must hold before a push: fmt, tidy, deps, clippy, doc, deny
+  deps    the arrows between crates against the table of those allowed
+  tidy    the house rules no lint knows: file size, module docs, forbidden words
+  test    installs what the tests need, then runs all of them
+  build   the release binary: one static file where musl is there
+  demo    a Python, a Node and a Rust function: cold, warm, frozen, gone
+  bench   what Dormouse costs on this machine
+  fuzz    each fuzz target for a minute, where cargo-fuzz and nightly are there
+";
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    let command = args.next().unwrap_or_default();
+    let rest: Vec<String> = args.collect();
+    let result = match (command.as_str(), rest.as_slice()) {
+        ("bench", rest) => bench::main(rest),
+        ("check", []) => check::main(),
+        ("deps", []) => deps::main(),
+        ("tidy", []) => tidy::main(),
+        ("test", []) => test::main(),
+        ("build", []) => build::main(),
+        ("demo", []) => demo::main(),
+        ("fuzz", []) => fuzz::main(),
+        ("" | "help" | "--help" | "-h", []) => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        _ => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}", shell::red(&format!("xtask: {error:#}")));
+            ExitCode::FAILURE
+        }
+    }
+}

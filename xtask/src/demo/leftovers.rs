@@ -1,0 +1,202 @@
+//! What a server may leave on its machine: processes, control groups, mounts, networks, files. It
+//! must leave nothing; this looks, before and after, and tells.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs;
+use std::path::Path;
+
+use anyhow::bail;
+
+use crate::shell;
+
+/// How deep control groups are looked through.
+const DEPTH: usize = 8;
+const MARK: &str = "dormouse";
+
+/// A process, told from a later one with the same number by when it started.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Process {
+    pid: u32,
+    started: u64,
+}
+
+/// What carries our name on this machine.
+#[derive(Debug, Default)]
+pub(super) struct Machine {
+    groups: BTreeSet<String>,
+    mounts: BTreeSet<String>,
+    links: BTreeSet<String>,
+}
+
+impl Machine {
+    pub(super) fn look() -> Self {
+        let mut machine = Self::default();
+        groups(Path::new("/sys/fs/cgroup"), DEPTH, &mut machine.groups);
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let ours = mounts.lines().filter(|line| line.contains(MARK));
+        machine.mounts = ours.map(|line| where_mounted(line).to_owned()).collect();
+        machine.links = names(Path::new("/sys/class/net"))
+            .chain(names(Path::new("/run/netns")))
+            .collect();
+        machine
+    }
+}
+
+/// Prints what is left, and fails when anything is.
+pub(super) fn tell(
+    before: &Machine,
+    after: &Machine,
+    processes: &BTreeSet<Process>,
+    directory: &Path,
+) -> anyhow::Result<()> {
+    shell::heading("what is left");
+    let alive = processes.iter().filter(|process| is_alive(process));
+    let alive: Vec<String> = alive.map(|process| process.pid.to_string()).collect();
+    let new = |before: &BTreeSet<String>, after: &BTreeSet<String>| -> Vec<String> {
+        after.difference(before).cloned().collect()
+    };
+    let temporary = if directory.exists() {
+        vec![directory.display().to_string()]
+    } else {
+        vec![]
+    };
+    let found = [
+        (format!("processes, of {} seen", processes.len()), alive),
+        (
+            "control groups".to_owned(),
+            new(&before.groups, &after.groups),
+        ),
+        ("mounts".to_owned(), new(&before.mounts, &after.mounts)),
+        (
+            "network interfaces and names".to_owned(),
+            new(&before.links, &after.links),
+        ),
+        ("temporary directories".to_owned(), temporary),
+    ];
+    for (what, left) in &found {
+        println!(
+            "    {:<30} {}",
+            what,
+            if left.is_empty() {
+                "none".into()
+            } else {
+                left.join(" ")
+            }
+        );
+    }
+    if found.iter().any(|(_, left)| !left.is_empty()) {
+        bail!("something was left behind");
+    }
+    Ok(())
+}
+
+/// A process and all that descend from it.
+pub(super) fn family(root: u32) -> BTreeSet<Process> {
+    let numbers = names(Path::new("/proc")).filter_map(|name| name.parse::<u32>().ok());
+    let stats: HashMap<u32, (u32, u64)> = numbers
+        .filter_map(|pid| Some((pid, stat(&read_stat(pid)?)?)))
+        .collect();
+    let descends = |mut pid: u32| {
+        while pid != root {
+            match stats.get(&pid) {
+                Some((parent, _)) if *parent != 0 => pid = *parent,
+                _ => return false,
+            }
+        }
+        true
+    };
+    let ours = stats.iter().filter(|(pid, _)| descends(**pid));
+    ours.map(|(pid, (_, started))| Process {
+        pid: *pid,
+        started: *started,
+    })
+    .collect()
+}
+
+fn is_alive(process: &Process) -> bool {
+    let found = read_stat(process.pid).and_then(|text| stat(&text));
+    found.is_some_and(|(_, started)| started == process.started)
+}
+
+fn read_stat(pid: u32) -> Option<String> {
+    fs::read_to_string(format!("/proc/{pid}/stat")).ok()
+}
+
+/// Parent and start time of a line in `/proc/PID/stat`. The name in parentheses may hold anything.
+fn stat(text: &str) -> Option<(u32, u64)> {
+    let (_, rest) = text.rsplit_once(')')?;
+    let mut fields = rest.split_whitespace();
+    let parent = fields.nth(1)?.parse().ok()?;
+    let started = fields.nth(17)?.parse().ok()?;
+    Some((parent, started))
+}
+
+fn where_mounted(line: &str) -> &str {
+    line.split(' ').nth(4).unwrap_or(line)
+}
+
+fn groups(directory: &Path, depth: usize, found: &mut BTreeSet<String>) {
+    let Some(depth) = depth.checked_sub(1) else {
+        return;
+    };
+    let Ok(entries) = fs::read_dir(directory) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            continue;
+        }
+        if entry.file_name().to_string_lossy().contains(MARK) {
+            found.insert(entry.path().display().to_string());
+        } else {
+            groups(&entry.path(), depth, found);
+        }
+    }
+}
+
+fn names(directory: &Path) -> impl Iterator<Item = String> + use<> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name().to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn a_process_is_read_even_when_its_name_looks_like_fields() {
+        let text = "7 (a) 9 9 b) S 3 7 7 0 -1 4 0 0 0 0 0 0 0 0 20 0 1 0 4711 0";
+        assert_eq!(stat(text), Some((3, 4711)));
+    }
+
+    #[test]
+    fn a_child_is_of_the_family_until_it_ends() {
+        let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        let processes = family(std::process::id());
+        let found = processes
+            .iter()
+            .find(|process| process.pid == child.id())
+            .unwrap();
+        assert!(is_alive(found));
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert!(!is_alive(found));
+    }
+
+    #[test]
+    fn what_is_new_is_told_and_what_was_there_is_not() {
+        let nowhere = Path::new("/nonexistent");
+        let before = Machine {
+            groups: ["/a".into()].into(),
+            ..Machine::default()
+        };
+        let same = Machine {
+            groups: ["/a".into()].into(),
+            ..Machine::default()
+        };
+        assert!(tell(&before, &same, &BTreeSet::new(), nowhere).is_ok());
+        assert!(tell(&Machine::default(), &same, &BTreeSet::new(), nowhere).is_err());
+    }
+}
