@@ -291,10 +291,19 @@ fn give_up_privileges(identity: Identity) -> io::Result<()> {
 
 /// Ignored signals and masks survive exec: give the program the state it expects.
 fn default_signals() -> io::Result<()> {
-    // SAFETY: only this thread's dispositions and mask change; the set is initialised before use.
+    // SAFETY: only this process's dispositions and mask change; the record of zeros, the default,
+    // is longer than the kernel reads, and the set is initialised before use.
     unsafe {
+        // The bare call, because the library keeps two signals for itself and they can be ignored.
+        let default = [0u64; 8];
         for signal in 1..=64 {
-            libc::signal(signal, libc::SIG_DFL);
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                default.as_ptr(),
+                std::ptr::null_mut::<u64>(),
+                8,
+            );
         }
         let mut none = std::mem::zeroed();
         libc::sigemptyset(&raw mut none);

@@ -1,6 +1,11 @@
 //! What every backend holds. A new backend is added to `worlds` and nowhere else.
 //!
 //! Each test gets a fresh backend and leaves nothing: no sandbox, no process, no control group.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test with a runner of its own, which clippy does not know for a test"
+)]
 
 mod common;
 

@@ -165,8 +165,10 @@ impl Output {
                     self.pipes.remove(index);
                     return None;
                 }
-                // Empty: whatever was owed has been read.
-                Poll::Pending => self.pay(number, u64::MAX),
+                // Not ready may also mean that the reactor has not looked yet: only a pipe that is
+                // really empty owes nothing. From any other the reactor will wake us.
+                Poll::Pending if waiting(&pipe.receiver) == 0 => self.pay(number, u64::MAX),
+                Poll::Pending => {}
             }
         }
         None

@@ -60,7 +60,13 @@ pub(super) struct Owner {
 struct State {
     output: Output,
     outgoing: VecDeque<(Vec<u8>, Vec<OwnedFd>)>,
-    starts: HashMap<u32, (Vec<String>, oneshot::Sender<Result<(), StartError>>)>,
+    starts: HashMap<u32, Starting>,
+}
+
+/// A start that the guest has not answered.
+struct Starting {
+    programs: Vec<String>,
+    reply: oneshot::Sender<Result<(), StartError>>,
 }
 
 /// Why the task stops running the sandbox.
@@ -219,7 +225,7 @@ impl Owner {
             return refuse(reply, io::ErrorKind::AlreadyExists.into());
         }
         if self.ask(&request, vec![ends.out, ends.err], state) {
-            state.starts.insert(id.0, (programs, reply));
+            state.starts.insert(id.0, Starting { programs, reply });
         } else {
             state.output.forget(id);
             refuse(reply, io::ErrorKind::ArgumentListTooLong.into());
@@ -250,13 +256,14 @@ impl Owner {
         match protocol::decode(&received.bytes)? {
             FromGuest::Ready => {}
             FromGuest::Started { id } => {
-                if let Some((_, reply)) = state.starts.remove(&id) {
-                    let _ = reply.send(Ok(()));
+                if let Some(starting) = state.starts.remove(&id) {
+                    // The caller may have stopped waiting; the process runs all the same.
+                    let _ = starting.reply.send(Ok(()));
                 }
             }
             FromGuest::StartFailed { id, failure } => {
                 state.output.forget(ProcessId(id));
-                if let Some((programs, reply)) = state.starts.remove(&id) {
+                if let Some(Starting { programs, reply }) = state.starts.remove(&id) {
                     let _ = reply.send(Err(match failure {
                         StartFailure::NoProgram => StartError::NoProgram { programs },
                         StartFailure::Errno(errno) => {

@@ -60,7 +60,9 @@ impl World {
 
     /// The world of namespaces; the spawner was started on the main thread.
     pub(crate) fn namespace(spawner: Spawner) -> Self {
-        let instance = format!("test-{}", std::process::id());
+        static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(1);
+        let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let instance = format!("test-{}-{number}", std::process::id());
         let cgroups = Cgroups::detect(&instance).unwrap();
         let config = Config {
             instance: instance.clone(),
@@ -135,6 +137,17 @@ impl World {
             );
         }
         assert!(found.is_empty(), "left over after shutdown: {found:?}");
+    }
+}
+
+impl Drop for World {
+    /// A failed test must not leave its groups to the next one.
+    fn drop(&mut self) {
+        if std::thread::panicking() && !self.instance.is_empty() {
+            let cgroups = Cgroups::detect(&self.instance).unwrap();
+            let _ = cgroups.reap();
+            let _ = cgroups.close();
+        }
     }
 }
 
