@@ -213,6 +213,8 @@ pub enum Effect {
     Deliver,
     /// Hand the runtime's answer to the caller.
     PassAnswer,
+    /// Tell assignment that a lease will be welcome soon.
+    TellAnswered,
     /// Answer the caller with an error of the platform's making.
     Fail(Failure),
     /// Give the invocation back unstarted: somebody else must run it.
@@ -360,7 +362,7 @@ impl Environment {
     /// # Errors
     /// [`Denied`] when the event has no place in this phase; the environment is unchanged.
     pub fn step(&mut self, event: Event, now: Micros) -> Result<Vec<Effect>, Box<Denied>> {
-        if let Some(effects) = self.step_anywhere(&event) {
+        if let Some(effects) = self.step_anywhere(&event, now) {
             return Ok(effects);
         }
         let effects = match self.phase.clone() {
@@ -381,7 +383,7 @@ impl Environment {
     }
 
     /// Events whose meaning does not depend on how far the phase is.
-    fn step_anywhere(&mut self, event: &Event) -> Option<Vec<Effect>> {
+    fn step_anywhere(&mut self, event: &Event, now: Micros) -> Option<Vec<Effect>> {
         match (&self.phase, event) {
             (Phase::Dead { .. }, Event::Gone) => None,
             (Phase::Draining { .. } | Phase::Dead { .. }, Event::Lease { .. }) => {
@@ -392,7 +394,7 @@ impl Environment {
             }
             (Phase::Draining { cause }, Event::Gone) => Some(self.die(*cause, vec![])),
             (_, Event::Gone) => {
-                let effects = self.unfinished(&Failure::Sandbox);
+                let effects = self.unfinished(&Failure::Sandbox, now);
                 Some(self.die(Cause::SandboxLost, effects))
             }
             (_, Event::Kill { cause }) => {
@@ -401,30 +403,67 @@ impl Environment {
                 } else {
                     Failure::Sandbox
                 };
-                let effects = self.unfinished(&failure);
+                let effects = self.unfinished(&failure, now);
                 Some(self.drain(*cause, effects))
             }
-            (_, Event::Stop { cause }) => Some(self.stop(*cause)),
+            (_, Event::Stop { cause }) => Some(self.stop(*cause, now)),
             _ => None,
         }
     }
 
-    /// What the end of the sandbox means for the invocation in it.
-    fn unfinished(&self, failure: &Failure) -> Vec<Effect> {
-        match &self.phase {
-            Phase::Init(Init { lease: Some(_), .. })
-            | Phase::Busy(Busy {
-                stage: Stage::Running,
-                ..
+    /// What the end of the sandbox means for the invocation in it: its caller is answered and its
+    /// report written, or it goes back unstarted.
+    fn unfinished(&mut self, failure: &Failure, now: Micros) -> Vec<Effect> {
+        match self.phase.clone() {
+            Phase::Init(Init {
+                lease: Some(lease), ..
             }) => {
-                vec![Effect::Fail(failure.clone())]
+                let mut effects = vec![Effect::Fail(failure.clone()), Effect::LogStart];
+                effects.push(self.last_report(lease, now, Some(failure.clone())));
+                effects
             }
-            Phase::Reset(Reset { next: Some(_), .. }) => vec![Effect::HandBack],
-            _ => vec![],
+            Phase::Busy(Busy {
+                lease,
+                stage: Stage::Running,
+            }) => vec![
+                Effect::Fail(failure.clone()),
+                self.last_report(lease, now, Some(failure.clone())),
+            ],
+            Phase::Busy(Busy {
+                lease,
+                stage: Stage::Answered,
+            }) => {
+                vec![self.last_report(lease, now, Some(failure.clone()))]
+            }
+            Phase::Busy(Busy {
+                lease,
+                stage: Stage::Settling { ended, .. },
+            }) => {
+                vec![self.last_report(lease, ended, None)]
+            }
+            Phase::Reset(reset) => {
+                let mut effects = tell(reset.ending);
+                effects.extend(reset.next.map(|_| Effect::HandBack));
+                effects
+            }
+            Phase::Provisioning { .. }
+            | Phase::Init(_)
+            | Phase::Ready { .. }
+            | Phase::Cold
+            | Phase::Draining { .. }
+            | Phase::Dead { .. } => vec![],
         }
     }
 
-    fn stop(&mut self, cause: Cause) -> Vec<Effect> {
+    fn last_report(&mut self, lease: Lease, ended: Micros, failure: Option<Failure>) -> Effect {
+        Effect::LogReport(Report {
+            duration: ended - lease.started,
+            init_duration: self.init_duration.take(),
+            failure,
+        })
+    }
+
+    fn stop(&mut self, cause: Cause, now: Micros) -> Vec<Effect> {
         match &self.phase {
             Phase::Busy(_)
             | Phase::Init(Init { lease: Some(_), .. })
@@ -436,7 +475,7 @@ impl Environment {
                 vec![]
             }
             _ => {
-                let effects = self.unfinished(&Failure::Sandbox);
+                let effects = self.unfinished(&Failure::Sandbox, now);
                 self.drain(cause, effects)
             }
         }
@@ -611,7 +650,7 @@ impl Environment {
                     stage: Stage::Answered,
                     ..busy
                 });
-                Some(vec![Effect::PassAnswer])
+                Some(vec![Effect::PassAnswer, Effect::TellAnswered])
             }
             // It lost the event on the way: it gets the same one again.
             (Stage::Running, Event::Next) => Some(vec![Effect::Deliver]),

@@ -71,6 +71,9 @@ pub const KILL_MS: u64 = 2_000;
 pub const DRAIN_OUTPUT_MS: u64 = 100;
 /// Milliseconds a stopping server waits for running invocations (ours).
 pub const DRAIN_MS: u64 = 30_000;
+/// Milliseconds a caller waits for an environment that has just answered another, before a new one
+/// is started (ours): far above what settling takes, far below a cold start.
+pub const SETTLE_MS: u64 = 10;
 /// Seconds an idle environment is kept (ours; AWS does not say: 5 to 15 minutes are observed).
 pub const IDLE_S: u64 = 600;
 

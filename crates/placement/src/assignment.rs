@@ -51,10 +51,14 @@ impl Assignment {
             facts: facts_sender,
             reason,
             retired: None,
+            killed: false,
         };
         owner.run(inbox, facts).await;
     }
 }
+
+/// What callers hear whose invocation can neither wait nor run.
+const SHUTTING_DOWN: &str = "The server is shutting down";
 
 struct Owner {
     assignment: Assignment,
@@ -65,6 +69,8 @@ struct Owner {
     /// Why the next environment would have to be made, if none is alive.
     reason: ColdReason,
     retired: Option<Cause>,
+    /// Nothing may be started any more.
+    killed: bool,
 }
 
 impl Owner {
@@ -79,6 +85,7 @@ impl Owner {
                 }
             }
             let expiry = self.until_idle_expiry();
+            let patience = self.until_patience_ends();
             tokio::select! {
                 biased;
                 Some(fact) = facts.recv() => self.fact(fact),
@@ -91,6 +98,7 @@ impl Owner {
                 },
                 Some(_) = self.tasks.join_next() => {}
                 () = tokio::time::sleep(expiry.unwrap_or_default()), if expiry.is_some() => self.expire(),
+                () = tokio::time::sleep(patience.unwrap_or_default()), if patience.is_some() => {}
             }
             self.start_what_is_short();
         }
@@ -99,6 +107,7 @@ impl Owner {
 
     fn request(&mut self, request: Request) {
         match request {
+            Request::Invoke(job) if self.killed => fail(job, SHUTTING_DOWN),
             Request::Invoke(job) => {
                 let decision = self.pool.arrive(job);
                 self.decide(decision);
@@ -106,11 +115,12 @@ impl Owner {
             Request::Retire(cause) => self.retire(cause),
             Request::Kill(cause) => {
                 self.retired = Some(cause);
+                self.killed = true;
                 for handle in self.handles.values() {
                     handle.kill(cause);
                 }
                 while let Some(job) = self.pool.give_up_one() {
-                    fail(job, "The server is shutting down");
+                    fail(job, SHUTTING_DOWN);
                 }
             }
         }
@@ -133,6 +143,11 @@ impl Owner {
                     }
                 }
             },
+            Fact::Answered(id) => {
+                let until = self.assignment.clock.now() + limits::SETTLE_MS * 1_000;
+                self.pool.answered(&id, until);
+            }
+            Fact::HandBack(_, job) if self.killed => fail(job, SHUTTING_DOWN),
             Fact::HandBack(_, job) => self.pool.handed_back(job),
             Fact::Dead(id, cause) => self.dead(&id, cause),
         }
@@ -177,7 +192,7 @@ impl Owner {
     }
 
     fn start_what_is_short(&mut self) {
-        while self.pool.is_short() {
+        while self.pool.is_short(self.assignment.clock.now()) {
             let reason = if self.pool.alive() == 0 {
                 self.reason
             } else {
@@ -204,6 +219,13 @@ impl Owner {
         if let Some(handle) = self.handles.get(id) {
             handle.stop(cause);
         }
+    }
+
+    /// How long callers still wait for an environment that was about to be free.
+    fn until_patience_ends(&self) -> Option<Duration> {
+        let now = self.assignment.clock.now();
+        let until = self.pool.patience_ends(now)?;
+        Some(Duration::from_micros(until - now))
     }
 
     /// How long until the longest idle environment has been idle for too long.

@@ -3,7 +3,7 @@
 //! Rules: a free environment that was used most recently goes first; callers wait oldest first; as
 //! many environments are starting as callers wait, never more.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use dormouse_model::environment::Micros;
 use dormouse_model::names::EnvironmentId;
@@ -26,6 +26,8 @@ pub(crate) struct Pool<J> {
     idle: Vec<(EnvironmentId, Micros)>,
     starting: HashSet<EnvironmentId>,
     busy: HashSet<EnvironmentId>,
+    /// Busy ones whose caller has been answered, with the moment until which they are waited for.
+    settling: HashMap<EnvironmentId, Micros>,
     waiting: VecDeque<J>,
     waiting_limit: usize,
 }
@@ -36,6 +38,7 @@ impl<J> Pool<J> {
             idle: Vec::new(),
             starting: HashSet::new(),
             busy: HashSet::new(),
+            settling: HashMap::new(),
             waiting: VecDeque::new(),
             waiting_limit,
         }
@@ -55,9 +58,29 @@ impl<J> Pool<J> {
         Decision::Start
     }
 
-    /// Whether more callers wait than environments are starting.
-    pub(crate) fn is_short(&self) -> bool {
-        self.waiting.len() > self.starting.len()
+    /// Whether more callers wait than environments are starting or about to be free.
+    pub(crate) fn is_short(&self, now: Micros) -> bool {
+        let soon = self.settling.values().filter(|until| **until > now).count();
+        self.waiting.len() > self.starting.len() + soon
+    }
+
+    /// An environment has answered its caller and will be free in a moment.
+    pub(crate) fn answered(&mut self, id: &EnvironmentId, until: Micros) {
+        if self.busy.contains(id) {
+            self.settling.insert(id.clone(), until);
+        }
+    }
+
+    /// When callers stop waiting for an environment that was about to be free.
+    pub(crate) fn patience_ends(&self, now: Micros) -> Option<Micros> {
+        if self.waiting.is_empty() {
+            return None;
+        }
+        self.settling
+            .values()
+            .copied()
+            .filter(|until| *until > now)
+            .min()
     }
 
     /// An environment is being started.
@@ -71,6 +94,7 @@ impl<J> Pool<J> {
         if !self.starting.remove(id) && !self.busy.remove(id) {
             return None;
         }
+        self.settling.remove(id);
         match self.waiting.pop_front() {
             Some(job) => {
                 self.busy.insert(id.clone());
@@ -92,6 +116,7 @@ impl<J> Pool<J> {
     pub(crate) fn dead(&mut self, id: &EnvironmentId) {
         self.starting.remove(id);
         self.busy.remove(id);
+        self.settling.remove(id);
         self.idle.retain(|(idle, _)| idle != id);
     }
 
@@ -158,9 +183,9 @@ mod tests {
         let mut pool = Pool::new(10);
         assert_eq!(pool.arrive("first"), Decision::Start);
         pool.started(env(1));
-        assert!(!pool.is_short());
+        assert!(!pool.is_short(0));
         assert_eq!(pool.arrive("second"), Decision::Start);
-        assert!(pool.is_short());
+        assert!(pool.is_short(0));
         pool.started(env(2));
         assert_eq!(
             pool.ready(&env(2), 1),
@@ -171,6 +196,21 @@ mod tests {
             Some(Decision::Lease(env(2), "second"))
         );
         assert_eq!(pool.ready(&env(1), 3), None);
+    }
+
+    #[test]
+    fn one_that_has_just_answered_is_waited_for_a_moment() {
+        let mut pool = Pool::new(10);
+        assert_eq!(pool.arrive("a"), Decision::Start);
+        pool.started(env(1));
+        assert_eq!(pool.ready(&env(1), 1), Some(Decision::Lease(env(1), "a")));
+        pool.answered(&env(1), 100);
+        assert_eq!(pool.arrive("b"), Decision::Start);
+        assert!(!pool.is_short(50));
+        assert_eq!(pool.patience_ends(50), Some(100));
+        assert!(pool.is_short(100));
+        assert_eq!(pool.ready(&env(1), 60), Some(Decision::Lease(env(1), "b")));
+        assert_eq!(pool.patience_ends(60), None);
     }
 
     #[test]
@@ -235,7 +275,7 @@ mod tests {
                     Some(Decision::Refuse(job)) => { open.remove(&job); }
                     Some(Decision::Start) | None => {}
                 }
-                while pool.is_short() {
+                while pool.is_short(0) {
                     next_env += 1;
                     pool.started(env(next_env));
                     running.push((env(next_env), None));

@@ -61,6 +61,7 @@ fn effect_text(effect: &Effect) -> String {
         Effect::StartRuntime => "start".into(),
         Effect::LogStart => "START".into(),
         Effect::PassAnswer => "pass".into(),
+        Effect::TellAnswered => "soon".into(),
         Effect::Fail(failure) => format!("fail({})", failure_text(failure)),
         Effect::HandBack => "hand_back".into(),
         Effect::DrainOutput => "drain".into(),
@@ -123,8 +124,8 @@ fn a_cold_start_initialises_and_freezes() {
 fn the_first_report_alone_has_the_init_duration() {
     check(
         "provisioned; +10; next; quiet; lease; +5; answered; next; drained; quiet; lease; answered; next; drained",
-        "start | ready | freeze | thaw START deliver | pass | drain | REPORT(7ms,init11) ready | freeze | \
-         thaw START deliver | pass | drain | REPORT(2ms) ready",
+        "start | ready | freeze | thaw START deliver | pass soon | drain | REPORT(7ms,init11) ready | freeze | \
+         thaw START deliver | pass soon | drain | REPORT(2ms) ready",
     );
 }
 
@@ -132,7 +133,7 @@ fn the_first_report_alone_has_the_init_duration() {
 fn a_lease_right_after_the_last_one_neither_freezes_nor_thaws() {
     check(
         "provisioned; next; lease; answered; next; drained; lease",
-        "start | ready | START deliver | pass | drain | REPORT(2ms,init1) ready | START deliver",
+        "start | ready | START deliver | pass soon | drain | REPORT(2ms,init1) ready | START deliver",
     );
 }
 
@@ -140,7 +141,7 @@ fn a_lease_right_after_the_last_one_neither_freezes_nor_thaws() {
 fn a_failed_init_is_reported_and_run_again_inside_the_first_invocation() {
     check(
         "provisioned; exit0; empty; lease; next; answered; next; drained",
-        "start | kill_all | INIT_REPORT(exit0,1ms) ready | start | START deliver | pass | drain | REPORT(3ms) ready",
+        "start | kill_all | INIT_REPORT(exit0,1ms) ready | start | START deliver | pass soon | drain | REPORT(3ms) ready",
     );
 }
 
@@ -195,7 +196,7 @@ fn an_exit_while_running_fails_the_caller_once() {
 fn an_exit_after_the_answer_spares_the_caller() {
     check(
         "provisioned; next; lease; answered; exit0; empty",
-        "start | ready | START deliver | pass | kill_all | REPORT(2ms,init1,exit0) ready",
+        "start | ready | START deliver | pass soon | kill_all | REPORT(2ms,init1,exit0) ready",
     );
 }
 
@@ -239,7 +240,7 @@ fn processes_that_do_not_end_cost_the_sandbox_its_life() {
 fn a_stop_waits_for_the_running_invocation() {
     check(
         "provisioned; next; lease; stop; answered; next; drained; gone",
-        "start | ready | START deliver |  | pass | drain | REPORT(3ms,init1) destroy | dead(Idle)",
+        "start | ready | START deliver |  | pass soon | drain | REPORT(3ms,init1) destroy | dead(Idle)",
     );
     check(
         "provisioned; next; quiet; stop; lease; gone",
@@ -251,7 +252,7 @@ fn a_stop_waits_for_the_running_invocation() {
 fn a_kill_answers_the_caller_and_ends_at_once() {
     check(
         "provisioned; next; lease; kill; gone",
-        "start | ready | START deliver | fail(shutdown) destroy | dead(Shutdown)",
+        "start | ready | START deliver | fail(shutdown) REPORT(1ms,init1,shutdown) destroy | dead(Shutdown)",
     );
 }
 
@@ -259,7 +260,7 @@ fn a_kill_answers_the_caller_and_ends_at_once() {
 fn a_lost_sandbox_fails_what_runs_in_it() {
     check(
         "provisioned; next; lease; gone",
-        "start | ready | START deliver | fail(sandbox) dead(SandboxLost)",
+        "start | ready | START deliver | fail(sandbox) REPORT(1ms,init1,sandbox) dead(SandboxLost)",
     );
     check(
         "provisioned; gone; gone",

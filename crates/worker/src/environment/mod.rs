@@ -46,6 +46,8 @@ pub struct Job {
 /// What an environment tells whoever started it.
 #[derive(Debug)]
 pub enum Fact {
+    /// The caller has its answer: a lease will be welcome soon.
+    Answered(EnvironmentId),
     /// A lease is welcome.
     Ready(EnvironmentId),
     /// The job was not begun; somebody else must run it.

@@ -39,6 +39,7 @@ impl Owner {
             }
             Effect::Deliver => self.deliver(),
             Effect::PassAnswer => self.pass_answer(),
+            Effect::TellAnswered => self.tell(Fact::Answered(self.spec.id.clone())).await,
             Effect::Fail(failure) => self.fail(&failure),
             Effect::HandBack => self.give_back().await,
             Effect::DrainOutput => self.drain_output(),
@@ -222,11 +223,7 @@ impl Owner {
                 .set_cpu(recipe::cpu_millis(self.shared.cpu, memory_mb))
                 .await;
         }
-        let _ = self
-            .spec
-            .facts
-            .send(Fact::Ready(self.spec.id.clone()))
-            .await;
+        self.tell(Fact::Ready(self.spec.id.clone())).await;
     }
 
     pub(super) fn destroy(&mut self) {
@@ -248,10 +245,10 @@ impl Owner {
     }
 
     pub(super) async fn hand_back(&self, job: Job) {
-        let _ = self
-            .spec
-            .facts
-            .send(Fact::HandBack(self.spec.id.clone(), job))
-            .await;
+        self.tell(Fact::HandBack(self.spec.id.clone(), job)).await;
+    }
+    async fn tell(&self, fact: Fact) {
+        // Whoever started it may itself have ended.
+        let _ = self.spec.facts.send(fact).await;
     }
 }

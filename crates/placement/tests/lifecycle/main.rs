@@ -1,0 +1,296 @@
+//! Environments and assignment together, on the fake backend: what callers get, what is logged, and
+//! that the next invocation works, whatever the runtime does.
+
+mod world;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use dormouse_model::environment::Cause;
+use world::World;
+
+const LONG: Duration = Duration::from_secs(600);
+
+async fn world() -> World {
+    World::new(Arc::new(|| "well"), LONG).await
+}
+
+/// A log with what differs from run to run masked.
+fn mask(lines: &[String]) -> String {
+    let mut out = String::new();
+    for line in lines.iter().flat_map(|event| event.lines()) {
+        for word in line.trim_end().split_inclusive([' ', '\t']) {
+            let bare = word.trim_end();
+            let is_id = bare.len() == 36 && bare.matches('-').count() == 4;
+            let is_time =
+                bare.parse::<f64>().is_ok() || (bare.ends_with('Z') && bare.contains('T'));
+            out.push_str(&if is_id || is_time {
+                word.replace(bare, "_")
+            } else {
+                word.to_owned()
+            });
+        }
+        out.push('\n');
+    }
+    out.replace("arn:aws:lambda:us-east-1::runtime:", "RUNTIME ")
+        .lines()
+        .map(|line| {
+            line.split("RUNTIME ")
+                .next()
+                .unwrap_or_default()
+                .trim_end()
+                .to_owned()
+                + "\n"
+        })
+        .collect()
+}
+
+async fn check(event: &str, payload: &str, log: &str) {
+    let world = world().await;
+    let answer = world.invoke(event).await.unwrap();
+    let got = String::from_utf8(answer.payload.to_vec()).unwrap();
+    let request = got
+        .split("RequestId: ")
+        .nth(1)
+        .and_then(|rest| rest.get(..36))
+        .unwrap_or("-");
+    assert_eq!(
+        got.replace(request, if request == "-" { "-" } else { "ID" }),
+        payload,
+        "{event}"
+    );
+    // Whatever happened, the next one works, in the same environment.
+    let next = world.invoke("\"next\"").await.unwrap();
+    assert_eq!(&next.payload[..], b"\"next\"", "{event}");
+    assert!(!next.function_error);
+    let logs = world.drain_and_read_logs().await;
+    // One that is being reset is not waited for.
+    assert!(logs.len() <= 2, "{event}: {} environments", logs.len());
+    let masked = mask(&logs[0]);
+    let until_next = masked.split("got \"next\"").next().unwrap();
+    let wanted: String = log
+        .lines()
+        .map(|line| line.trim().to_owned() + "\n")
+        .collect();
+    assert!(
+        until_next.contains(wanted.trim_start()),
+        "{event}:\n{until_next}\nwanted:\n{wanted}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_is_passed_on_and_logged() {
+    check(
+        "{\"a\":1}",
+        "{\"a\":1}",
+        "INIT_START Runtime Version: provided:al2023\tRuntime Version ARN:
+         START RequestId: _ Version: $LATEST
+         got {\"a\":1}
+         END RequestId: _
+         REPORT RequestId: _\tDuration: _ ms\tBilled Duration: _ ms\tMemory Size: _ MB\tMax Memory Used: _ MB\tInit Duration: _ ms",
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_of_the_function_is_passed_on_unchanged() {
+    check(
+        "\"error\"",
+        r#"{"errorType":"E","errorMessage":"m"}"#,
+        "got \"error\"\nEND RequestId: _",
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exit_fails_the_caller_and_is_named_in_the_log() {
+    check(
+        "\"exit 3\"",
+        r#"{"errorType":"Runtime.ExitError","errorMessage":"RequestId: ID Error: Runtime exited with error: exit status 3"}"#,
+        "RequestId: _ Error: Runtime exited with error: exit status _
+         Runtime.ExitError
+         END RequestId: _",
+    )
+    .await;
+    check(
+        "\"exit\"",
+        r#"{"errorType":"Runtime.ExitError","errorMessage":"RequestId: ID Error: Runtime exited without providing a reason"}"#,
+        "Runtime.ExitError",
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_timeout_answers_at_once_and_resets() {
+    check(
+        "\"hang\"",
+        r#"{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: ID Error: Task timed out after 1.00 seconds"}"#,
+        "_ _ Task timed out after _ seconds",
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_answer_counts_and_a_wrong_id_does_not() {
+    check("\"twice\"", "\"first\"", "got \"twice\"").await;
+    check("\"wrong id\"", "\"after a wrong id\"", "got \"wrong id\"").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runtime_that_ends_after_its_answer_spares_the_caller() {
+    check("\"answer and exit\"", "\"bye\"", "got \"answer and exit\"").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn output_without_a_newline_belongs_to_its_invocation() {
+    check("\"partial line\"", "null", "no newline\nEND RequestId: _").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn as_many_environments_as_simultaneous_callers_and_then_reuse() {
+    let world = world().await;
+    let (a, b, c) = tokio::join!(
+        world.invoke("\"sleep\""),
+        world.invoke("\"sleep\""),
+        world.invoke("\"sleep\"")
+    );
+    for answer in [a, b, c] {
+        assert_eq!(&answer.unwrap().payload[..], b"\"slept\"");
+    }
+    for _ in 0..5 {
+        world.invoke("1").await.unwrap();
+    }
+    assert_eq!(world.placement.lives().all().await.len(), 3);
+    let logs = world.drain_and_read_logs().await;
+    let starts = logs
+        .iter()
+        .flatten()
+        .filter(|line| line.starts_with("START"))
+        .count();
+    assert_eq!(starts, 8, "each ran once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_init_that_fails_once_is_made_good_by_the_first_invocation() {
+    let starts = AtomicUsize::new(0);
+    let boot = move || {
+        if starts.fetch_add(1, Ordering::Relaxed) == 0 {
+            "exit"
+        } else {
+            "well"
+        }
+    };
+    let world = World::new(Arc::new(boot), LONG).await;
+    let answer = world.invoke("1").await.unwrap();
+    assert_eq!(&answer.payload[..], b"1");
+    let logs = world.drain_and_read_logs().await;
+    assert!(
+        mask(&logs[0]).contains("INIT_REPORT Init Duration: _ ms\tPhase: init\tStatus: error\tError Type: Runtime.ExitError\n"),
+        "{:?}",
+        logs[0]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_init_that_keeps_failing_gives_the_caller_its_own_words() {
+    let world = World::new(Arc::new(|| "init error"), LONG).await;
+    for _ in 0..2 {
+        let answer = world.invoke("1").await.unwrap();
+        assert!(answer.function_error);
+        assert_eq!(
+            &answer.payload[..],
+            br#"{"errorType":"Init","errorMessage":"no"}"#
+        );
+    }
+    let logs = mask(&world.drain_and_read_logs().await[0]);
+    let suppressed = "INIT_REPORT Init Duration: _ ms\tPhase: invoke\tStatus: error\tError Type: Runtime.Unknown\nSTART";
+    assert!(logs.contains(suppressed), "{logs}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_environment_ends_after_its_time() {
+    let world = World::new(Arc::new(|| "well"), Duration::from_millis(50)).await;
+    world.invoke("1").await.unwrap();
+    let ended = async {
+        while world.fake.live() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), ended)
+        .await
+        .expect("it ends");
+    world.invoke("1").await.unwrap();
+    let lives = world.placement.lives().all().await;
+    assert_eq!(
+        lives.iter().map(|l| l.cold_reason).collect::<Vec<_>>(),
+        ["first", "idle-expiry"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_lets_the_old_invocation_finish_and_gives_the_next_a_new_environment() {
+    let world = Arc::new(world().await);
+    let running = tokio::join!(world.invoke("\"sleep\""), async {
+        let busy = async {
+            while world.fake.live() == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), busy)
+            .await
+            .expect("it starts");
+        let new = world.version(2);
+        world
+            .placement
+            .retire(&new.key, Some(&new), Cause::Update)
+            .await;
+        world.invoke_version(&new, "2").await
+    });
+    let old = running.0;
+    // Either it ran to its end on the old version, or it was told to look the version up again.
+    if let Ok(answer) = old {
+        assert_eq!(&answer.payload[..], b"\"slept\"");
+    }
+    assert_eq!(&running.1.unwrap().payload[..], b"2");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sandbox_that_cannot_be_made_fails_one_caller_and_not_the_next() {
+    let world = world().await;
+    world.fake.refuse_next("clone");
+    let answer = world.invoke("1").await.unwrap();
+    assert!(answer.function_error);
+    assert_eq!(&world.invoke("1").await.unwrap().payload[..], b"1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_with_no_patience_answers_what_still_runs() {
+    let world = Arc::new(world().await);
+    let (answer, ()) = tokio::join!(world.invoke("\"hang\""), async {
+        let busy = async {
+            while world.fake.live() == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), busy)
+            .await
+            .expect("it starts");
+        world.placement.drain(Duration::ZERO).await;
+    });
+    assert!(answer.unwrap().function_error);
+    assert_eq!(world.fake.live(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_herd_of_first_callers_is_answered_to_the_last() {
+    let world = Arc::new(world().await);
+    let mut callers = tokio::task::JoinSet::new();
+    for _ in 0..200 {
+        let world = world.clone();
+        callers.spawn(async move { world.invoke("1").await });
+    }
+    while let Some(answer) = callers.join_next().await {
+        assert_eq!(&answer.unwrap().unwrap().payload[..], b"1");
+    }
+}

@@ -1,0 +1,317 @@
+//! A worker and placement on the fake backend, with a runtime of the test's own that does what the
+//! event tells it to.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use dormouse_model::chance::Chance;
+use dormouse_model::clock::Clock;
+use dormouse_model::function::{
+    Architecture, Code, Configuration, Deployment, LogFormat, Logging, ResolvedVersion, Tracing,
+};
+use dormouse_model::invocation::{Answer, Invocation};
+use dormouse_model::names::{Digest, FunctionKey, Scope, Version};
+use dormouse_model::runtime::Runtime;
+use dormouse_placement::{InvokeError, Placement};
+use dormouse_sandbox::fake::{Fake, FakeProcess, Program};
+use dormouse_sandbox::{Network, Service, Stream};
+use dormouse_store::Store;
+use dormouse_store::logs::{EventsFrom, EventsQuery, GroupKey, StreamKey};
+use dormouse_store::packages::Packages;
+use dormouse_worker::{CpuModel, Interpreters, Worker};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+/// Everything but HTTP towards clients.
+pub struct World {
+    pub placement: Placement,
+    pub fake: Arc<Fake>,
+    store: Store,
+    digest: Digest,
+    tasks: JoinSet<()>,
+    chance: Chance,
+    _directory: tempfile::TempDir,
+}
+
+/// How the test's runtime behaves before it asks for work.
+pub type Boot = Arc<dyn Fn() -> &'static str + Send + Sync>;
+
+impl World {
+    pub async fn new(boot: Boot, idle: Duration) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(&directory.path().join("store")).unwrap();
+        let packages = Packages::open(directory.path().join("packages")).unwrap();
+        let digest = packages.put(package().into()).await.unwrap();
+        let program: Program = Arc::new(move |process| Box::pin(runtime(process, boot())));
+        let programs = HashMap::from([("/var/task/bootstrap".to_owned(), program)]);
+        let fake = Arc::new(Fake::new(programs));
+        let (clock, chance) = (clock(), chance());
+        let mut tasks = JoinSet::new();
+        let config = dormouse_worker::Config {
+            directory: directory.path().join("worker"),
+            backend: fake.clone(),
+            packages,
+            needed: [digest.clone()].into(),
+            logs: store.logs(),
+            interpreters: Interpreters::new(watch::channel(None).1, true),
+            network: Network::None,
+            cpu: CpuModel::Lambda,
+            clock: clock.clone(),
+            chance: chance.clone(),
+            endpoint: mpsc::channel(1).0,
+        };
+        let worker = Worker::start(config, &mut tasks).unwrap();
+        let config = dormouse_placement::Config {
+            worker,
+            clock,
+            idle,
+        };
+        let placement = Placement::start(config, &mut tasks);
+        Self {
+            placement,
+            fake,
+            store,
+            digest,
+            tasks,
+            chance,
+            _directory: directory,
+        }
+    }
+
+    pub fn version(&self, generation: u64) -> Arc<ResolvedVersion> {
+        let scope = Scope {
+            account: "123456789012".parse().unwrap(),
+            region: "us-east-1".parse().unwrap(),
+        };
+        let configuration = Configuration {
+            runtime: Runtime::ProvidedAl2023,
+            handler: "h".into(),
+            role: "arn:aws:iam::123456789012:role/r".into(),
+            description: String::new(),
+            timeout_s: 1,
+            memory_mb: 128,
+            ephemeral_mb: 512,
+            variables: None,
+            architecture: Architecture::X86_64,
+            tracing: Tracing::PassThrough,
+            logging: Logging {
+                format: LogFormat::Text,
+                group: None,
+            },
+            layers: vec![],
+            snap_start: false,
+        };
+        let code = Code {
+            digest: self.digest.clone(),
+            size_bytes: 1,
+        };
+        Arc::new(ResolvedVersion {
+            key: FunctionKey {
+                scope,
+                name: "f".parse().unwrap(),
+            },
+            unique_id: "u".into(),
+            version: Version::Latest,
+            deployment: Deployment {
+                configuration,
+                code,
+                generation,
+            },
+        })
+    }
+
+    pub async fn invoke(&self, event: &str) -> Result<Answer, InvokeError> {
+        self.invoke_version(&self.version(1), event).await
+    }
+
+    pub async fn invoke_version(
+        &self,
+        version: &Arc<ResolvedVersion>,
+        event: &str,
+    ) -> Result<Answer, InvokeError> {
+        let invocation = Invocation {
+            request: self.chance.request_id(),
+            payload: event.to_owned().into(),
+            invoked_arn: version.key.arn(),
+            client_context: None,
+            trace: None,
+            tenant: None,
+            tail: true,
+        };
+        let patience = Duration::from_secs(20);
+        tokio::time::timeout(patience, self.placement.invoke(version, invocation))
+            .await
+            .expect("every invocation is answered")
+    }
+
+    /// All log lines of the function's environments, stream by stream.
+    pub async fn drain_and_read_logs(mut self) -> Vec<Vec<String>> {
+        let streams: Vec<String> = self
+            .placement
+            .lives()
+            .all()
+            .await
+            .into_iter()
+            .map(|life| life.log_stream)
+            .collect();
+        self.placement.drain(Duration::from_secs(5)).await;
+        drop(self.placement);
+        while self.tasks.join_next().await.is_some() {}
+        assert_eq!(self.fake.live(), 0, "a sandbox was left");
+        let logs = self.store.logs();
+        let scope = Scope {
+            account: "123456789012".parse().unwrap(),
+            region: "us-east-1".parse().unwrap(),
+        };
+        let mut all = Vec::new();
+        for name in streams {
+            let group = GroupKey {
+                scope: scope.clone(),
+                name: "/aws/lambda/f".into(),
+            };
+            let query = EventsQuery {
+                between: 0..u64::MAX >> 1,
+                from: EventsFrom::Head,
+                limit: 1_000,
+            };
+            let page = logs
+                .events(&StreamKey { group, name }, query)
+                .await
+                .unwrap();
+            all.push(page.events.into_iter().map(|event| event.message).collect());
+        }
+        self.store.close().await;
+        all
+    }
+}
+
+fn clock() -> Clock {
+    #[expect(clippy::disallowed_methods, reason = "the test's own clock")]
+    let start = Instant::now();
+    Clock::new(
+        move || u64::try_from(start.elapsed().as_micros()).unwrap(),
+        || {
+            #[expect(clippy::disallowed_methods, reason = "the test's own clock")]
+            let now = SystemTime::now();
+            u64::try_from(now.duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
+        },
+    )
+}
+
+fn chance() -> Chance {
+    let drawn = AtomicU64::new(1);
+    Chance::new(move || u128::from(drawn.fetch_add(1, Ordering::Relaxed)))
+}
+
+fn package() -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default().unix_permissions(0o755);
+    zip.start_file("bootstrap", options).unwrap();
+    zip.write_all(b"#!/bin/sh\n").unwrap();
+    zip.finish().unwrap().into_inner()
+}
+
+/// The runtime: `boot` says how it starts, each event what it does.
+async fn runtime(process: FakeProcess, boot: &'static str) -> i32 {
+    match boot {
+        "exit" => return 7,
+        "hang" => std::future::pending().await,
+        "init error" => {
+            let body = r#"{"errorType":"Init","errorMessage":"no"}"#;
+            post(&process, "/2018-06-01/runtime/init/error", body).await;
+            return 1;
+        }
+        _ => {}
+    }
+    loop {
+        let (id, event) = next(&process).await;
+        process.print(Stream::Out, format!("got {event}\n")).await;
+        match event.as_str() {
+            "\"exit\"" => return 0,
+            "\"exit 3\"" => return 3,
+            "\"hang\"" => std::future::pending().await,
+            "\"error\"" => {
+                let path = format!("/2018-06-01/runtime/invocation/{id}/error");
+                post(&process, &path, r#"{"errorType":"E","errorMessage":"m"}"#).await;
+            }
+            "\"wrong id\"" => {
+                let path = "/2018-06-01/runtime/invocation/nonsense/response";
+                post(&process, path, "1").await;
+                respond(&process, &id, "\"after a wrong id\"").await;
+            }
+            "\"twice\"" => {
+                respond(&process, &id, "\"first\"").await;
+                respond(&process, &id, "\"second\"").await;
+            }
+            "\"answer and exit\"" => {
+                respond(&process, &id, "\"bye\"").await;
+                return 0;
+            }
+            "\"sleep\"" => {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                respond(&process, &id, "\"slept\"").await;
+            }
+            "\"partial line\"" => {
+                process.print(Stream::Err, "no newline").await;
+                respond(&process, &id, "null").await;
+            }
+            _ => respond(&process, &id, &event).await,
+        }
+    }
+}
+
+async fn respond(process: &FakeProcess, id: &str, body: &str) {
+    post(
+        process,
+        &format!("/2018-06-01/runtime/invocation/{id}/response"),
+        body,
+    )
+    .await;
+}
+
+async fn next(process: &FakeProcess) -> (String, String) {
+    let request = "GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: x\r\n\r\n";
+    let answer = talk(process, request).await;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let id = head
+        .lines()
+        .find_map(|line| line.strip_prefix("Lambda-Runtime-Aws-Request-Id: "));
+    (id.unwrap().to_owned(), body.to_owned())
+}
+
+async fn post(process: &FakeProcess, path: &str, body: &str) {
+    let length = body.len();
+    talk(
+        process,
+        &format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{body}"),
+    )
+    .await;
+}
+
+/// One request on a connection of its own.
+async fn talk(process: &FakeProcess, request: &str) -> String {
+    let mut connection = process.dial(Service::RuntimeApi).await.unwrap();
+    connection.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    loop {
+        let mut piece = [0; 4096];
+        let read = connection.read(&mut piece).await.unwrap();
+        answer.extend_from_slice(&piece[..read]);
+        let text = String::from_utf8_lossy(&answer).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.lines().find_map(|line| {
+                line.to_lowercase()
+                    .strip_prefix("content-length: ")
+                    .map(str::to_owned)
+            });
+            if body.len() >= length.unwrap().parse().unwrap() {
+                return text;
+            }
+        }
+        assert_ne!(read, 0, "the runtime API hung up");
+    }
+}
