@@ -29,6 +29,7 @@ usage: cargo xtask <command>
   test    installs what the tests need, then runs all of them
   build   the release binary: one static file where musl is there
   demo    a Python, a Node and a Rust function: cold, warm, frozen, gone
+          (--binary PATH: with this binary instead of a release build)
   bench   what Dormouse costs on this machine
   fuzz    each fuzz target for a minute, where cargo-fuzz and nightly are there
 ";
@@ -44,7 +45,8 @@ fn main() -> ExitCode {
         ("tidy", []) => tidy::main(),
         ("test", []) => test::main(),
         ("build", []) => build::main(),
-        ("demo", []) => demo::main(),
+        ("demo", []) => demo::main(None),
+        ("demo", [option, binary]) if option == "--binary" => demo::main(Some(binary.into())),
         ("fuzz", []) => fuzz::main(),
         ("" | "help" | "--help" | "-h", []) => {
             print!("{USAGE}");

@@ -10,9 +10,8 @@ use anyhow::bail;
 use crate::shell::{self, Watched};
 use crate::{build, install};
 
-/// Names the binary under test to the conformance suite. Not `DORMOUSE_…`: the server refuses
-/// variables of that prefix which it does not know.
-const BINARY_VARIABLE: &str = "CONFORMANCE_BINARY";
+/// Names the binary under test to the conformance suite.
+const BINARY_VARIABLE: &str = "DORMOUSE_BIN";
 
 type Runner = (&'static str, fn() -> anyhow::Result<Watched>);
 
@@ -68,7 +67,7 @@ fn conformance() -> anyhow::Result<Watched> {
     let mut pytest = Command::new(python);
     pytest.current_dir(shell::root().join("conformance"));
     pytest
-        .args(["-m", "pytest", "--color=no", "-ra"])
+        .args(["-m", "pytest", "--color=no", "-n", "2"])
         .env(BINARY_VARIABLE, binary);
     shell::watch(&mut pytest, is_summary)
 }

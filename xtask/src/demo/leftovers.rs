@@ -123,10 +123,14 @@ fn read_stat(pid: u32) -> Option<String> {
 }
 
 /// Parent and start time of a line in `/proc/PID/stat`. The name in parentheses may hold anything.
+/// A zombie holds nothing any more: it only waits for whoever is to reap it.
 fn stat(text: &str) -> Option<(u32, u64)> {
     let (_, rest) = text.rsplit_once(')')?;
     let mut fields = rest.split_whitespace();
-    let parent = fields.nth(1)?.parse().ok()?;
+    if fields.next()? == "Z" {
+        return None;
+    }
+    let parent = fields.next()?.parse().ok()?;
     let started = fields.nth(17)?.parse().ok()?;
     Some((parent, started))
 }

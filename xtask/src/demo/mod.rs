@@ -12,6 +12,7 @@ mod proof;
 mod server;
 
 use std::fs;
+use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
@@ -30,14 +31,15 @@ const PAUSE: Duration = Duration::from_millis(300);
 /// In which environments must have ended once their function is deleted.
 const ENDED_WITHIN: Duration = Duration::from_secs(15);
 
-pub(crate) fn main() -> anyhow::Result<()> {
+/// With a binary that is there already, or else with a release build.
+pub(crate) fn main(binary: Option<PathBuf>) -> anyhow::Result<()> {
     if !shell::is_root() {
         bail!(
             "the namespace sandbox makes network namespaces, control groups and users of its own, \
              which needs root; run: sudo env \"PATH=$PATH\" \"HOME=$HOME\" make demo"
         );
     }
-    let binary = build::release("dormouse")?;
+    let binary = binary.map_or_else(|| build::release("dormouse"), Ok)?;
     let functions = function::all()?;
     let directory = tempfile::Builder::new()
         .prefix("dormouse-demo-")
@@ -47,7 +49,7 @@ pub(crate) fn main() -> anyhow::Result<()> {
     let shown = show(&mut server, &functions);
     let log = server.log();
     let stopped = server.stop();
-    if let Err(error) = shown.as_ref().or(stopped.as_ref().map(|_| &())) {
+    if let Err(error) = shown.as_ref().and(stopped.as_ref().map(|_| &())) {
         println!("{}\n{log}", shell::paint("1;31", &format!("{error:#}")));
         println!("(above: the end of the server's own log)");
     }
@@ -72,7 +74,7 @@ fn show(server: &mut Server, functions: &[Function]) -> anyhow::Result<()> {
     }
     shell::heading("the life of each environment");
     for life in lives(&client)? {
-        println!("\n{life}");
+        println!("{life}");
     }
     Ok(())
 }
