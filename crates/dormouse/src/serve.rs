@@ -6,7 +6,7 @@
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -17,7 +17,7 @@ use dormouse_identity::Signer;
 use dormouse_model::chance::Chance;
 use dormouse_model::clock::Clock;
 use dormouse_placement::Placement;
-use dormouse_runtimes::Interpreter;
+use dormouse_runtimes::{Interpreter, Language, install_bootstraps, precompile};
 use dormouse_sandbox::namespace::cgroup::Cgroups;
 use dormouse_sandbox::namespace::spawner::Spawner;
 use dormouse_sandbox::namespace::{self, Namespace};
@@ -148,16 +148,19 @@ async fn assemble(
         chance,
     } = parts;
     let packages = Packages::open(config.data_dir.join("packages")).context("packages")?;
+    let bootstraps = config.data_dir.join("bootstraps");
+    install_bootstraps(&bootstraps).context("bootstraps of the managed runtimes")?;
     let needed = store.functions().digests().await?;
     clean(&packages, &needed).await;
     let worker = Worker::start(
         dormouse_worker::Config {
             directory: config.data_dir.join("worker"),
+            bootstraps: bootstraps.clone(),
             backend: backend.clone(),
             packages: packages.clone(),
             needed,
             logs: store.logs(),
-            interpreters: Interpreters::new(search(tasks), config.nearest_runtime),
+            interpreters: Interpreters::new(search(bootstraps, tasks), config.nearest_runtime),
             network: config.network,
             cpu: config.cpu,
             clock: clock.clone(),
@@ -194,10 +197,22 @@ async fn assemble(
 }
 
 /// Looks for interpreters beside everything else.
-fn search(tasks: &mut JoinSet<()>) -> watch::Receiver<Option<Arc<[Interpreter]>>> {
+fn search(
+    bootstraps: PathBuf,
+    tasks: &mut JoinSet<()>,
+) -> watch::Receiver<Option<Arc<[Interpreter]>>> {
     let (sender, found) = watch::channel(None);
     tasks.spawn_blocking(move || {
         let interpreters: Arc<[Interpreter]> = runtimes::found().into();
+        for python in interpreters
+            .iter()
+            .filter(|it| it.language == Language::Python)
+        {
+            // Each environment would otherwise compile the bootstrap anew.
+            if let Err(error) = precompile(&bootstraps, python) {
+                warn!(%error, version = %python.version, "bootstrap is not compiled ahead");
+            }
+        }
         info!(count = interpreters.len(), "interpreters found");
         // When the server is already stopping, nobody needs them.
         let _ = sender.send(Some(interpreters));

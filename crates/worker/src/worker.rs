@@ -10,7 +10,6 @@ use dormouse_model::clock::Clock;
 use dormouse_model::function::ResolvedVersion;
 use dormouse_model::names::Digest;
 use dormouse_model::runtime::Runtime;
-use dormouse_runtimes::install_bootstraps;
 use dormouse_sandbox::{Backend, Connection, Network};
 use dormouse_store::logs::Logs;
 use dormouse_store::packages::Packages;
@@ -35,8 +34,10 @@ pub enum CpuModel {
 /// What a worker is made of.
 #[derive(Debug)]
 pub struct Config {
-    /// A directory of its own.
+    /// A directory of its own, for unpacked code.
     pub directory: PathBuf,
+    /// Where the bootstraps of the managed runtimes are installed.
+    pub bootstraps: PathBuf,
     /// Makes sandboxes.
     pub backend: Arc<dyn Backend>,
     /// The packages of the store.
@@ -72,8 +73,6 @@ impl Worker {
     /// # Errors
     /// When its directory cannot be made or cleaned.
     pub fn start(config: Config, tasks: &mut JoinSet<()>) -> io::Result<Self> {
-        let bootstraps = config.directory.join("bootstraps");
-        install_bootstraps(&bootstraps)?;
         let artifacts = Artifacts::start(
             &config.directory.join("code"),
             config.packages,
@@ -83,7 +82,7 @@ impl Worker {
         let shared = Shared {
             backend: config.backend,
             artifacts,
-            bootstraps,
+            bootstraps: config.bootstraps,
             logs: LogSink::start(config.logs, config.clock.clone(), tasks),
             lives: Lives::start(tasks),
             clock: config.clock,

@@ -27,9 +27,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 /// Everything but HTTP towards clients.
-pub struct World {
-    pub placement: Placement,
-    pub fake: Arc<Fake>,
+pub(crate) struct World {
+    pub(crate) placement: Placement,
+    pub(crate) fake: Arc<Fake>,
     store: Store,
     digest: Digest,
     tasks: JoinSet<()>,
@@ -38,10 +38,10 @@ pub struct World {
 }
 
 /// How the test's runtime behaves before it asks for work.
-pub type Boot = Arc<dyn Fn() -> &'static str + Send + Sync>;
+pub(crate) type Boot = Arc<dyn Fn() -> &'static str + Send + Sync>;
 
 impl World {
-    pub async fn new(boot: Boot, idle: Duration) -> Self {
+    pub(crate) async fn new(boot: Boot, idle: Duration) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(&directory.path().join("store")).unwrap();
         let packages = Packages::open(directory.path().join("packages")).unwrap();
@@ -53,6 +53,7 @@ impl World {
         let mut tasks = JoinSet::new();
         let config = dormouse_worker::Config {
             directory: directory.path().join("worker"),
+            bootstraps: directory.path().join("bootstraps"),
             backend: fake.clone(),
             packages,
             needed: [digest.clone()].into(),
@@ -82,7 +83,7 @@ impl World {
         }
     }
 
-    pub fn version(&self, generation: u64) -> Arc<ResolvedVersion> {
+    pub(crate) fn version(&self, generation: u64) -> Arc<ResolvedVersion> {
         let scope = Scope {
             account: "123456789012".parse().unwrap(),
             region: "us-east-1".parse().unwrap(),
@@ -124,11 +125,11 @@ impl World {
         })
     }
 
-    pub async fn invoke(&self, event: &str) -> Result<Answer, InvokeError> {
+    pub(crate) async fn invoke(&self, event: &str) -> Result<Answer, InvokeError> {
         self.invoke_version(&self.version(1), event).await
     }
 
-    pub async fn invoke_version(
+    pub(crate) async fn invoke_version(
         &self,
         version: &Arc<ResolvedVersion>,
         event: &str,
@@ -149,7 +150,7 @@ impl World {
     }
 
     /// All log lines of the function's environments, stream by stream.
-    pub async fn drain_and_read_logs(mut self) -> Vec<Vec<String>> {
+    pub(crate) async fn drain_and_read_logs(mut self) -> Vec<Vec<String>> {
         let streams: Vec<String> = self
             .placement
             .lives()
