@@ -11,13 +11,12 @@ mod common;
 use std::io::BufRead;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, ExitCode, Stdio};
-use std::time::Duration;
 
 use common::harness::{self, Trial};
 use common::{World, children_of, next};
 use dormouse_sandbox::namespace::cgroup::Cgroups;
 use dormouse_sandbox::namespace::spawner::{self, Spawner};
-use dormouse_sandbox::{BoxFuture, CreateError, Created, ProcessId, ProcessSpec, Tree};
+use dormouse_sandbox::{BoxFuture, CreateError, Created, ProcessSpec, Tree};
 
 const INTRUDER: &str = "/var/task/intruder";
 /// The argument that makes this binary a daemon to be killed.

@@ -1,0 +1,248 @@
+//! The task that owns one fake sandbox and polls all its programs.
+
+use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::Poll;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::{FakeProcess, Inside, Program};
+use crate::{BoxFuture, Event, Exit, ProcessId, ProcessSpec, Signal, StartError, Usage};
+
+/// The signal numbers that ended processes report.
+const SIGKILL: i32 = 9;
+const SIGTERM: i32 = 15;
+
+/// What the task is asked to do.
+pub(super) enum Command {
+    Start(ProcessSpec, oneshot::Sender<Result<(), StartError>>),
+    Signal(ProcessId, Signal),
+    KillAll,
+    Freeze(bool, oneshot::Sender<()>),
+    Drain(u64),
+    Usage(oneshot::Sender<Usage>),
+    ResetPeak,
+    Destroy(oneshot::Sender<()>),
+}
+
+struct Running {
+    id: ProcessId,
+    future: BoxFuture<'static, i32>,
+    term: watch::Sender<bool>,
+    awaits_term: Arc<AtomicBool>,
+}
+
+/// A fake sandbox that runs.
+pub(super) struct Owner {
+    programs: Arc<HashMap<String, Program>>,
+    inside: Arc<Inside>,
+    commands: mpsc::Receiver<Command>,
+    running: Vec<Running>,
+    pending: VecDeque<Event>,
+    frozen: bool,
+}
+
+enum Happened {
+    Command(Option<Command>),
+    Ended(ProcessId, i32),
+    Passed,
+    Collapsed,
+}
+
+impl Owner {
+    pub(super) fn new(
+        programs: Arc<HashMap<String, Program>>,
+        inside: Arc<Inside>,
+        commands: mpsc::Receiver<Command>,
+    ) -> Self {
+        let (running, pending) = (Vec::new(), VecDeque::new());
+        Self {
+            programs,
+            inside,
+            commands,
+            running,
+            pending,
+            frozen: false,
+        }
+    }
+
+    /// Runs the sandbox until its end.
+    pub(super) async fn run(mut self, live: Arc<AtomicUsize>) {
+        let last = self.inside.events.clone().reserve_owned().await.ok();
+        let reply = self.serve().await;
+        self.running.clear();
+        drop(self);
+        live.fetch_sub(1, Ordering::AcqRel);
+        if let Some(last) = last {
+            last.send(Event::Gone);
+        }
+        if let Some(reply) = reply {
+            // The caller may have stopped waiting.
+            let _ = reply.send(());
+        }
+    }
+
+    async fn serve(&mut self) -> Option<oneshot::Sender<()>> {
+        loop {
+            match self.next().await {
+                Happened::Command(None) => return None,
+                Happened::Command(Some(Command::Destroy(reply))) => return Some(reply),
+                Happened::Command(Some(command)) => self.obey(command),
+                Happened::Ended(process, code) => {
+                    self.pending.push_back(Event::Exited {
+                        process,
+                        exit: Exit::Code(code),
+                    });
+                }
+                Happened::Passed => {}
+                Happened::Collapsed => {
+                    self.running.clear();
+                    return self.hand_over().await;
+                }
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Happened {
+        tokio::select! {
+            biased;
+            command = self.commands.recv() => Happened::Command(command),
+            () = pass(&mut self.pending, &self.inside.events) => Happened::Passed,
+            () = self.inside.collapse.notified() => Happened::Collapsed,
+            (process, code) = run_all(&mut self.running), if !self.frozen => {
+                Happened::Ended(process, code)
+            }
+        }
+    }
+
+    /// After a collapse: what happened before still belongs to the owner.
+    async fn hand_over(&mut self) -> Option<oneshot::Sender<()>> {
+        while !self.pending.is_empty() && !self.inside.events.is_closed() {
+            tokio::select! {
+                command = self.commands.recv() => match command {
+                    None => return None,
+                    Some(Command::Destroy(reply)) => return Some(reply),
+                    Some(_) => {}
+                },
+                () = pass(&mut self.pending, &self.inside.events) => {}
+            }
+        }
+        None
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Start(spec, reply) => {
+                self.frozen = false;
+                // The caller may have stopped waiting; the process runs all the same.
+                let _ = reply.send(self.start(spec));
+            }
+            Command::Signal(id, signal) => self.signal(id, signal),
+            Command::KillAll => {
+                self.frozen = false;
+                for process in self.running.drain(..) {
+                    let exit = Exit::Signal(SIGKILL);
+                    self.pending.push_back(Event::Exited {
+                        process: process.id,
+                        exit,
+                    });
+                }
+                self.pending.push_back(Event::Empty);
+            }
+            Command::Freeze(frozen, reply) => {
+                self.frozen = frozen;
+                let _ = reply.send(());
+            }
+            Command::Drain(token) => self.pending.push_back(Event::Drained { token }),
+            Command::Usage(reply) => {
+                let peak = self.inside.memory_peak_bytes.load(Ordering::Acquire);
+                let _ = reply.send(Usage {
+                    memory_peak_bytes: peak,
+                    ..Usage::default()
+                });
+            }
+            Command::ResetPeak => self.inside.memory_peak_bytes.store(0, Ordering::Release),
+            Command::Destroy(_) => {}
+        }
+    }
+
+    fn start(&mut self, spec: ProcessSpec) -> Result<(), StartError> {
+        let program = spec
+            .programs
+            .iter()
+            .find_map(|path| self.programs.get(path));
+        let Some(program) = program else {
+            return Err(StartError::NoProgram {
+                programs: spec.programs,
+            });
+        };
+        let (term, term_seen) = watch::channel(false);
+        let awaits_term = Arc::new(AtomicBool::new(false));
+        let future = program(FakeProcess {
+            args: spec.args,
+            variables: spec.variables.into_iter().collect(),
+            cwd: spec.cwd,
+            id: spec.id,
+            inside: Arc::clone(&self.inside),
+            term: term_seen,
+            awaits_term: Arc::clone(&awaits_term),
+        });
+        self.running.push(Running {
+            id: spec.id,
+            future,
+            term,
+            awaits_term,
+        });
+        Ok(())
+    }
+
+    fn signal(&mut self, id: ProcessId, signal: Signal) {
+        let Some(index) = self.running.iter().position(|process| process.id == id) else {
+            return;
+        };
+        let process = &self.running[index];
+        let number = match signal {
+            Signal::Term if process.awaits_term.load(Ordering::Acquire) => {
+                process.term.send_replace(true);
+                return;
+            }
+            Signal::Term => SIGTERM,
+            Signal::Kill => SIGKILL,
+        };
+        self.running.remove(index);
+        self.pending.push_back(Event::Exited {
+            process: id,
+            exit: Exit::Signal(number),
+        });
+    }
+}
+
+/// Polls every process until one ends.
+async fn run_all(running: &mut Vec<Running>) -> (ProcessId, i32) {
+    poll_fn(|cx| {
+        for index in 0..running.len() {
+            if let Poll::Ready(code) = running[index].future.as_mut().poll(cx) {
+                let process = running.remove(index);
+                return Poll::Ready((process.id, code));
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+async fn pass(pending: &mut VecDeque<Event>, events: &mpsc::Sender<Event>) {
+    if pending.is_empty() {
+        return std::future::pending().await;
+    }
+    match events.reserve().await {
+        Ok(permit) => {
+            if let Some(event) = pending.pop_front() {
+                permit.send(event);
+            }
+        }
+        Err(_) => pending.clear(),
+    }
+}
