@@ -26,7 +26,7 @@ impl Frontend {
             Ok(Route::Own(asked)) => own::answer(inner, &asked, &parts).await,
             Ok(Route::Service { dialect, asked }) => {
                 let began = inner.clock.now();
-                let response = self.service(dialect, &asked, &parts, body, &id).await;
+                let response = self.service((dialect, &asked), &parts, body, &id).await;
                 let micros = inner.clock.now() - began;
                 let status = response.status().as_u16();
                 debug!(request_id = %id, ?dialect, ?asked, status, micros, "answered");
@@ -42,8 +42,7 @@ impl Frontend {
 
     async fn service(
         &self,
-        dialect: Dialect,
-        asked: &Asked,
+        (dialect, asked): (Dialect, &Asked),
         parts: &Parts,
         body: Incoming,
         id: &RequestId,
