@@ -31,7 +31,13 @@ pub(crate) fn main(trials: Vec<Trial>) -> ExitCode {
     let has = |flag: &str| args.iter().any(|arg| arg == flag);
     let only_ignored = has("--ignored");
     let with_ignored = has("--include-ignored");
-    let wanted: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
+    let is_value = |at: usize| at > 0 && ["--format", "--test-threads"].contains(&&*args[at - 1]);
+    let wanted: Vec<&String> = args
+        .iter()
+        .enumerate()
+        .filter(|(at, arg)| !arg.starts_with('-') && !is_value(*at))
+        .map(|(_, arg)| arg)
+        .collect();
     let chosen = trials.iter().filter(|trial| {
         let kind = with_ignored || trial.ignored == only_ignored;
         let named = wanted.is_empty()
