@@ -561,7 +561,11 @@ fn victim() -> ExitCode {
                 .unwrap();
         }
         one.sandbox.freeze().await.unwrap();
-        println!("{}", world.instance);
+        println!(
+            "{} {}",
+            world.instance,
+            world.content.as_ref().unwrap().path().display()
+        );
         std::future::pending::<()>().await;
     });
     ExitCode::SUCCESS
@@ -574,11 +578,11 @@ fn a_killed_daemon_leaves_no_process() {
         .stdout(Stdio::piped())
         .spawn()
         .expect("the victim starts");
-    let mut instance = String::new();
+    let mut told = String::new();
     std::io::BufReader::new(daemon.stdout.take().unwrap())
         .read_line(&mut instance)
         .unwrap();
-    let instance = instance.trim();
+    let (instance, content) = told.trim().split_once(' ').unwrap();
     let mut family = descendants(daemon.id());
     assert!(
         family.len() >= 5,
@@ -602,6 +606,7 @@ fn a_killed_daemon_leaves_no_process() {
             "a process lives on"
         );
     }
+    std::fs::remove_dir_all(content).unwrap();
     // Control groups are no processes: the next daemon of this name clears them away.
     let cgroups = Cgroups::detect(instance).unwrap();
     let reaped = cgroups.reap().unwrap();
