@@ -580,7 +580,7 @@ fn a_killed_daemon_leaves_no_process() {
         .expect("the victim starts");
     let mut told = String::new();
     std::io::BufReader::new(daemon.stdout.take().unwrap())
-        .read_line(&mut instance)
+        .read_line(&mut told)
         .unwrap();
     let (instance, content) = told.trim().split_once(' ').unwrap();
     let mut family = descendants(daemon.id());
