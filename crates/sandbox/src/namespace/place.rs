@@ -93,6 +93,8 @@ fn settle(place: &Place, control: &OwnedFd, tasks: Vec<OwnedFd>) -> Result<(), F
     enter_cgroups(tasks).at(Step::Cgroup)?;
     root_tree(place)?;
     rustix::system::sethostname(b"sandbox").at(Step::Names)?;
+    // For whoever looks at the host's list of processes.
+    rustix::thread::set_name(c"dormouse-guest").at(Step::Names)?;
     loopback_up().at(Step::Loopback)?;
     let runtime_api = TcpListener::bind(RUNTIME_API_ADDRESS).at(Step::Listeners)?;
     let endpoint = TcpListener::bind(ENDPOINT_ADDRESS).at(Step::Listeners)?;
