@@ -116,7 +116,7 @@ def _files(server, name):
             yield from (f"{place}/{entry}" for entry in os.listdir(place) if name in entry)
     # Half-written packages and half-unpacked code carry a temporary name until they are whole.
     for path in server.data_dir.rglob("*"):
-        if path.name.startswith((".tmp", ".unfinished", "tmp.", "tmp-")) or path.suffix in (".tmp", ".partial", ".unfinished"):
+        if path.name.startswith((".tmp", ".unfinished", "put-", "tmp.")) or path.suffix in (".tmp", ".partial", ".unfinished"):
             yield f"half-written {path}"
 
 
