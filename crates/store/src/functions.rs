@@ -170,6 +170,22 @@ impl Functions {
             .await
     }
 
+    /// Every function, of whatever account and region, that invocations can run.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn serving(&self) -> Result<Vec<Function>, StorageError> {
+        self.database
+            .read(|connection| {
+                let mut statement = connection.prepare_cached(
+                    "SELECT name, record FROM functions WHERE serving_digest IS NOT NULL
+                     ORDER BY account, region, name",
+                )?;
+                functions(statement.query([])?)
+            })
+            .await
+    }
+
     /// What an account has stored in a region.
     ///
     /// # Errors

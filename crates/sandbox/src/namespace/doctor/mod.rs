@@ -1,0 +1,5 @@
+//! What this machine can and cannot give.
+
+mod guarantee;
+
+pub use guarantee::{Guarantee, UnknownGuarantee};
