@@ -14,6 +14,7 @@ mod demo;
 mod deps;
 mod fuzz;
 mod install;
+mod promises;
 mod shell;
 mod test;
 mod tidy;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-use crate::shell;
+use crate::{promises, shell};
 
 /// Lines a file may have before its tests.
 const FILE_LINES: usize = 500;
@@ -50,6 +50,9 @@ pub(crate) fn main() -> anyhow::Result<()> {
         let path = file.strip_prefix(shell::root()).unwrap_or(file);
         findings.extend(look(path, &String::from_utf8_lossy(&bytes)));
     }
+    let specification = fs::read_to_string(shell::root().join("SPECIFICATION.md"))?;
+    let read = |file: &str| fs::read_to_string(shell::root().join(file)).ok();
+    findings.extend(promises::missing(&specification, read));
     for finding in &findings {
         println!("{finding}");
     }
