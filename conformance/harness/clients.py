@@ -22,6 +22,19 @@ from harness.waiting import eventually
 REGION = "us-east-1"
 ACCOUNT = "000000000000"
 
+# No client leaves this machine, whatever it makes of the endpoint: version 1 of the CLI overlooks
+# AWS_ENDPOINT_URL for sqs, rds and a few more (overridesslcommonname.py) and would ask AWS itself.
+# Port 1 of loopback has no proxy, so what is not for loopback ends there.
+FENCE = {
+    "BOTO_DISABLE_COMMONNAME": "true",
+    "HTTP_PROXY": "http://127.0.0.1:1",
+    "HTTPS_PROXY": "http://127.0.0.1:1",
+    "http_proxy": "http://127.0.0.1:1",
+    "https_proxy": "http://127.0.0.1:1",
+    "NO_PROXY": "127.0.0.1",
+    "no_proxy": "127.0.0.1",
+}
+
 
 def variables(server):
     """What a user exports."""
@@ -37,6 +50,7 @@ def variables(server):
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
+        **FENCE,
     }
 
 
