@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::Typed;
-use crate::{runtimes, serve};
+use crate::{doctor, runtimes, serve};
 
 /// AWS Lambda on your own machines.
 ///
@@ -30,6 +30,8 @@ enum Command {
     /// by --config, under the same name with underscores. Flags win over variables, variables over
     /// the file.
     Serve(Box<Typed>),
+    /// Says what this machine can and cannot give to functions, each line with its remedy.
+    Doctor,
     /// Lists the runtimes and which interpreter of this machine runs each.
     Runtimes,
 }
@@ -39,6 +41,7 @@ pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Serve(typed) => serve::main(*typed),
+        Command::Doctor => Ok(doctor::main()),
         Command::Runtimes => Ok(runtimes::main()),
     };
     result.unwrap_or_else(|error| {

@@ -5,6 +5,7 @@
 
 mod cli;
 mod config;
+mod doctor;
 mod runtimes;
 mod serve;
 

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use dormouse_frontend::{Frontend, Server};
 use dormouse_identity::Signer;
 use dormouse_model::chance::Chance;
@@ -19,6 +19,7 @@ use dormouse_model::clock::Clock;
 use dormouse_placement::Placement;
 use dormouse_runtimes::{Interpreter, Language, install_bootstraps, precompile};
 use dormouse_sandbox::namespace::cgroup::Cgroups;
+use dormouse_sandbox::namespace::doctor::{Guarantee, examine, refusal};
 use dormouse_sandbox::namespace::spawner::Spawner;
 use dormouse_sandbox::namespace::{self, Namespace};
 use dormouse_sandbox::{Backend, Network};
@@ -45,6 +46,11 @@ const YOUNG: Duration = Duration::from_secs(3_600);
 pub(crate) fn main(typed: Typed) -> anyhow::Result<ExitCode> {
     let config = Config::load(typed, &surroundings())?;
     log(&config)?;
+    let mut given_up = config.allow_weaker.clone();
+    if config.network == Network::None {
+        given_up.push(Guarantee::OutboundNetwork);
+    }
+    refusal(&examine(), &given_up).map_err(|refusal| anyhow!("{refusal}"))?;
     // From the main thread: the kernel ends the spawner with the thread that started it.
     let spawner = Spawner::launch().context("spawner of sandboxes")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -227,7 +233,9 @@ fn backend(config: &Config, instance: &str, spawner: Spawner) -> anyhow::Result<
         .context("control groups of a former process")?;
     info!(?reaped, "what a former process left is removed");
     let network = match config.network {
-        Network::Outbound => None,
+        Network::Outbound => {
+            anyhow::bail!("outbound network is not available yet: start with --network none")
+        }
         Network::None => None,
     };
     let backend = Namespace::new(namespace::Config {

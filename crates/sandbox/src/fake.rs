@@ -285,6 +285,12 @@ impl Sandbox for Handle {
         Box::pin(self.tell(Command::ResetPeak))
     }
 
+    /// Programs of a test share the test's own CPU; only that it is still there can be told.
+    fn set_cpu(&self, _cpu_millis: Option<u32>) -> BoxFuture<'_, Result<(), Gone>> {
+        let gone = self.commands.is_closed();
+        Box::pin(async move { if gone { Err(Gone) } else { Ok(()) } })
+    }
+
     fn destroy(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {
             // Without an answer the sandbox was gone already.

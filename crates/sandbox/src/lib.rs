@@ -101,10 +101,7 @@ pub trait Sandbox: fmt::Debug + Send + Sync {
     fn reset_peak(&self) -> BoxFuture<'_, Result<(), Gone>>;
 
     /// Changes the CPU limit, in thousandths of a core; `None` is unlimited.
-    fn set_cpu(&self, cpu_millis: Option<u32>) -> BoxFuture<'_, Result<(), Gone>> {
-        let _ = cpu_millis;
-        Box::pin(async { Ok(()) })
-    }
+    fn set_cpu(&self, cpu_millis: Option<u32>) -> BoxFuture<'_, Result<(), Gone>>;
 
     /// Ends the sandbox and waits until nothing of it is left. May be called twice.
     fn destroy(&self) -> BoxFuture<'_, ()>;

@@ -52,8 +52,7 @@ impl Shared {
         self.there()?;
         // Whoever clears the mark does the write, so that a thaw never undoes a later freeze.
         if self.frozen.swap(false, Ordering::AcqRel) {
-            self.cgroup
-                .thaw()
+            self.given(self.cgroup.thaw())
                 .map_err(|error| self.lost("thaw", &error))?;
         }
         Ok(())
@@ -62,9 +61,16 @@ impl Shared {
     fn freeze(&self) -> Result<(), Gone> {
         self.there()?;
         self.frozen.store(true, Ordering::Release);
-        self.cgroup
-            .freeze()
+        self.given(self.cgroup.freeze())
             .map_err(|error| self.lost("freeze", &error))
+    }
+
+    /// Where this host has no freezer, the operator has given freezing up by name.
+    fn given(&self, result: io::Result<()>) -> io::Result<()> {
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
+            other => other,
+        }
     }
 
     fn there(&self) -> Result<(), Gone> {
@@ -143,6 +149,16 @@ impl Sandbox for Handle {
             self.shared.there()?;
             if let Err(error) = self.shared.cgroup.reset_peak() {
                 tracing::debug!(sandbox = self.shared.id, %error, "memory peak goes on");
+            }
+            Ok(())
+        })
+    }
+
+    fn set_cpu(&self, cpu_millis: Option<u32>) -> BoxFuture<'_, Result<(), Gone>> {
+        Box::pin(async move {
+            self.shared.there()?;
+            if let Err(error) = self.shared.cgroup.set_cpu(cpu_millis) {
+                tracing::debug!(sandbox = self.shared.id, %error, "cpu share stays as it was");
             }
             Ok(())
         })

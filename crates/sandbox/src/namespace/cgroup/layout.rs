@@ -143,6 +143,18 @@ impl Layout {
         }
     }
 
+    /// Where hierarchies are mounted, ours or not.
+    pub(super) fn mounts(root: &Root) -> Vec<PathBuf> {
+        let mountinfo = root
+            .read(Path::new("/proc/self/mountinfo"))
+            .unwrap_or_default();
+        mountinfo
+            .lines()
+            .filter_map(Mount::parse)
+            .map(|mount| mount.point)
+            .collect()
+    }
+
     /// What this layout cannot give.
     pub fn missing(&self) -> Vec<Guarantee> {
         let mut missing: Vec<Guarantee> = Controller::ALL

@@ -48,6 +48,11 @@ impl Cgroups {
         Self::at(root, instance, layout)
     }
 
+    /// Looks at this machine as [`Cgroups::detect`] does, and changes nothing.
+    pub fn look() -> io::Result<Layout> {
+        Layout::of(&Root::machine())
+    }
+
     fn at(root: Root, instance: &str, mut layout: Layout) -> io::Result<Self> {
         check_name(instance)?;
         prepare::prepare(&root, instance, &mut layout);

@@ -25,8 +25,14 @@ pub(super) fn reap(root: &Root, layout: &Layout, directory: &Path) -> io::Result
     let mut names: BTreeSet<OsString> = BTreeSet::new();
     let mut processes: BTreeSet<i32> = BTreeSet::new();
     let mut leftovers: Vec<PathBuf> = Vec::new();
-    for home in layout.homes() {
-        let groups = root.children(&home.join(directory))?;
+    let own: BTreeSet<PathBuf> = layout
+        .homes()
+        .iter()
+        .map(|home| home.join(directory))
+        .collect();
+    let elsewhere = elsewhere(root, directory, &own);
+    for instance in own.iter().chain(&elsewhere) {
+        let groups = root.children(instance)?;
         names.extend(
             groups
                 .iter()
@@ -45,13 +51,33 @@ pub(super) fn reap(root: &Root, layout: &Layout, directory: &Path) -> io::Result
     for group in &leftovers {
         kill_group(root, group)?;
     }
-    for group in &leftovers {
+    for group in leftovers.iter().chain(&elsewhere) {
         files::settle(|| root.rmdir(group))?;
     }
     Ok(Reaped {
         groups: names.len(),
         processes: processes.len(),
     })
+}
+
+/// How deep groups are looked for that a predecessor made from another group than ours.
+const DEPTH: usize = 5;
+
+/// The instance's directories outside our own group: who started the predecessor elsewhere, by
+/// hand or in another session, left them there. What cannot be read is passed over.
+fn elsewhere(root: &Root, directory: &Path, own: &BTreeSet<PathBuf>) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut next = Layout::mounts(root);
+    for _ in 0..DEPTH {
+        let groups = next
+            .iter()
+            .flat_map(|group| root.children(group).unwrap_or_default());
+        let (ours, others): (Vec<PathBuf>, Vec<PathBuf>) =
+            groups.partition(|group| group.ends_with(directory));
+        found.extend(ours.into_iter().filter(|group| !own.contains(group)));
+        next = others;
+    }
+    found
 }
 
 /// The group and all below it, innermost first. Ours have none below; this is for the unforeseen.
