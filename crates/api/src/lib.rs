@@ -10,6 +10,7 @@
 pub mod error;
 pub mod form;
 pub mod iam;
+mod json;
 pub mod lambda;
 pub mod logs;
 pub mod query;

@@ -160,7 +160,10 @@ fn a_process_beyond_its_memory_is_killed_and_counted() {
         return;
     };
     let group = fixture.groups.create("one", &SMALL).unwrap();
-    let mut child = run_inside(&group, "exec tail -c 200000000 /dev/zero");
+    let mut child = run_inside(
+        &group,
+        "head -c 200000000 /dev/zero | tail -c 150000000 > /dev/null",
+    );
     assert!(!child.wait().unwrap().success());
     assert!(group.usage().unwrap().oom_kills >= 1);
     assert!(group.usage().unwrap().memory_peak_bytes <= SMALL.memory_bytes);

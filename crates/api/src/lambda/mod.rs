@@ -33,9 +33,8 @@ use crate::error::{ApiError, Exception};
 
 /// Reads a JSON body. An empty one stands for an object without members, as at AWS.
 pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    let body = if body.is_empty() { b"{}" } else { body };
-    serde_json::from_slice(body).map_err(|error| {
-        let text = format!("Could not parse request body into json: {error}");
+    crate::json::object(body).map_err(|reason| {
+        let text = format!("Could not parse request body into json: {reason}");
         ApiError::new(Exception::Serialization, text)
     })
 }

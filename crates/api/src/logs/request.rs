@@ -391,9 +391,7 @@ fn check_stream(violations: &mut Violations, name: &str, path: &str) {
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    let body = if body.is_empty() { b"{}" } else { body };
-    serde_json::from_slice(body)
-        .map_err(|error| ApiError::new(Exception::Serialization, error.to_string()))
+    crate::json::object(body).map_err(|reason| ApiError::new(Exception::Serialization, reason))
 }
 
 fn finish(violations: Violations) -> Result<(), ApiError> {

@@ -281,6 +281,13 @@ fn pivot(root: &OwnedFd) -> io::Result<()> {
     Ok(rustix::process::chdir("/")?)
 }
 
+/// The request's number; C libraries disagree on its type, not on its value.
+#[cfg_attr(
+    target_env = "musl",
+    expect(clippy::cast_possible_truncation, reason = "the number has 16 bits")
+)]
+const SET_FLAGS: libc::Ioctl = libc::SIOCSIFFLAGS as libc::Ioctl;
+
 fn loopback_up() -> io::Result<()> {
     let socket = std::net::UdpSocket::bind("0.0.0.0:0")?;
     // SAFETY: an all-zero request is valid; its name is a C string of two characters, its flags are
@@ -292,7 +299,7 @@ fn loopback_up() -> io::Result<()> {
         }
         request.ifr_ifru.ifru_flags =
             i16::try_from(libc::IFF_UP | libc::IFF_RUNNING).map_err(io::Error::other)?;
-        libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request)
+        libc::ioctl(socket.as_raw_fd(), SET_FLAGS, &raw const request)
     };
     if done == 0 {
         Ok(())
