@@ -7,7 +7,7 @@ use dormouse_api::service::{Dialect, Service};
 use dormouse_model::limits;
 use dormouse_model::names::{RequestId, Scope};
 use http::request::Parts;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use tracing::{debug, info, warn};
@@ -22,6 +22,12 @@ impl Frontend {
         let inner = self.inner();
         let id = inner.chance.request_id();
         let (parts, body) = request.into_parts();
+        // The connection bounds what it buffers only between reads; this is the exact limit.
+        if header_bytes(&parts) > limits::HEADER_BYTES {
+            let mut response = Response::new(Full::default());
+            *response.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+            return response;
+        }
         let response = match route(&parts) {
             Ok(Route::Own(asked)) => own::answer(inner, &asked, &parts).await,
             Ok(Route::Service { dialect, asked }) => {
@@ -120,6 +126,18 @@ fn body_refusal(error: &BodyError) -> ApiError {
         }
         BodyError::Incomplete => ApiError::incomplete_body(),
     }
+}
+
+fn header_bytes(parts: &Parts) -> usize {
+    let line = parts
+        .uri
+        .path_and_query()
+        .map_or(0, |target| target.as_str().len());
+    line + parts
+        .headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum::<usize>()
 }
 
 fn with_request_id(mut response: Response<Bytes>, id: &RequestId) -> Response<Bytes> {
