@@ -32,7 +32,15 @@ pub(crate) fn main() -> anyhow::Result<()> {
 }
 
 fn fmt() -> anyhow::Result<()> {
-    shell::run(&mut shell::cargo(&["fmt", "--all", "--check"]))
+    for manifest in [
+        "Cargo.toml",
+        "fuzz/Cargo.toml",
+        "examples/rust-hello/Cargo.toml",
+    ] {
+        let args = ["fmt", "--all", "--check", "--manifest-path", manifest];
+        shell::run(&mut shell::cargo(&args))?;
+    }
+    Ok(())
 }
 
 fn clippy() -> anyhow::Result<()> {
