@@ -39,6 +39,9 @@ use crate::runtimes;
 /// Connections from inside sandboxes that may wait to be served; past it they are closed.
 const DIALLED_QUEUE: usize = 64;
 
+/// How long clients may take to read their last answer.
+const FAREWELL: Duration = Duration::from_secs(2);
+
 /// Packages younger than this are spared by the clean-up at start.
 const YOUNG: Duration = Duration::from_secs(3_600);
 
@@ -124,9 +127,13 @@ async fn serve(config: Config, spawner: Spawner) -> anyhow::Result<()> {
             placement.drain(Duration::ZERO).await;
         }
     }
-    serving.abort();
     drop(placement);
-    while tasks.join_next().await.is_some() {}
+    // Every answer is given; clients have a moment to take theirs.
+    let farewell = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
+        serving.abort();
+        while tasks.join_next().await.is_some() {}
+    }
     backend.shutdown().await;
     store.close().await;
     info!("stopped");
