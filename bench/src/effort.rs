@@ -1,0 +1,68 @@
+//! How much is measured: enough for percentiles within minutes, or a quick look.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::functions::Function;
+use crate::server::Server;
+
+/// The amounts of a run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Effort {
+    pub(crate) name: &'static str,
+    /// Floor and server take turns, so that what else the machine does meets both.
+    pub(crate) rounds: usize,
+    pub(crate) clients: &'static [usize],
+    pub(crate) warm_up: Duration,
+    /// Per round.
+    pub(crate) measured: Duration,
+    /// Invokes with a pause before each.
+    pub(crate) paced: usize,
+    pub(crate) large_payloads: usize,
+    pub(crate) cold_starts: usize,
+    /// Environments that are started at once.
+    pub(crate) burst: usize,
+    /// Functions that a server has when its start is timed.
+    pub(crate) many_functions: usize,
+    /// How long an idle server is watched.
+    pub(crate) watched: Duration,
+}
+
+/// Under three minutes.
+pub(crate) const FULL: Effort = Effort {
+    name: "full",
+    rounds: 3,
+    clients: &[1, 8, 32],
+    warm_up: Duration::from_millis(300),
+    measured: Duration::from_millis(700),
+    paced: 100,
+    large_payloads: 10,
+    cold_starts: 20,
+    burst: 50,
+    many_functions: 1_000,
+    watched: Duration::from_secs(4),
+};
+
+/// Under forty seconds.
+pub(crate) const QUICK: Effort = Effort {
+    name: "quick",
+    rounds: 1,
+    clients: &[1, 8],
+    warm_up: Duration::from_millis(200),
+    measured: Duration::from_millis(500),
+    paced: 30,
+    large_payloads: 3,
+    cold_starts: 6,
+    burst: 20,
+    many_functions: 50,
+    watched: Duration::from_secs(1),
+};
+
+/// What every group of figures needs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bench<'a> {
+    pub(crate) server: &'a Server,
+    pub(crate) functions: &'a [Function],
+    pub(crate) directory: &'a Path,
+    pub(crate) effort: Effort,
+}
