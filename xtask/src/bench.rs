@@ -9,10 +9,6 @@ pub(crate) fn main(rest: &[String]) -> anyhow::Result<()> {
     let binary = build::release("dormouse")?;
     let bench = build::release("dormouse-bench")?;
     shell::run(
-        Command::new(bench)
-            .current_dir(shell::root())
-            .arg("--binary")
-            .arg(binary)
-            .args(rest),
+        Command::new(bench).current_dir(shell::root()).arg("--binary").arg(binary).args(rest),
     )
 }

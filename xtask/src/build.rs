@@ -77,15 +77,9 @@ fn rustc(args: &[&str]) -> anyhow::Result<String> {
 }
 
 fn target_directory() -> anyhow::Result<PathBuf> {
-    let metadata = shell::output(&mut shell::cargo(&[
-        "metadata",
-        "--format-version",
-        "1",
-        "--no-deps",
-    ]))?;
+    let metadata =
+        shell::output(&mut shell::cargo(&["metadata", "--format-version", "1", "--no-deps"]))?;
     let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
     let directory = metadata["target_directory"].as_str();
-    Ok(directory
-        .context("cargo metadata names no target directory")?
-        .into())
+    Ok(directory.context("cargo metadata names no target directory")?.into())
 }

@@ -32,11 +32,7 @@ pub(crate) fn main() -> anyhow::Result<()> {
 }
 
 fn fmt() -> anyhow::Result<()> {
-    for manifest in [
-        "Cargo.toml",
-        "fuzz/Cargo.toml",
-        "examples/rust-hello/Cargo.toml",
-    ] {
+    for manifest in ["Cargo.toml", "fuzz/Cargo.toml", "examples/rust-hello/Cargo.toml"] {
         let args = ["fmt", "--all", "--check", "--manifest-path", manifest];
         shell::run(&mut shell::cargo(&args))?;
     }
@@ -56,13 +52,8 @@ fn clippy() -> anyhow::Result<()> {
 }
 
 fn doc() -> anyhow::Result<()> {
-    let mut doc = shell::cargo(&[
-        "doc",
-        "--workspace",
-        "--no-deps",
-        "--locked",
-        "--document-private-items",
-    ]);
+    let mut doc =
+        shell::cargo(&["doc", "--workspace", "--no-deps", "--locked", "--document-private-items"]);
     shell::run(doc.env("RUSTDOCFLAGS", "-D warnings"))
 }
 
@@ -75,5 +66,11 @@ fn deny() -> anyhow::Result<()> {
         );
         return Ok(());
     }
-    shell::run(&mut shell::cargo(&["deny", "--workspace", "check"]))
+    let mut which = vec!["deny", "--workspace", "check", "bans", "licenses", "sources"];
+    if shell::succeeds(&mut shell::cargo(&["deny", "fetch", "db"])) {
+        which.push("advisories");
+    } else {
+        shell::warn("the advisory database could not be fetched: advisories were NOT checked");
+    }
+    shell::run(&mut shell::cargo(&which))
 }

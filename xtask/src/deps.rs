@@ -27,12 +27,8 @@ const PURE: [&str; 3] = ["model", "api", "identity"];
 const IMPURE: [&str; 6] = ["getrandom", "hyper", "rand", "rusqlite", "rustix", "tokio"];
 
 pub(crate) fn main() -> anyhow::Result<()> {
-    let text = shell::output(&mut shell::cargo(&[
-        "metadata",
-        "--format-version",
-        "1",
-        "--no-deps",
-    ]))?;
+    let text =
+        shell::output(&mut shell::cargo(&["metadata", "--format-version", "1", "--no-deps"]))?;
     let metadata: Value = serde_json::from_str(&text).context("cargo metadata")?;
     let arrows = arrows(&metadata)?;
     let refused = refused(&arrows);
@@ -61,9 +57,7 @@ fn arrows(metadata: &Value) -> anyhow::Result<Vec<Arrow>> {
     for package in packages {
         let from = short(package["name"].as_str().context("name of a package")?);
         for dependency in package["dependencies"].as_array().context("dependencies")? {
-            let name = dependency["name"]
-                .as_str()
-                .context("name of a dependency")?;
+            let name = dependency["name"].as_str().context("name of a dependency")?;
             let is_ours = dependency["path"].is_string();
             let makes_impure = PURE.contains(&from) && IMPURE.contains(&name);
             if dependency["kind"] != "dev" && (is_ours || makes_impure) {
@@ -113,11 +107,7 @@ mod tests {
                     Some(from) => (json!("dev"), from),
                     None => (Value::Null, from.trim()),
                 };
-                let path = if to.starts_with("dormouse-") {
-                    json!("/x")
-                } else {
-                    Value::Null
-                };
+                let path = if to.starts_with("dormouse-") { json!("/x") } else { Value::Null };
                 let dependency = json!({ "name": to, "kind": kind, "path": path });
                 json!({ "name": from, "dependencies": [dependency] })
             })

@@ -42,10 +42,7 @@ fn targets(fuzz: &Path) -> anyhow::Result<Vec<String>> {
     for file in files {
         let path = file?.path();
         if path.extension().is_some_and(|extension| extension == "rs") {
-            targets.extend(
-                path.file_stem()
-                    .map(|name| name.to_string_lossy().into_owned()),
-            );
+            targets.extend(path.file_stem().map(|name| name.to_string_lossy().into_owned()));
         }
     }
     targets.sort();
@@ -57,9 +54,7 @@ fn run(fuzz: &Path, target: &str) -> anyhow::Result<()> {
     fs::create_dir_all(&corpus)?;
     let mut command = Command::new("rustup");
     command.current_dir(fuzz);
-    command
-        .args(["run", "nightly", "cargo", "fuzz", "run", target])
-        .arg(&corpus);
+    command.args(["run", "nightly", "cargo", "fuzz", "run", target]).arg(&corpus);
     let seeds = fuzz.join("seeds").join(target);
     if seeds.is_dir() {
         command.arg(&seeds);

@@ -22,36 +22,20 @@ struct Need {
 }
 
 const NEEDS: [Need; 7] = [
-    Need {
-        probe: &["cc", "--version"],
-        packages: "build-essential",
-        why: "SQLite is compiled in",
-    },
-    Need {
-        probe: &["musl-gcc", "--version"],
-        packages: "musl-tools",
-        why: "one static file",
-    },
+    Need { probe: &["cc", "--version"], packages: "build-essential", why: "SQLite is compiled in" },
+    Need { probe: &["musl-gcc", "--version"], packages: "musl-tools", why: "one static file" },
     Need {
         probe: &["nft", "--version"],
         packages: "nftables",
         why: "functions reach the outside world by NAT",
     },
-    Need {
-        probe: &["ip", "-V"],
-        packages: "iproute2",
-        why: "tests look at the network",
-    },
+    Need { probe: &["ip", "-V"], packages: "iproute2", why: "tests look at the network" },
     Need {
         probe: &["python3", "-c", "import ensurepip, venv"],
         packages: "python3 python3-venv",
         why: "Python functions, and the AWS CLI that tests us",
     },
-    Need {
-        probe: &["node", "--version"],
-        packages: "nodejs",
-        why: "Node functions",
-    },
+    Need { probe: &["node", "--version"], packages: "nodejs", why: "Node functions" },
     Need {
         probe: &["curl", "--version"],
         packages: "curl ca-certificates",
@@ -80,15 +64,10 @@ fn debian(missing: &[Need]) {
     for need in missing {
         shell::warn(&format!("missing: {} ({})", need.packages, need.why));
     }
-    let packages: Vec<&str> = missing
-        .iter()
-        .flat_map(|need| need.packages.split_whitespace())
-        .collect();
+    let packages: Vec<&str> =
+        missing.iter().flat_map(|need| need.packages.split_whitespace()).collect();
     if !shell::is_root() || shell::find("apt-get").is_none() {
-        shell::warn(&format!(
-            "install it with: sudo apt-get install {}",
-            packages.join(" ")
-        ));
+        shell::warn(&format!("install it with: sudo apt-get install {}", packages.join(" ")));
         return;
     }
     let installed = apt(&["update", "-q"]).and_then(|()| {
@@ -102,11 +81,7 @@ fn debian(missing: &[Need]) {
 }
 
 fn apt(args: &[&str]) -> anyhow::Result<()> {
-    shell::run(
-        Command::new("apt-get")
-            .args(args)
-            .env("DEBIAN_FRONTEND", "noninteractive"),
-    )
+    shell::run(Command::new("apt-get").args(args).env("DEBIAN_FRONTEND", "noninteractive"))
 }
 
 fn npm() -> anyhow::Result<()> {
@@ -123,11 +98,7 @@ fn npm() -> anyhow::Result<()> {
         shell::warn("npm is missing; install it with: sudo apt-get install npm");
         return Ok(());
     }
-    shell::run(
-        Command::new("npm")
-            .current_dir(&suite)
-            .args(["ci", "--no-audit", "--no-fund"]),
-    )?;
+    shell::run(Command::new("npm").current_dir(&suite).args(["ci", "--no-audit", "--no-fund"]))?;
     stamp(&suite.join("node_modules"), &lock)
 }
 
@@ -143,14 +114,7 @@ pub(crate) fn python() -> anyhow::Result<PathBuf> {
     shell::run(Command::new("python3").args(["-m", "venv"]).arg(&venv))
         .context("python3-venv is needed; install it with: sudo apt-get install python3-venv")?;
     let mut pip = Command::new(&python);
-    pip.args([
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--requirement",
-    ]);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]);
     shell::run(pip.arg(&requirements))?;
     stamp(&venv, &requirements)?;
     Ok(python)
@@ -179,14 +143,8 @@ mod tests {
 
     #[test]
     fn what_is_there_is_not_installed_again() {
-        check(
-            &["cc", "musl-gcc", "nft", "ip", "python3", "node", "curl"],
-            "",
-        );
-        check(
-            &["cc", "musl-gcc", "ip", "node", "curl"],
-            "nftables python3 python3-venv",
-        );
+        check(&["cc", "musl-gcc", "nft", "ip", "python3", "node", "curl"], "");
+        check(&["cc", "musl-gcc", "ip", "node", "curl"], "nftables python3 python3-venv");
     }
 
     #[test]

@@ -2,10 +2,7 @@
 //!
 //! It calls other programs and says what it calls. It must never be needed to use Dormouse, and no
 //! crate of the product may depend on it.
-#![expect(
-    clippy::print_stdout,
-    reason = "a command line tool talks on standard output"
-)]
+#![expect(clippy::print_stdout, reason = "a command line tool talks on standard output")]
 
 mod bench;
 mod build;

@@ -5,17 +5,8 @@
 /// The names that are not there. A name is `` `file` `` or `` `file: test` ``, in a table.
 pub(crate) fn missing(text: &str, read: impl Fn(&str) -> Option<String>) -> Vec<String> {
     let mut missing = Vec::new();
-    for (at, line) in text
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| line.starts_with('|'))
-    {
-        for name in line
-            .split('`')
-            .skip(1)
-            .step_by(2)
-            .filter(|name| is_name(name))
-        {
+    for (at, line) in text.lines().enumerate().filter(|(_, line)| line.starts_with('|')) {
+        for name in line.split('`').skip(1).step_by(2).filter(|name| is_name(name)) {
             let (file, test) = name.split_once(": ").unwrap_or((name, ""));
             let found = read(file).is_some_and(|text| test.is_empty() || defines(&text, test));
             if !found {
@@ -49,10 +40,7 @@ mod tests {
 
     #[test]
     fn what_is_there_and_what_is_no_name_pass() {
-        check(
-            "| it holds | `a/b.rs: it_holds`, `a/b.rs`, `make demo`, `/healthz` |",
-            &[],
-        );
+        check("| it holds | `a/b.rs: it_holds`, `a/b.rs`, `make demo`, `/healthz` |", &[]);
         check("In words `c/d.rs: may_be_anything`.", &[]);
     }
 

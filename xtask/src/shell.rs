@@ -11,9 +11,7 @@ use anyhow::{Context, bail};
 
 /// The directory of the workspace.
 pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("xtask is a directory of the workspace")
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a directory of the workspace")
 }
 
 /// The cargo that runs us, with colours kept where ours are.
@@ -41,10 +39,7 @@ pub(crate) fn is_root() -> bool {
 /// Runs a command to its end, its output shown as it comes.
 pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
     heading(&spelt(command));
-    let status = command
-        .stdin(Stdio::null())
-        .status()
-        .with_context(|| spelt(command))?;
+    let status = command.stdin(Stdio::null()).status().with_context(|| spelt(command))?;
     if !status.success() {
         bail!("{} ended with {status}", spelt(command));
     }
@@ -53,28 +48,17 @@ pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
 
 /// What a command prints on standard output; it must succeed.
 pub(crate) fn output(command: &mut Command) -> anyhow::Result<String> {
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| spelt(command))?;
+    let output = command.stdin(Stdio::null()).output().with_context(|| spelt(command))?;
     if !output.status.success() {
         let why = String::from_utf8_lossy(&output.stderr);
-        bail!(
-            "{} ended with {}: {}",
-            spelt(command),
-            output.status,
-            why.trim()
-        );
+        bail!("{} ended with {}: {}", spelt(command), output.status, why.trim());
     }
     String::from_utf8(output.stdout).with_context(|| spelt(command))
 }
 
 /// Whether a command succeeds; what it prints is dropped.
 pub(crate) fn succeeds(command: &mut Command) -> bool {
-    command
-        .stdin(Stdio::null())
-        .output()
-        .is_ok_and(|output| output.status.success())
+    command.stdin(Stdio::null()).output().is_ok_and(|output| output.status.success())
 }
 
 /// The end of a command whose lines were looked at.
@@ -133,11 +117,7 @@ fn plain(line: &str) -> String {
 /// A command as one would type it.
 fn spelt(command: &Command) -> String {
     let program = Path::new(command.get_program());
-    let mut text = program
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
+    let mut text = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
     for arg in command.get_args() {
         let _ = write!(text, " {}", arg.to_string_lossy());
     }
@@ -167,11 +147,7 @@ pub(crate) fn red(text: &str) -> String {
 
 /// The text in a colour (an SGR parameter), plain where nobody looks.
 pub(crate) fn paint(colour: &str, text: &str) -> String {
-    if is_coloured() {
-        format!("\u{1b}[{colour}m{text}\u{1b}[0m")
-    } else {
-        text.to_owned()
-    }
+    if is_coloured() { format!("\u{1b}[{colour}m{text}\u{1b}[0m") } else { text.to_owned() }
 }
 
 fn is_coloured() -> bool {
@@ -184,10 +160,7 @@ mod tests {
 
     #[test]
     fn colours_are_taken_off_before_a_line_is_judged() {
-        assert_eq!(
-            plain("\u{1b}[32;1m     Summary\u{1b}[0m [ 0.1s]"),
-            "     Summary [ 0.1s]"
-        );
+        assert_eq!(plain("\u{1b}[32;1m     Summary\u{1b}[0m [ 0.1s]"), "     Summary [ 0.1s]");
     }
 
     #[test]

@@ -15,11 +15,8 @@ const BINARY_VARIABLE: &str = "DORMOUSE_BIN";
 
 type Runner = (&'static str, fn() -> anyhow::Result<Watched>);
 
-const RUNNERS: [Runner; 3] = [
-    ("tests", tests),
-    ("documentation", documentation),
-    ("conformance", conformance),
-];
+const RUNNERS: [Runner; 3] =
+    [("tests", tests), ("documentation", documentation), ("conformance", conformance)];
 
 pub(crate) fn main() -> anyhow::Result<()> {
     install::main()?;
@@ -66,9 +63,7 @@ fn conformance() -> anyhow::Result<Watched> {
     let binary = build::release("dormouse")?;
     let mut pytest = Command::new(python);
     pytest.current_dir(shell::root().join("conformance"));
-    pytest
-        .args(["-m", "pytest", "--color=no", "-n", "2"])
-        .env(BINARY_VARIABLE, binary);
+    pytest.args(["-m", "pytest", "--color=no", "-n", "2"]).env(BINARY_VARIABLE, binary);
     shell::watch(&mut pytest, is_summary)
 }
 

@@ -26,19 +26,10 @@ const FORBIDDEN: [(&str, &str, &str); 6] = [
 const WORKPLACES: [(&str, &str); 3] = [("/work/", "main"), ("/work/", "shared"), ("/tmp/", "h/")];
 
 /// Directories that hold nothing of ours.
-const SKIPPED: [&str; 7] = [
-    ".git",
-    ".venv",
-    "artifacts",
-    "corpus",
-    "node_modules",
-    "target",
-    "__pycache__",
-];
+const SKIPPED: [&str; 7] =
+    [".git", ".venv", "artifacts", "corpus", "node_modules", "target", "__pycache__"];
 /// Kinds of files whose lines are looked at for [`WORKPLACES`].
-const TEXTS: [&str; 10] = [
-    "cjs", "js", "json", "md", "mjs", "py", "rs", "sh", "toml", "txt",
-];
+const TEXTS: [&str; 10] = ["cjs", "js", "json", "md", "mjs", "py", "rs", "sh", "toml", "txt"];
 
 pub(crate) fn main() -> anyhow::Result<()> {
     let mut files = Vec::new();
@@ -70,10 +61,7 @@ fn walk(directory: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
         let skipped = SKIPPED.iter().any(|skipped| name == *skipped);
         if entry.file_type()?.is_dir() && !skipped {
             walk(&path, files)?;
-        } else if TEXTS
-            .iter()
-            .any(|text| path.extension().is_some_and(|found| found == *text))
-        {
+        } else if TEXTS.iter().any(|text| path.extension().is_some_and(|found| found == *text)) {
             files.push(path);
         }
     }
@@ -87,19 +75,14 @@ fn look(path: &Path, text: &str) -> Vec<String> {
         findings.extend(rust(path, text));
     }
     findings.sort();
-    findings
-        .into_iter()
-        .map(|(line, what)| format!("{}:{line}: {what}", path.display()))
-        .collect()
+    findings.into_iter().map(|(line, what)| format!("{}:{line}: {what}", path.display())).collect()
 }
 
 type Finding = (usize, String);
 
 fn workplaces(text: &str) -> Vec<Finding> {
     let is_workplace = |line: &str| {
-        WORKPLACES
-            .iter()
-            .any(|(first, second)| line.contains(&format!("{first}{second}")))
+        WORKPLACES.iter().any(|(first, second)| line.contains(&format!("{first}{second}")))
     };
     numbered(text)
         .filter(|(_, line)| is_workplace(line))
@@ -112,11 +95,7 @@ fn rust(path: &Path, text: &str) -> Vec<Finding> {
     if !text.starts_with("//!") {
         findings.push((1, "does not begin with //! docs".to_owned()));
     }
-    if text
-        .lines()
-        .take(3)
-        .any(|line| line.trim() == "//! placeholder")
-    {
+    if text.lines().take(3).any(|line| line.trim() == "//! placeholder") {
         findings.push((1, "is a placeholder".to_owned()));
     }
     if is_test(path) {
@@ -125,10 +104,7 @@ fn rust(path: &Path, text: &str) -> Vec<Finding> {
     let code = before_tests(text);
     let lines = code.lines().count();
     if lines > FILE_LINES {
-        findings.push((
-            FILE_LINES,
-            format!("{lines} lines before the tests: split it"),
-        ));
+        findings.push((FILE_LINES, format!("{lines} lines before the tests: split it")));
     }
     findings.extend(forbidden(code));
     findings
@@ -159,10 +135,7 @@ fn forbidden(code: &str) -> Vec<Finding> {
 }
 
 fn is_test(path: &Path) -> bool {
-    let under = |part: &str| {
-        path.components()
-            .any(|component| component.as_os_str() == part)
-    };
+    let under = |part: &str| path.components().any(|component| component.as_os_str() == part);
     under("tests") || path.file_name().is_some_and(|name| name == "tests.rs")
 }
 
@@ -194,25 +167,13 @@ mod tests {
 
     #[test]
     fn a_tidy_file_has_no_findings() {
-        check(
-            "src/a.rs",
-            "//! What this is.\n// .unwrap() in words is fine.\nfn a() {}\n",
-            &[],
-        );
+        check("src/a.rs", "//! What this is.\n// .unwrap() in words is fine.\nfn a() {}\n", &[]);
     }
 
     #[test]
     fn a_file_says_what_it_is() {
-        check(
-            "src/a.rs",
-            "fn a() {}\n",
-            &["src/a.rs:1: does not begin with //! docs"],
-        );
-        check(
-            "src/a.rs",
-            "//! placeholder\n",
-            &["src/a.rs:1: is a placeholder"],
-        );
+        check("src/a.rs", "fn a() {}\n", &["src/a.rs:1: does not begin with //! docs"]);
+        check("src/a.rs", "//! placeholder\n", &["src/a.rs:1: is a placeholder"]);
     }
 
     #[test]
@@ -230,18 +191,11 @@ mod tests {
     #[test]
     fn a_lock_needs_a_comment_on_why() {
         let lock = concat!("a: Arc<", "Mutex<B>>,\n");
-        check(
-            "src/a.rs",
-            &format!("//! A.\n\n// Held only to take one out.\n{lock}"),
-            &[],
-        );
+        check("src/a.rs", &format!("//! A.\n\n// Held only to take one out.\n{lock}"), &[]);
         check(
             "src/a.rs",
             &format!("//! A.\n\n{lock}"),
-            &[concat!(
-                "src/a.rs:3: Arc<",
-                "Mutex: one owner per thing: send it a message"
-            )],
+            &[concat!("src/a.rs:3: Arc<", "Mutex: one owner per thing: send it a message")],
         );
     }
 
@@ -250,11 +204,7 @@ mod tests {
         let code = "b.unwrap();\n";
         check("crates/a/tests/b.rs", &format!("//! B.\n{code}"), &[]);
         check("src/a/tests.rs", &format!("//! B.\n{code}"), &[]);
-        check(
-            "src/a.rs",
-            &format!("//! B.\n#[cfg(test)]\nmod tests {{\n{code}}}\n"),
-            &[],
-        );
+        check("src/a.rs", &format!("//! B.\n#[cfg(test)]\nmod tests {{\n{code}}}\n"), &[]);
     }
 
     #[test]
@@ -269,17 +219,9 @@ mod tests {
     #[test]
     fn a_long_file_is_to_be_split_and_its_tests_do_not_count() {
         let long = format!("//! A.\n{}", "fn a() {}\n".repeat(500));
-        check(
-            "src/a.rs",
-            &long,
-            &["src/a.rs:500: 501 lines before the tests: split it"],
-        );
+        check("src/a.rs", &long, &["src/a.rs:500: 501 lines before the tests: split it"]);
         let tests = "fn a() {}\n".repeat(500);
-        check(
-            "src/a.rs",
-            &format!("//! A.\n#[cfg(test)]\nmod tests {{\n{tests}}}\n"),
-            &[],
-        );
+        check("src/a.rs", &format!("//! A.\n#[cfg(test)]\nmod tests {{\n{tests}}}\n"), &[]);
     }
 
     #[test]

@@ -101,28 +101,18 @@ fn bootstrap() -> anyhow::Result<PathBuf> {
 fn version(program: &str) -> Option<String> {
     shell::find(program)?;
     let text = shell::output(Command::new(program).arg("--version")).ok()?;
-    Some(
-        text.trim_start_matches(|char: char| !char.is_ascii_digit())
-            .trim()
-            .to_owned(),
-    )
+    Some(text.trim_start_matches(|char: char| !char.is_ascii_digit()).trim().to_owned())
 }
 
 /// `python3.11` of `3.11.2`, or the nearest that Lambda has.
 fn python_runtime(version: &str) -> String {
-    let minor = version
-        .split('.')
-        .nth(1)
-        .and_then(|minor| minor.parse::<u32>().ok());
+    let minor = version.split('.').nth(1).and_then(|minor| minor.parse::<u32>().ok());
     format!("python3.{}", minor.unwrap_or(12).clamp(8, 14))
 }
 
 /// `nodejs20.x` of `20.19.2`, or the nearest that Lambda has: even numbers only.
 fn node_runtime(version: &str) -> String {
-    let major = version
-        .split('.')
-        .next()
-        .and_then(|major| major.parse::<u32>().ok());
+    let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
     format!("nodejs{}.x", major.unwrap_or(20).clamp(16, 24) / 2 * 2)
 }
 
@@ -150,16 +140,11 @@ mod tests {
 
     #[test]
     fn a_package_keeps_the_bit_that_makes_it_run() {
-        let bytes = STANDARD
-            .decode(zipped("bootstrap", b"x", 0o755).unwrap())
-            .unwrap();
+        let bytes = STANDARD.decode(zipped("bootstrap", b"x", 0o755).unwrap()).unwrap();
         let mut archive = ZipArchive::new(Cursor::new(bytes)).unwrap();
         let file = archive.by_index(0).unwrap();
         assert_eq!(
-            (
-                file.name().unwrap().as_ref(),
-                file.unix_mode().unwrap() & 0o777
-            ),
+            (file.name().unwrap().as_ref(), file.unix_mode().unwrap() & 0o777),
             ("bootstrap", 0o755)
         );
     }

@@ -55,9 +55,7 @@ impl Client {
         request.extend_from_slice(body);
         stream.write_all(&request)?;
         let mut answer = Vec::new();
-        stream
-            .read_to_end(&mut answer)
-            .with_context(|| format!("{method} {path}"))?;
+        stream.read_to_end(&mut answer).with_context(|| format!("{method} {path}"))?;
         Answer::parse(&answer).with_context(|| format!("answer to {method} {path}"))
     }
 }
@@ -69,18 +67,12 @@ impl Answer {
         let head = std::str::from_utf8(&bytes[..end]).context("head")?;
         let mut lines = head.split("\r\n");
         let status = lines.next().and_then(|line| line.split(' ').nth(1));
-        let status = status
-            .and_then(|status| status.parse().ok())
-            .context("no status")?;
+        let status = status.and_then(|status| status.parse().ok()).context("no status")?;
         let headers: Vec<(String, String)> = lines
             .filter_map(|line| line.split_once(':'))
             .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
             .collect();
-        let mut answer = Self {
-            status,
-            headers,
-            body: bytes[end + 4..].to_vec(),
-        };
+        let mut answer = Self { status, headers, body: bytes[end + 4..].to_vec() };
         if answer.header("transfer-encoding") == Some("chunked") {
             answer.body = unchunked(&answer.body)?;
         } else if let Some(length) = answer.header("content-length") {
@@ -109,11 +101,7 @@ impl Answer {
     /// The answer, if its status is the one expected.
     pub(super) fn expect(self, status: u16) -> anyhow::Result<Self> {
         if self.status != status {
-            bail!(
-                "status {} instead of {status}: {}",
-                self.status,
-                self.text().trim()
-            );
+            bail!("status {} instead of {status}: {}", self.status, self.text().trim());
         }
         Ok(self)
     }
@@ -161,10 +149,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_was_cut_off_is_an_error() {
-        check(
-            "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nhi",
-            "2 bytes of 3",
-        );
+        check("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nhi", "2 bytes of 3");
         check(
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nhi",
             "a chunk was cut off",

@@ -22,33 +22,17 @@ pub(super) struct Invoked {
 pub(super) fn once(client: &Client, name: &str, kind: &str) -> anyhow::Result<Invoked> {
     let path = format!("/2015-03-31/functions/{name}/invocations");
     let started = now();
-    let answer = client.send(
-        "POST",
-        &path,
-        &[("x-amz-log-type", "Tail")],
-        br#"{"name":"you"}"#,
-    )?;
+    let answer = client.send("POST", &path, &[("x-amz-log-type", "Tail")], br#"{"name":"you"}"#)?;
     let ended = now();
     let answer = answer.expect(200)?;
-    let log = answer
-        .header("x-amz-log-result")
-        .map(decoded)
-        .transpose()?
-        .unwrap_or_default();
+    let log = answer.header("x-amz-log-result").map(decoded).transpose()?.unwrap_or_default();
     if let Some(error) = answer.header("x-amz-function-error") {
         bail!("{name} answered {error}: {}\n{log}", answer.text());
     }
     let ms = (ended - started).as_secs_f64() * 1000.0;
-    println!(
-        "  {} {ms:>8.1} ms   {}",
-        shell::paint("1", kind),
-        answer.text().trim()
-    );
+    println!("  {} {ms:>8.1} ms   {}", shell::paint("1", kind), answer.text().trim());
     println!("    {}", shell::paint("2", &report(&log)));
-    Ok(Invoked {
-        result: answer.json()?,
-        ended,
-    })
+    Ok(Invoked { result: answer.json()?, ended })
 }
 
 fn decoded(log: &str) -> anyhow::Result<String> {

@@ -35,9 +35,8 @@ impl Machine {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let ours = mounts.lines().filter(|line| line.contains(MARK));
         machine.mounts = ours.map(|line| where_mounted(line).to_owned()).collect();
-        machine.links = names(Path::new("/sys/class/net"))
-            .chain(names(Path::new("/run/netns")))
-            .collect();
+        machine.links =
+            names(Path::new("/sys/class/net")).chain(names(Path::new("/run/netns"))).collect();
         machine
     }
 }
@@ -55,33 +54,19 @@ pub(super) fn tell(
     let new = |before: &BTreeSet<String>, after: &BTreeSet<String>| -> Vec<String> {
         after.difference(before).cloned().collect()
     };
-    let temporary = if directory.exists() {
-        vec![directory.display().to_string()]
-    } else {
-        vec![]
-    };
+    let temporary = if directory.exists() { vec![directory.display().to_string()] } else { vec![] };
     let found = [
         (format!("processes, of {} seen", processes.len()), alive),
-        (
-            "control groups".to_owned(),
-            new(&before.groups, &after.groups),
-        ),
+        ("control groups".to_owned(), new(&before.groups, &after.groups)),
         ("mounts".to_owned(), new(&before.mounts, &after.mounts)),
-        (
-            "network interfaces and names".to_owned(),
-            new(&before.links, &after.links),
-        ),
+        ("network interfaces and names".to_owned(), new(&before.links, &after.links)),
         ("temporary directories".to_owned(), temporary),
     ];
     for (what, left) in &found {
         println!(
             "    {:<30} {}",
             what,
-            if left.is_empty() {
-                "none".into()
-            } else {
-                left.join(" ")
-            }
+            if left.is_empty() { "none".into() } else { left.join(" ") }
         );
     }
     if found.iter().any(|(_, left)| !left.is_empty()) {
@@ -93,9 +78,8 @@ pub(super) fn tell(
 /// A process and all that descend from it.
 pub(super) fn family(root: u32) -> BTreeSet<Process> {
     let numbers = names(Path::new("/proc")).filter_map(|name| name.parse::<u32>().ok());
-    let stats: HashMap<u32, (u32, u64)> = numbers
-        .filter_map(|pid| Some((pid, stat(&read_stat(pid)?)?)))
-        .collect();
+    let stats: HashMap<u32, (u32, u64)> =
+        numbers.filter_map(|pid| Some((pid, stat(&read_stat(pid)?)?))).collect();
     let descends = |mut pid: u32| {
         while pid != root {
             match stats.get(&pid) {
@@ -106,11 +90,7 @@ pub(super) fn family(root: u32) -> BTreeSet<Process> {
         true
     };
     let ours = stats.iter().filter(|(pid, _)| descends(**pid));
-    ours.map(|(pid, (_, started))| Process {
-        pid: *pid,
-        started: *started,
-    })
-    .collect()
+    ours.map(|(pid, (_, started))| Process { pid: *pid, started: *started }).collect()
 }
 
 fn is_alive(process: &Process) -> bool {
@@ -179,10 +159,7 @@ mod tests {
     fn a_child_is_of_the_family_until_it_ends() {
         let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
         let processes = family(std::process::id());
-        let found = processes
-            .iter()
-            .find(|process| process.pid == child.id())
-            .unwrap();
+        let found = processes.iter().find(|process| process.pid == child.id()).unwrap();
         assert!(is_alive(found));
         drop(child.stdin.take());
         child.wait().unwrap();
@@ -192,14 +169,8 @@ mod tests {
     #[test]
     fn what_is_new_is_told_and_what_was_there_is_not() {
         let nowhere = Path::new("/nonexistent");
-        let before = Machine {
-            groups: ["/a".into()].into(),
-            ..Machine::default()
-        };
-        let same = Machine {
-            groups: ["/a".into()].into(),
-            ..Machine::default()
-        };
+        let before = Machine { groups: ["/a".into()].into(), ..Machine::default() };
+        let same = Machine { groups: ["/a".into()].into(), ..Machine::default() };
         assert!(tell(&before, &same, &BTreeSet::new(), nowhere).is_ok());
         assert!(tell(&Machine::default(), &same, &BTreeSet::new(), nowhere).is_err());
     }

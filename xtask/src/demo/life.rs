@@ -25,12 +25,7 @@ struct Moment {
 impl Life {
     /// From the array that `/_dormouse/environments` answers.
     pub(super) fn all(lives: &Value) -> anyhow::Result<Vec<Self>> {
-        lives
-            .as_array()
-            .context("lives are an array")?
-            .iter()
-            .map(Self::of)
-            .collect()
+        lives.as_array().context("lives are an array")?.iter().map(Self::of).collect()
     }
 
     fn of(life: &Value) -> anyhow::Result<Self> {
@@ -45,10 +40,7 @@ impl Life {
                 text("coldReason")
             ),
             has_ended: life["ended"].as_bool().unwrap_or(false),
-            moments: moments
-                .iter()
-                .map(Moment::of)
-                .collect::<anyhow::Result<_>>()?,
+            moments: moments.iter().map(Moment::of).collect::<anyhow::Result<_>>()?,
         })
     }
 }
@@ -57,10 +49,7 @@ impl Moment {
     fn of(event: &Value) -> anyhow::Result<Self> {
         Ok(Self {
             at_ms: event["atMicros"].as_f64().context("atMicros of an event")? / 1000.0,
-            what: event["what"]
-                .as_str()
-                .context("what of an event")?
-                .to_owned(),
+            what: event["what"].as_str().context("what of an event")?.to_owned(),
             request_id: event["requestId"].as_str().map(str::to_owned),
         })
     }
@@ -84,10 +73,7 @@ impl fmt::Display for Life {
             let what = shell::paint(moment.colour(), &format!("{:<12}", moment.what));
             let step_ms = moment.at_ms - before_ms;
             let request = moment.request_id.as_deref().unwrap_or("");
-            let line = format!(
-                "  {:>9.2} ms  +{step_ms:>8.2}  {what} {request}",
-                moment.at_ms
-            );
+            let line = format!("  {:>9.2} ms  +{step_ms:>8.2}  {what} {request}", moment.at_ms);
             writeln!(f, "{}", line.trim_end())?;
             before_ms = moment.at_ms;
         }

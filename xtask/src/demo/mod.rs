@@ -41,9 +41,7 @@ pub(crate) fn main(binary: Option<PathBuf>) -> anyhow::Result<()> {
     }
     let binary = binary.map_or_else(|| build::release("dormouse"), Ok)?;
     let functions = function::all()?;
-    let directory = tempfile::Builder::new()
-        .prefix("dormouse-demo-")
-        .tempdir()?;
+    let directory = tempfile::Builder::new().prefix("dormouse-demo-").tempdir()?;
     let before = Machine::look();
     let mut server = Server::start(&binary, directory.path(), shell::find("nft").is_some())?;
     let shown = show(&mut server, &functions);
@@ -102,20 +100,14 @@ fn create(client: &Client, function: &Function) -> anyhow::Result<()> {
 
 fn run(client: &Client, function: &Function) -> anyhow::Result<()> {
     let cold = invoke::once(client, &function.name, "cold")?;
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the pause is what is shown, not a wait"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the pause is what is shown, not a wait")]
     thread::sleep(PAUSE);
     let paused_ms = cold.ended.elapsed().as_secs_f64() * 1000.0;
     let warm = invoke::once(client, &function.name, "warm")?;
     if function.counts_ticks {
         let proof = proof::Proof::of(&cold.result, &warm.result, paused_ms)?;
         println!("    {proof}");
-        ensure!(
-            proof.is_frozen(),
-            "the environment was not frozen between its invokes"
-        );
+        ensure!(proof.is_frozen(), "the environment was not frozen between its invokes");
     }
     Ok(())
 }

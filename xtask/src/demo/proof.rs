@@ -26,12 +26,7 @@ impl Proof {
         let during = number(second, "ticks_at_end")? - number(second, "ticks_at_start")?;
         let watched_ms = number(second, "watched_ms")?.max(1.0);
         let between = number(second, "ticks_at_start")? - number(first, "ticks_at_end")?;
-        Ok(Self {
-            during,
-            between,
-            paused_ms,
-            rate: during / watched_ms,
-        })
+        Ok(Self { during, between, paused_ms, rate: during / watched_ms })
     }
 
     /// A thread that runs while invoked and hardly ticks between. Not never: the response leaves
@@ -51,11 +46,7 @@ impl fmt::Display for Proof {
             self.during,
             self.between,
             self.paused_ms,
-            if self.is_frozen() {
-                "frozen"
-            } else {
-                "NOT FROZEN"
-            },
+            if self.is_frozen() { "frozen" } else { "NOT FROZEN" },
         )
     }
 }

@@ -49,11 +49,7 @@ impl Server {
         shell::heading("dormouse serve, on a free port, in a directory of its own");
         let started = now();
         let errors = File::create(&log)?;
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(errors)
-            .spawn();
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors).spawn();
         let mut child = child.with_context(|| binary.display().to_string())?;
         let output = child.stdout.take().context("piped standard output")?;
         let address = match ready(output) {
@@ -64,16 +60,8 @@ impl Server {
                 bail!("{error:#}\n{}", tail(&log));
             }
         };
-        println!(
-            "    ready on {address} after {:.0} ms",
-            started.elapsed().as_secs_f64() * 1000.0
-        );
-        Ok(Self {
-            child,
-            address,
-            log,
-            processes: BTreeSet::new(),
-        })
+        println!("    ready on {address} after {:.0} ms", started.elapsed().as_secs_f64() * 1000.0);
+        Ok(Self { child, address, log, processes: BTreeSet::new() })
     }
 
     pub(super) fn client(&self) -> Client {
@@ -97,9 +85,7 @@ impl Server {
         let started = now();
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         kill_process(pid.context("a process has a number")?, Signal::TERM)?;
-        let status = until(STOPPED_WITHIN, "the server to stop", || {
-            Ok(self.child.try_wait()?)
-        })?;
+        let status = until(STOPPED_WITHIN, "the server to stop", || Ok(self.child.try_wait()?))?;
         println!(
             "    ended with {status} after {:.0} ms",
             started.elapsed().as_secs_f64() * 1000.0
@@ -130,17 +116,13 @@ fn ready(output: ChildStdout) -> anyhow::Result<SocketAddr> {
             }
         }
     });
-    let address = lines
-        .recv_timeout(READY_WITHIN)
-        .map_err(|error| match error {
-            mpsc::RecvTimeoutError::Timeout => anyhow::anyhow!("not ready after {READY_WITHIN:?}"),
-            mpsc::RecvTimeoutError::Disconnected => {
-                anyhow::anyhow!("the server ended at its start")
-            }
-        })?;
-    address
-        .parse()
-        .with_context(|| format!("address {address:?} in the ready line"))
+    let address = lines.recv_timeout(READY_WITHIN).map_err(|error| match error {
+        mpsc::RecvTimeoutError::Timeout => anyhow::anyhow!("not ready after {READY_WITHIN:?}"),
+        mpsc::RecvTimeoutError::Disconnected => {
+            anyhow::anyhow!("the server ended at its start")
+        }
+    })?;
+    address.parse().with_context(|| format!("address {address:?} in the ready line"))
 }
 
 fn tail(log: &Path) -> String {
@@ -163,10 +145,7 @@ pub(super) fn until<T>(
         if started.elapsed() > within {
             bail!("waited {within:?} for {what}");
         }
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "another process gives no event for this"
-        )]
+        #[expect(clippy::disallowed_methods, reason = "another process gives no event for this")]
         thread::sleep(POLL);
     }
 }
