@@ -46,9 +46,7 @@ impl Chance {
     /// A new environment id.
     #[must_use]
     pub fn environment_id(&self) -> EnvironmentId {
-        format!("{:032x}", self.bits())
-            .parse()
-            .expect("32 hex digits are an environment id")
+        format!("{:032x}", self.bits()).parse().expect("32 hex digits are an environment id")
     }
 }
 

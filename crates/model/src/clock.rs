@@ -20,10 +20,7 @@ impl Clock {
         monotonic: impl Fn() -> Micros + Send + Sync + 'static,
         wall_ms: impl Fn() -> u64 + Send + Sync + 'static,
     ) -> Self {
-        Self {
-            monotonic: Arc::new(monotonic),
-            wall_ms: Arc::new(wall_ms),
-        }
+        Self { monotonic: Arc::new(monotonic), wall_ms: Arc::new(wall_ms) }
     }
 
     /// Microseconds since some moment; never goes back.

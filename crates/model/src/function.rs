@@ -222,17 +222,10 @@ impl Function {
         if *update == Update::InProgress {
             return Err(ChangeDenied::InProgress);
         }
-        if change
-            .expected
-            .as_ref()
-            .is_some_and(|expected| *expected != self.revision)
-        {
+        if change.expected.as_ref().is_some_and(|expected| *expected != self.revision) {
             return Err(ChangeDenied::StaleRevision);
         }
-        let state = State::Active {
-            serving: serving.clone(),
-            update: Update::InProgress,
-        };
+        let state = State::Active { serving: serving.clone(), update: Update::InProgress };
         Ok(self.with(change, state))
     }
 
@@ -256,10 +249,7 @@ impl Function {
     #[must_use]
     pub fn activated(&self, revision: RevisionId) -> Self {
         let generation = match &self.state {
-            State::Active {
-                update: Update::Successful,
-                ..
-            } => return self.clone(),
+            State::Active { update: Update::Successful, .. } => return self.clone(),
             State::Active { serving, .. } => serving.generation + 1,
             State::Pending | State::Failed { .. } => 1,
         };
@@ -268,15 +258,8 @@ impl Function {
             code: self.code.clone(),
             generation,
         });
-        let state = State::Active {
-            serving,
-            update: Update::Successful,
-        };
-        Self {
-            revision,
-            state,
-            ..self.clone()
-        }
+        let state = State::Active { serving, update: Update::Successful };
+        Self { revision, state, ..self.clone() }
     }
 
     /// What the API shows could not be made ready; what served before goes on.
@@ -284,30 +267,18 @@ impl Function {
     pub fn failed(&self, revision: RevisionId, code: &str, reason: &str) -> Self {
         let (code, reason) = (code.to_owned(), reason.to_owned());
         let state = match &self.state {
-            State::Active { serving, .. } => State::Active {
-                serving: serving.clone(),
-                update: Update::Failed { code, reason },
-            },
+            State::Active { serving, .. } => {
+                State::Active { serving: serving.clone(), update: Update::Failed { code, reason } }
+            }
             State::Pending | State::Failed { .. } => State::Failed { code, reason },
         };
-        Self {
-            revision,
-            state,
-            ..self.clone()
-        }
+        Self { revision, state, ..self.clone() }
     }
 
     /// Whether [`Function::activated`] or [`Function::failed`] is still to come.
     #[must_use]
     pub fn is_settling(&self) -> bool {
-        matches!(
-            self.state,
-            State::Pending
-                | State::Active {
-                    update: Update::InProgress,
-                    ..
-                }
-        )
+        matches!(self.state, State::Pending | State::Active { update: Update::InProgress, .. })
     }
 
     /// What invocations of `$LATEST` run now.
@@ -340,10 +311,7 @@ impl ResolvedVersion {
     #[must_use]
     pub fn log_group(&self) -> String {
         let logging = &self.deployment.configuration.logging;
-        logging
-            .group
-            .clone()
-            .unwrap_or_else(|| format!("/aws/lambda/{}", self.key.name))
+        logging.group.clone().unwrap_or_else(|| format!("/aws/lambda/{}", self.key.name))
     }
 }
 
@@ -377,17 +345,11 @@ pub(crate) mod tests {
                 variables: None,
                 architecture: Architecture::X86_64,
                 tracing: Tracing::PassThrough,
-                logging: Logging {
-                    format: LogFormat::Text,
-                    group: None,
-                },
+                logging: Logging { format: LogFormat::Text, group: None },
                 layers: vec![],
                 snap_start: false,
             },
-            code: Code {
-                digest: "a".repeat(64).parse().unwrap(),
-                size_bytes: 1,
-            },
+            code: Code { digest: "a".repeat(64).parse().unwrap(), size_bytes: 1 },
             revision: R1.parse().unwrap(),
             last_modified_ms: 0,
             state: State::Pending,
@@ -424,10 +386,7 @@ pub(crate) mod tests {
     fn a_failed_update_leaves_what_served_before() {
         let active = pending().activated(R2.parse().unwrap());
         let failed =
-            active
-                .changed(change(None))
-                .unwrap()
-                .failed(R1.parse().unwrap(), "InvalidImage", "x");
+            active.changed(change(None)).unwrap().failed(R1.parse().unwrap(), "InvalidImage", "x");
         assert_eq!(failed.serving().unwrap().configuration.memory_mb, 128);
     }
 
@@ -435,15 +394,9 @@ pub(crate) mod tests {
     fn changes_are_denied_while_pending_updating_or_stale() {
         let active = pending().activated(R2.parse().unwrap());
         assert_eq!(pending().changed(change(None)), Err(ChangeDenied::Pending));
-        assert_eq!(
-            active.changed(change(Some(R1))),
-            Err(ChangeDenied::StaleRevision)
-        );
+        assert_eq!(active.changed(change(Some(R1))), Err(ChangeDenied::StaleRevision));
         let updating = active.changed(change(None)).unwrap();
-        assert_eq!(
-            updating.changed(change(None)),
-            Err(ChangeDenied::InProgress)
-        );
+        assert_eq!(updating.changed(change(None)), Err(ChangeDenied::InProgress));
     }
 
     #[test]

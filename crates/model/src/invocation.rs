@@ -93,10 +93,7 @@ fn payload_type(failure: &Failure) -> String {
 pub fn reported_type(failure: &Failure) -> Option<String> {
     match failure {
         Failure::Timeout => None,
-        Failure::Exited {
-            out_of_memory: true,
-            ..
-        } => Some("Runtime.OutOfMemory".to_owned()),
+        Failure::Exited { out_of_memory: true, .. } => Some("Runtime.OutOfMemory".to_owned()),
         Failure::Exited { .. }
         | Failure::InitError { .. }
         | Failure::InvalidEntrypoint
@@ -185,34 +182,22 @@ mod tests {
             r#"{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: 8476a536-e9f4-11e8-9739-2dfe598c3fcd Error: Task timed out after 3.00 seconds"}"#,
         );
         check(
-            Failure::Exited {
-                exit: Exit::Code(0),
-                out_of_memory: false,
-            },
+            Failure::Exited { exit: Exit::Code(0), out_of_memory: false },
             r#"{"errorType":"Runtime.ExitError","errorMessage":"RequestId: 8476a536-e9f4-11e8-9739-2dfe598c3fcd Error: Runtime exited without providing a reason"}"#,
         );
         check(
-            Failure::Exited {
-                exit: Exit::Code(127),
-                out_of_memory: false,
-            },
+            Failure::Exited { exit: Exit::Code(127), out_of_memory: false },
             r#"{"errorType":"Runtime.ExitError","errorMessage":"RequestId: 8476a536-e9f4-11e8-9739-2dfe598c3fcd Error: Runtime exited with error: exit status 127"}"#,
         );
         check(
-            Failure::Exited {
-                exit: Exit::Signal(9),
-                out_of_memory: true,
-            },
+            Failure::Exited { exit: Exit::Signal(9), out_of_memory: true },
             r#"{"errorType":"Runtime.ExitError","errorMessage":"RequestId: 8476a536-e9f4-11e8-9739-2dfe598c3fcd Error: Runtime exited with error: signal: killed"}"#,
         );
     }
 
     #[test]
     fn the_report_names_memory_and_the_caller_does_not_learn_it() {
-        let oom = Failure::Exited {
-            exit: Exit::Signal(9),
-            out_of_memory: true,
-        };
+        let oom = Failure::Exited { exit: Exit::Signal(9), out_of_memory: true };
         assert_eq!(reported_type(&oom).as_deref(), Some("Runtime.OutOfMemory"));
         assert_eq!(reported_type(&Failure::Timeout), None);
     }

@@ -149,15 +149,13 @@ impl FunctionKey {
     /// The unqualified ARN.
     #[must_use]
     pub fn arn(&self) -> String {
-        self.scope
-            .arn("lambda", format_args!("function:{}", self.name))
+        self.scope.arn("lambda", format_args!("function:{}", self.name))
     }
 
     /// The ARN with a qualifier.
     #[must_use]
     pub fn qualified_arn(&self, qualifier: &Qualifier) -> String {
-        self.scope
-            .arn("lambda", format_args!("function:{}:{qualifier}", self.name))
+        self.scope.arn("lambda", format_args!("function:{}:{qualifier}", self.name))
     }
 }
 
@@ -195,15 +193,9 @@ impl FromStr for Qualifier {
             return Ok(Self::Version(Version::Latest));
         }
         let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        let invalid = || InvalidName {
-            kind: "qualifier",
-            value: text.to_owned(),
-        };
+        let invalid = || InvalidName { kind: "qualifier", value: text.to_owned() };
         if digits {
-            return text
-                .parse()
-                .map(|n| Self::Version(Version::Number(n)))
-                .map_err(|_| invalid());
+            return text.parse().map(|n| Self::Version(Version::Number(n))).map_err(|_| invalid());
         }
         text.parse().map(Self::Alias).map_err(|_| invalid())
     }
@@ -235,21 +227,14 @@ pub struct FunctionReference {
 impl FromStr for FunctionReference {
     type Err = InvalidName;
     fn from_str(text: &str) -> Result<Self, InvalidName> {
-        let invalid = || InvalidName {
-            kind: "function reference",
-            value: text.to_owned(),
-        };
+        let invalid = || InvalidName { kind: "function reference", value: text.to_owned() };
         let parts: Vec<&str> = text.split(':').collect();
         let (account, region, rest) = match parts.as_slice() {
-            [
-                "arn",
-                partition,
-                "lambda",
-                region,
-                account,
-                "function",
-                rest @ ..,
-            ] if partition.starts_with("aws") => (Some(*account), Some(*region), rest),
+            ["arn", partition, "lambda", region, account, "function", rest @ ..]
+                if partition.starts_with("aws") =>
+            {
+                (Some(*account), Some(*region), rest)
+            }
             [account, "function", rest @ ..] => (Some(*account), None, rest),
             ["function", rest @ ..] if !rest.is_empty() => (None, None, rest),
             rest => (None, None, rest),
@@ -296,29 +281,13 @@ mod tests {
         check("f:live", "-/-/f/live");
         check("123456789012:function:f", "123456789012/-/f/-");
         check("123456789012:function:f:7", "123456789012/-/f/7");
-        check(
-            "arn:aws:lambda:eu-west-1:123456789012:function:f",
-            "123456789012/eu-west-1/f/-",
-        );
-        check(
-            "arn:aws:lambda:eu-west-1:123456789012:function:f:a",
-            "123456789012/eu-west-1/f/a",
-        );
+        check("arn:aws:lambda:eu-west-1:123456789012:function:f", "123456789012/eu-west-1/f/-");
+        check("arn:aws:lambda:eu-west-1:123456789012:function:f:a", "123456789012/eu-west-1/f/a");
     }
 
     #[test]
     fn what_is_no_function_name_is_refused() {
-        for text in [
-            "",
-            ":",
-            "f:",
-            "f:1:2",
-            "a b",
-            "../x",
-            "arn:aws:s3:::b",
-            "f:$OTHER",
-            "é",
-        ] {
+        for text in ["", ":", "f:", "f:1:2", "a b", "../x", "arn:aws:s3:::b", "f:$OTHER", "é"] {
             check(text, "invalid");
         }
         check(&"x".repeat(65), "invalid");

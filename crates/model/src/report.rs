@@ -50,13 +50,9 @@ pub struct Memory {
 /// `REPORT`.
 #[must_use]
 pub fn report(request: &RequestId, report: &Report, memory: Memory) -> String {
-    let init = report
-        .init_duration
-        .map_or(String::new(), |d| format!("Init Duration: {} ms\t", ms(d)));
-    let status = report
-        .failure
-        .as_ref()
-        .map_or(String::new(), |f| format!("{}\t", status(f)));
+    let init =
+        report.init_duration.map_or(String::new(), |d| format!("Init Duration: {} ms\t", ms(d)));
+    let status = report.failure.as_ref().map_or(String::new(), |f| format!("{}\t", status(f)));
     format!(
         "REPORT RequestId: {request}\tDuration: {} ms\tBilled Duration: {} ms\tMemory Size: {} MB\t\
          Max Memory Used: {} MB\t{init}{status}\n",
@@ -84,9 +80,7 @@ pub fn failure_line(failure: &Failure, request: &RequestId, now: &str, timeout_s
 /// Milliseconds billed: Duration and, since August 2025, Init, rounded up together.
 #[must_use]
 pub fn billed_ms(report: &Report) -> u64 {
-    (report.duration + report.init_duration.unwrap_or(0))
-        .div_ceil(1_000)
-        .max(1)
+    (report.duration + report.init_duration.unwrap_or(0)).div_ceil(1_000).max(1)
 }
 
 fn status(failure: &Failure) -> String {
@@ -116,19 +110,12 @@ mod tests {
     #[test]
     fn a_cold_report_bills_init_and_duration_rounded_up_together() {
         // Recorded: 133.61 and 80.00 were billed as 214.
-        let cold = Report {
-            duration: 133_610,
-            init_duration: Some(80_000),
-            failure: None,
-        };
+        let cold = Report { duration: 133_610, init_duration: Some(80_000), failure: None };
         check(
             &report(
                 &REQUEST.parse().unwrap(),
                 &cold,
-                Memory {
-                    size_mb: 128,
-                    peak_bytes: 36 << 20,
-                },
+                Memory { size_mb: 128, peak_bytes: 36 << 20 },
             ),
             &format!(
                 "REPORT RequestId: {REQUEST}\tDuration: 133.61 ms\tBilled Duration: 214 ms\tMemory Size: 128 MB\tMax Memory Used: 36 MB\tInit Duration: 80.00 ms\t\n"
@@ -138,20 +125,9 @@ mod tests {
 
     #[test]
     fn a_warm_report_has_no_init_duration() {
-        let warm = Report {
-            duration: 3_010,
-            init_duration: None,
-            failure: None,
-        };
+        let warm = Report { duration: 3_010, init_duration: None, failure: None };
         check(
-            &report(
-                &REQUEST.parse().unwrap(),
-                &warm,
-                Memory {
-                    size_mb: 128,
-                    peak_bytes: 1,
-                },
-            ),
+            &report(&REQUEST.parse().unwrap(), &warm, Memory { size_mb: 128, peak_bytes: 1 }),
             &format!(
                 "REPORT RequestId: {REQUEST}\tDuration: 3.01 ms\tBilled Duration: 4 ms\tMemory Size: 128 MB\tMax Memory Used: 1 MB\t\n"
             ),
@@ -160,21 +136,11 @@ mod tests {
 
     #[test]
     fn failures_are_named_in_the_report() {
-        let failure = Some(Failure::Exited {
-            exit: Exit::Signal(9),
-            out_of_memory: true,
-        });
+        let failure = Some(Failure::Exited { exit: Exit::Signal(9), out_of_memory: true });
         let report_line = report(
             &REQUEST.parse().unwrap(),
-            &Report {
-                duration: 0,
-                init_duration: None,
-                failure,
-            },
-            Memory {
-                size_mb: 128,
-                peak_bytes: 128 << 20,
-            },
+            &Report { duration: 0, init_duration: None, failure },
+            Memory { size_mb: 128, peak_bytes: 128 << 20 },
         );
         assert!(report_line.ends_with("Status: error\tError Type: Runtime.OutOfMemory\t\n"));
         assert!(report_line.contains("Billed Duration: 1 ms"));

@@ -112,12 +112,8 @@ impl Runtime {
             "provided.al2023" => return Ok(Self::ProvidedAl2023),
             _ => {}
         }
-        let python = id
-            .strip_prefix("python3.")
-            .and_then(|minor| minor.parse().ok());
-        let node = id
-            .strip_prefix("nodejs")
-            .and_then(|rest| rest.strip_suffix(".x"));
+        let python = id.strip_prefix("python3.").and_then(|minor| minor.parse().ok());
+        let node = id.strip_prefix("nodejs").and_then(|rest| rest.strip_suffix(".x"));
         match (python, node.and_then(|major| major.parse().ok())) {
             (Some(minor), _) => Ok(Self::Python { minor }),
             (_, Some(major)) => Ok(Self::Node { major }),
@@ -136,9 +132,7 @@ impl Runtime {
     #[must_use]
     pub fn version_arn(self, region: &Region) -> String {
         let id = self.to_string();
-        let digits: String = (0_u8..4)
-            .map(|round| format!("{:016x}", fnv1a(round, &id)))
-            .collect();
+        let digits: String = (0_u8..4).map(|round| format!("{:016x}", fnv1a(round, &id))).collect();
         format!("arn:aws:lambda:{region}::runtime:{digits}")
     }
 
@@ -151,11 +145,9 @@ impl Runtime {
 
 /// FNV-1a, 64 bits: a spread of names, not a secret.
 fn fnv1a(seed: u8, text: &str) -> u64 {
-    std::iter::once(seed)
-        .chain(text.bytes())
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        })
+    std::iter::once(seed).chain(text.bytes()).fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 impl fmt::Display for Runtime {
@@ -198,13 +190,7 @@ mod tests {
 
     #[test]
     fn retired_and_unknown_identifiers_are_told_apart() {
-        assert_eq!(
-            Runtime::parse("go1.x"),
-            Err(UnusableRuntime::Retired("go1.x".into()))
-        );
-        assert_eq!(
-            Runtime::parse("cobol"),
-            Err(UnusableRuntime::Unknown("cobol".into()))
-        );
+        assert_eq!(Runtime::parse("go1.x"), Err(UnusableRuntime::Retired("go1.x".into())));
+        assert_eq!(Runtime::parse("cobol"), Err(UnusableRuntime::Unknown("cobol".into())));
     }
 }

@@ -11,26 +11,16 @@ fn parse(word: &str) -> Event {
         "provision_failed" => Event::ProvisionFailed,
         "start_failed" => Event::StartFailed,
         "next" => Event::Next,
-        "init_error" => Event::InitError {
-            error_type: "Runtime.Unknown".into(),
-        },
+        "init_error" => Event::InitError { error_type: "Runtime.Unknown".into() },
         "answered" => Event::Answered,
-        "exit0" => Event::Exited {
-            exit: Exit::Code(0),
-            out_of_memory: false,
-        },
-        "oom" => Event::Exited {
-            exit: Exit::Signal(9),
-            out_of_memory: true,
-        },
+        "exit0" => Event::Exited { exit: Exit::Code(0), out_of_memory: false },
+        "oom" => Event::Exited { exit: Exit::Signal(9), out_of_memory: true },
         "drained" => Event::Drained,
         "empty" => Event::Empty,
         "quiet" => Event::Quiet,
         "lease" => Event::Lease { timeout_ms: 3_000 },
         "stop" => Event::Stop { cause: Cause::Idle },
-        "kill" => Event::Kill {
-            cause: Cause::Shutdown,
-        },
+        "kill" => Event::Kill { cause: Cause::Shutdown },
         "deadline" => Event::Deadline,
         "gone" => Event::Gone,
         other => panic!("unknown event {other}"),
@@ -39,18 +29,9 @@ fn parse(word: &str) -> Event {
 
 fn failure_text(failure: &Failure) -> String {
     match failure {
-        Failure::Exited {
-            out_of_memory: true,
-            ..
-        } => "oom".into(),
-        Failure::Exited {
-            exit: Exit::Code(code),
-            ..
-        } => format!("exit{code}"),
-        Failure::Exited {
-            exit: Exit::Signal(signal),
-            ..
-        } => format!("signal{signal}"),
+        Failure::Exited { out_of_memory: true, .. } => "oom".into(),
+        Failure::Exited { exit: Exit::Code(code), .. } => format!("exit{code}"),
+        Failure::Exited { exit: Exit::Signal(signal), .. } => format!("signal{signal}"),
         Failure::InitError { .. } => "init_error".into(),
         other => format!("{other:?}").to_lowercase(),
     }
@@ -74,13 +55,10 @@ fn effect_text(effect: &Effect) -> String {
             if report.suppressed { ",invoke" } else { "" }
         ),
         Effect::LogReport(report) => {
-            let init = report
-                .init_duration
-                .map_or(String::new(), |d| format!(",init{}", d / 1_000));
-            let failure = report
-                .failure
-                .as_ref()
-                .map_or(String::new(), |f| format!(",{}", failure_text(f)));
+            let init =
+                report.init_duration.map_or(String::new(), |d| format!(",init{}", d / 1_000));
+            let failure =
+                report.failure.as_ref().map_or(String::new(), |f| format!(",{}", failure_text(f)));
             format!("REPORT({}ms{init}{failure})", report.duration / 1_000)
         }
         Effect::TellDead(cause) => format!("dead({cause:?})"),
@@ -98,11 +76,7 @@ fn run(script: &str) -> (Environment, String) {
         }
         now += 1_000;
         out.push(match environment.step(parse(word), now) {
-            Ok(effects) => effects
-                .iter()
-                .map(effect_text)
-                .collect::<Vec<_>>()
-                .join(" "),
+            Ok(effects) => effects.iter().map(effect_text).collect::<Vec<_>>().join(" "),
             Err(_) => "denied".into(),
         });
     }
@@ -157,10 +131,7 @@ fn an_init_that_fails_again_gives_the_caller_its_error() {
 #[test]
 fn an_init_that_hangs_is_ended_after_its_limit() {
     let (environment, _) = run("provisioned");
-    assert_eq!(
-        environment.deadline(),
-        Some(1_000 + limits::INIT_MS * 1_000)
-    );
+    assert_eq!(environment.deadline(), Some(1_000 + limits::INIT_MS * 1_000));
     check(
         "provisioned; +10000; deadline; empty",
         "start | kill_all | INIT_REPORT(timeout,10001ms) ready",
@@ -262,24 +233,15 @@ fn a_lost_sandbox_fails_what_runs_in_it() {
         "provisioned; next; lease; gone",
         "start | ready | START deliver | fail(sandbox) REPORT(1ms,init1,sandbox) dead(SandboxLost)",
     );
-    check(
-        "provisioned; gone; gone",
-        "start | dead(SandboxLost) | denied",
-    );
-    check(
-        "provision_failed; lease",
-        "dead(ProvisionFailed) | hand_back",
-    );
+    check("provisioned; gone; gone", "start | dead(SandboxLost) | denied");
+    check("provision_failed; lease", "dead(ProvisionFailed) | hand_back");
 }
 
 #[test]
 fn what_has_no_place_is_denied() {
     check("next", "denied");
     check("provisioned; lease", "start | denied");
-    check(
-        "provisioned; next; lease; lease",
-        "start | ready | START deliver | denied",
-    );
+    check("provisioned; next; lease; lease", "start | ready | START deliver | denied");
     check("provisioned; next; answered", "start | ready | denied");
 }
 

@@ -1,0 +1,167 @@
+//! Everything that can happen to an environment, and everything it can ask for.
+
+use super::Micros;
+
+/// What happens to an environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The sandbox is made.
+    Provisioned,
+    /// The sandbox could not be made.
+    ProvisionFailed,
+    /// The runtime's process could not be started.
+    StartFailed,
+    /// The runtime asks for work.
+    Next,
+    /// The runtime says that it cannot initialise.
+    InitError {
+        /// Its error type, as filtered.
+        error_type: String,
+    },
+    /// The runtime answered the invocation, with a result or an error.
+    Answered,
+    /// The runtime's process ended.
+    Exited {
+        /// How.
+        exit: Exit,
+        /// Whether the kernel ended it because the memory limit was reached.
+        out_of_memory: bool,
+    },
+    /// All output up to now is collected.
+    Drained,
+    /// No process is left.
+    Empty,
+    /// Nobody has asked for anything: time to freeze.
+    Quiet,
+    /// An invocation for this environment, with its time limit.
+    Lease {
+        /// Milliseconds it may take.
+        timeout_ms: u64,
+    },
+    /// The environment shall end when nothing runs.
+    Stop {
+        /// Why.
+        cause: Cause,
+    },
+    /// The environment shall end now, whatever runs.
+    Kill {
+        /// Why.
+        cause: Cause,
+    },
+    /// The moment of [`Environment::deadline`] has come.
+    Deadline,
+    /// The sandbox is gone.
+    Gone,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// It returned this status.
+    Code(i32),
+    /// A signal ended it.
+    Signal(i32),
+}
+
+/// What the owner is to start, in this order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Write the INIT_START line and start the runtime's process.
+    StartRuntime,
+    /// Let the processes run again.
+    Thaw,
+    /// Stop the processes from running.
+    Freeze,
+    /// Write the START line.
+    LogStart,
+    /// Hand the invocation to the parked `next`.
+    Deliver,
+    /// Hand the runtime's answer to the caller.
+    PassAnswer,
+    /// Tell assignment that a lease will be welcome soon.
+    TellAnswered,
+    /// Answer the caller with an error of the platform's making.
+    Fail(Failure),
+    /// Give the invocation back unstarted: somebody else must run it.
+    HandBack,
+    /// Collect the output; its end is [`Event::Drained`].
+    DrainOutput,
+    /// Write the INIT_REPORT line.
+    LogInitReport(InitReport),
+    /// Write the END and REPORT lines.
+    LogReport(Report),
+    /// End every process; its end is [`Event::Empty`].
+    KillAll,
+    /// Tell assignment that a lease is welcome.
+    TellReady,
+    /// Destroy the sandbox; its end is [`Event::Gone`].
+    Destroy,
+    /// Tell assignment that this environment has ended.
+    TellDead(Cause),
+}
+
+/// Why an environment ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// Nobody needed it for a while.
+    Idle,
+    /// The function was changed or deleted.
+    Update,
+    /// The server stops.
+    Shutdown,
+    /// Room was needed for another.
+    Evicted,
+    /// The sandbox could not be made.
+    ProvisionFailed,
+    /// Its processes could not be ended in time.
+    UnclearEnd,
+    /// The sandbox ended by itself.
+    SandboxLost,
+}
+
+/// Why an invocation ended without an answer from the runtime.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// The function's timeout.
+    Timeout,
+    /// The runtime's process ended.
+    Exited {
+        /// How.
+        exit: Exit,
+        /// Whether memory was the reason.
+        out_of_memory: bool,
+    },
+    /// The runtime reported that it cannot initialise.
+    InitError {
+        /// Its error type.
+        error_type: String,
+    },
+    /// There is nothing to run.
+    InvalidEntrypoint,
+    /// The platform failed.
+    Sandbox,
+    /// The server stops and could not wait longer.
+    Shutdown,
+}
+
+/// How an Init went; printed only when it failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InitReport {
+    /// How long it took.
+    pub duration: Micros,
+    /// Whether it was part of an invocation.
+    pub suppressed: bool,
+    /// What went wrong.
+    pub failure: Failure,
+}
+
+/// How an invocation went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// How long it took, a suppressed init included.
+    pub duration: Micros,
+    /// How long the first Init took, on the first invocation after it.
+    pub init_duration: Option<Micros>,
+    /// What went wrong, if the platform had to end it.
+    pub failure: Option<Failure>,
+}
