@@ -16,10 +16,8 @@ impl Form {
     /// # Errors
     /// When it has more members than any operation could need.
     pub fn parse(bytes: &[u8]) -> Result<Self, ApiError> {
-        let members: Vec<_> = form_urlencoded::parse(bytes)
-            .into_owned()
-            .take(MEMBERS + 1)
-            .collect();
+        let members: Vec<_> =
+            form_urlencoded::parse(bytes).into_owned().take(MEMBERS + 1).collect();
         if members.len() > MEMBERS {
             let text = format!("A request may have at most {MEMBERS} parameters.");
             return Err(ApiError::new(Exception::Validation, text));
@@ -39,12 +37,10 @@ impl Form {
     /// # Errors
     /// `MissingAction` when there is none.
     pub fn action(&self) -> Result<&str, ApiError> {
-        self.get("Action")
-            .filter(|action| !action.is_empty())
-            .ok_or_else(|| {
-                let text = "Missing Action";
-                ApiError::new(Exception::MissingAction, text)
-            })
+        self.get("Action").filter(|action| !action.is_empty()).ok_or_else(|| {
+            let text = "Missing Action";
+            ApiError::new(Exception::MissingAction, text)
+        })
     }
 
     /// The service its `Version` belongs to.
@@ -56,9 +52,7 @@ impl Form {
     /// The members `prefix.1.suffix`, `prefix.2.suffix`, … up to the first that is missing.
     #[must_use]
     pub fn indexed(&self, prefix: &str, suffix: &str) -> Vec<&str> {
-        (1..=MEMBERS)
-            .map_while(|i| self.get(&format!("{prefix}.{i}{suffix}")))
-            .collect()
+        (1..=MEMBERS).map_while(|i| self.get(&format!("{prefix}.{i}{suffix}"))).collect()
     }
 }
 

@@ -28,12 +28,7 @@ mod tests {
     #[test]
     fn only_objects_are_objects() {
         assert_eq!(object::<Shape>(b""), Ok(Shape::default()));
-        assert_eq!(
-            object::<Shape>(b" {\"name\":\"a\"}"),
-            Ok(Shape {
-                name: Some("a".into())
-            })
-        );
+        assert_eq!(object::<Shape>(b" {\"name\":\"a\"}"), Ok(Shape { name: Some("a".into()) }));
         for body in [&b"[]"[..], b"[\"a\"]", b"1", b"null", b"{", b"\xff"] {
             assert!(object::<Shape>(body).is_err(), "{body:?}");
         }

@@ -113,14 +113,7 @@ pub fn query_action(dialect: Dialect, body: &[u8]) -> Result<(Dialect, String, F
     let Some(service) = service else {
         return Err(refuse(ApiError::unknown_operation(dialect)));
     };
-    Ok((
-        Dialect {
-            service: Some(service),
-            ..dialect
-        },
-        action,
-        form,
-    ))
+    Ok((Dialect { service: Some(service), ..dialect }, action, form))
 }
 
 fn own(path: &str) -> Option<Own> {
@@ -136,10 +129,7 @@ fn own(path: &str) -> Option<Own> {
 /// The service in `…Credential=KEY/DATE/REGION/SERVICE/aws4_request`, of a header or a signed link.
 /// Whether the credential is well-formed is not judged here.
 fn scope_service(parts: &Parts) -> Option<String> {
-    let header = parts
-        .headers
-        .get(AUTHORIZATION)
-        .and_then(|value| value.to_str().ok());
+    let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     if let Some(header) = header {
         let credential = header.split_once("Credential=")?.1;
         let end = credential.find([',', ' ']).unwrap_or(credential.len());
@@ -212,10 +202,8 @@ fn lambda_call(parts: &Parts) -> Result<Asked, ApiError> {
 
 /// What is left may be a form: in the query string of any method, or in the body of a POST.
 fn unsigned_form(parts: &Parts) -> Result<Route, Unroutable> {
-    let nobody = Dialect {
-        service: None,
-        protocol: said_protocol(parts).unwrap_or(Protocol::RestJson),
-    };
+    let nobody =
+        Dialect { service: None, protocol: said_protocol(parts).unwrap_or(Protocol::RestJson) };
     let query = QueryString::of(&parts.uri);
     let version = query.get("Version");
     if let Some(service) = version.and_then(|version| Service::of_version(&version))
@@ -224,29 +212,17 @@ fn unsigned_form(parts: &Parts) -> Result<Route, Unroutable> {
         return asked_of(service, parts);
     }
     if nobody.protocol == Protocol::Query && parts.method == Method::POST {
-        return Ok(Route::Service {
-            dialect: nobody,
-            asked: Asked::InBody,
-        });
+        return Ok(Route::Service { dialect: nobody, asked: Asked::InBody });
     }
-    Err(Unroutable {
-        dialect: nobody,
-        error: ApiError::unknown_operation(nobody),
-    })
+    Err(Unroutable { dialect: nobody, error: ApiError::unknown_operation(nobody) })
 }
 
 fn unknown_service(parts: &Parts, name: &str) -> Unroutable {
     let protocol = said_protocol(parts).unwrap_or(Protocol::RestJson);
-    let dialect = Dialect {
-        service: None,
-        protocol,
-    };
+    let dialect = Dialect { service: None, protocol };
     let shown: String = name.chars().take(64).collect();
     let text = format!("The service {shown} is not supported by this version of Dormouse.");
-    Unroutable {
-        dialect,
-        error: ApiError::new(Exception::NotImplemented, text),
-    }
+    Unroutable { dialect, error: ApiError::new(Exception::NotImplemented, text) }
 }
 
 #[cfg(test)]
@@ -292,11 +268,7 @@ mod tests {
     }
 
     fn check(method: &str, uri: &str, headers: &[(&str, &str)], expected: &str) {
-        assert_eq!(
-            shown(route(&parts(method, uri, headers))),
-            expected,
-            "{method} {uri}"
-        );
+        assert_eq!(shown(route(&parts(method, uri, headers))), expected, "{method} {uri}");
     }
 
     #[test]
@@ -318,13 +290,7 @@ mod tests {
             headers.extend_from_slice(extra);
             check(method, uri, &headers, expected);
         };
-        check(
-            "lambda",
-            "GET",
-            "/2015-03-31/functions",
-            &[],
-            "lambda RestJson ListFunctions",
-        );
+        check("lambda", "GET", "/2015-03-31/functions", &[], "lambda RestJson ListFunctions");
         check(
             "lambda",
             "GET",
@@ -332,21 +298,9 @@ mod tests {
             &[],
             "lambda RestJson refused UnknownOperationException",
         );
-        check(
-            "s3",
-            "GET",
-            "/2015-03-31/functions",
-            &[],
-            "s3 RestXml ByPath",
-        );
+        check("s3", "GET", "/2015-03-31/functions", &[], "s3 RestXml ByPath");
         check("iam", "POST", "/", &[], "iam Query InBody");
-        check(
-            "iam",
-            "GET",
-            "/?Action=ListRoles",
-            &[],
-            "iam Query ListRoles",
-        );
+        check("iam", "GET", "/?Action=ListRoles", &[], "iam Query ListRoles");
         check("iam", "GET", "/", &[], "iam Query refused MissingAction");
         check(
             "logs",
@@ -355,13 +309,7 @@ mod tests {
             &[("x-amz-target", "Logs_20140328.GetLogEvents")],
             "logs Json11 GetLogEvents",
         );
-        check(
-            "nonsense",
-            "GET",
-            "/",
-            &[],
-            "aws RestJson refused NotImplementedException",
-        );
+        check("nonsense", "GET", "/", &[], "aws RestJson refused NotImplementedException");
         check(
             "monitoring",
             "POST",
@@ -369,10 +317,7 @@ mod tests {
             &[("smithy-protocol", "rpc-v2-cbor")],
             "monitoring RpcV2Cbor GetMetricData",
         );
-        let form = [(
-            "content-type",
-            "application/x-www-form-urlencoded; charset=utf-8",
-        )];
+        let form = [("content-type", "application/x-www-form-urlencoded; charset=utf-8")];
         check("sqs", "POST", "/", &form, "sqs Query InBody");
         check("monitoring", "POST", "/", &form, "monitoring Query InBody");
     }
@@ -407,12 +352,7 @@ mod tests {
             &[("x-amz-target", "Nobody.X"), json],
             "aws Json11 refused NotImplementedException",
         );
-        check(
-            "POST",
-            "/2015-03-31/functions/f/invocations",
-            &[],
-            "lambda RestJson Invoke",
-        );
+        check("POST", "/2015-03-31/functions/f/invocations", &[], "lambda RestJson Invoke");
         check(
             "PATCH",
             "/2015-03-31/functions",
@@ -427,20 +367,12 @@ mod tests {
             &[],
             "sts Query GetCallerIdentity",
         );
-        check(
-            "GET",
-            "/bucket/key",
-            &[],
-            "aws RestJson refused UnknownOperationException",
-        );
+        check("GET", "/bucket/key", &[], "aws RestJson refused UnknownOperationException");
     }
 
     #[test]
     fn a_form_names_operation_and_service() {
-        let nobody = Dialect {
-            service: None,
-            protocol: Protocol::Query,
-        };
+        let nobody = Dialect { service: None, protocol: Protocol::Query };
         let (dialect, action, form) =
             query_action(nobody, b"Action=GetRole&Version=2010-05-08&RoleName=r").unwrap();
         assert_eq!(dialect.service, Some(Service::Iam));

@@ -116,20 +116,14 @@ impl Service {
     /// The service of a credential scope.
     #[must_use]
     pub fn of_signing_name(name: &str) -> Option<Self> {
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|service| service.signing_name() == name)
+        Self::ALL.iter().copied().find(|service| service.signing_name() == name)
     }
 
     /// The service of an `X-Amz-Target` such as `Logs_20140328.GetLogEvents`.
     #[must_use]
     pub fn of_target(target: &str) -> Option<Self> {
         let prefix = target.split_once('.')?.0;
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|service| service.targets().contains(&prefix))
+        Self::ALL.iter().copied().find(|service| service.targets().contains(&prefix))
     }
 
     /// The service of a form's `Version`.
@@ -138,10 +132,7 @@ impl Service {
         if version.is_empty() {
             return None;
         }
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|service| service.version() == version)
+        Self::ALL.iter().copied().find(|service| service.version() == version)
     }
 
     /// The XML namespace of answers, for services that speak the query protocol.
@@ -152,12 +143,8 @@ impl Service {
             _ => "http",
         };
         let version = self.version();
-        (!version.is_empty()).then(|| {
-            format!(
-                "{scheme}://{}.amazonaws.com/doc/{version}/",
-                self.signing_name()
-            )
-        })
+        (!version.is_empty())
+            .then(|| format!("{scheme}://{}.amazonaws.com/doc/{version}/", self.signing_name()))
     }
 
     /// What this request speaks: several services have more than one protocol.
@@ -177,23 +164,14 @@ impl Service {
 
 /// The protocol a request's headers name, whatever the service.
 pub(crate) fn said_protocol(parts: &Parts) -> Option<Protocol> {
-    let header = |name: &str| {
-        parts
-            .headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-    };
+    let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
     let content_type = header(CONTENT_TYPE.as_str()).unwrap_or_default();
     if header("smithy-protocol") == Some("rpc-v2-cbor") {
         return Some(Protocol::RpcV2Cbor);
     }
     if header("x-amz-target").is_some() {
         let old = content_type.starts_with("application/x-amz-json-1.0");
-        return Some(if old {
-            Protocol::Json10
-        } else {
-            Protocol::Json11
-        });
+        return Some(if old { Protocol::Json10 } else { Protocol::Json11 });
     }
     let form = content_type.starts_with("application/x-www-form-urlencoded");
     form.then_some(Protocol::Query)
@@ -210,18 +188,12 @@ pub struct Dialect {
 
 impl Dialect {
     /// Lambda's.
-    pub const LAMBDA: Self = Self {
-        service: Some(Service::Lambda),
-        protocol: Protocol::RestJson,
-    };
+    pub const LAMBDA: Self = Self { service: Some(Service::Lambda), protocol: Protocol::RestJson };
 
     /// The dialect of a request for a service.
     #[must_use]
     pub fn of(service: Service, parts: &Parts) -> Self {
-        Self {
-            service: Some(service),
-            protocol: service.protocol_of(parts),
-        }
+        Self { service: Some(service), protocol: service.protocol_of(parts) }
     }
 
     /// The service's name for texts.
@@ -240,28 +212,16 @@ mod tests {
         for (i, a) in Service::ALL.iter().enumerate() {
             for b in &Service::ALL[i + 1..] {
                 assert_ne!(a.signing_name(), b.signing_name());
-                assert!(
-                    a.version().is_empty() || a.version() != b.version(),
-                    "{a:?} {b:?}"
-                );
-                assert!(
-                    a.targets().iter().all(|t| !b.targets().contains(t)),
-                    "{a:?} {b:?}"
-                );
+                assert!(a.version().is_empty() || a.version() != b.version(), "{a:?} {b:?}");
+                assert!(a.targets().iter().all(|t| !b.targets().contains(t)), "{a:?} {b:?}");
             }
         }
     }
 
     #[test]
     fn a_service_is_found_by_what_it_is_called() {
-        assert_eq!(
-            Service::of_signing_name("monitoring"),
-            Some(Service::Monitoring)
-        );
-        assert_eq!(
-            Service::of_target("DynamoDBStreams_20120810.X"),
-            Some(Service::DynamoDb)
-        );
+        assert_eq!(Service::of_signing_name("monitoring"), Some(Service::Monitoring));
+        assert_eq!(Service::of_target("DynamoDBStreams_20120810.X"), Some(Service::DynamoDb));
         assert_eq!(Service::of_version("2010-05-08"), Some(Service::Iam));
         assert_eq!(Service::of_version(""), None);
         assert_eq!(Service::of_target("nonsense"), None);

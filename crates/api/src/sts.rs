@@ -25,11 +25,7 @@ impl CallerIdentity {
     pub fn root(account: AccountId) -> Self {
         let arn = format!("arn:aws:iam::{account}:root");
         let user_id = account.to_string();
-        Self {
-            account,
-            arn,
-            user_id,
-        }
+        Self { account, arn, user_id }
     }
 
     /// The HTTP answer.

@@ -12,9 +12,7 @@ fn instant(ms: u64) -> Timestamp {
 
 /// `2026-01-02T03:04:05.678+0000`, as a function's `LastModified`.
 pub(crate) fn lambda(ms: u64) -> String {
-    instant(ms)
-        .strftime("%Y-%m-%dT%H:%M:%S%.3f+0000")
-        .to_string()
+    instant(ms).strftime("%Y-%m-%dT%H:%M:%S%.3f+0000").to_string()
 }
 
 /// `2026-01-02T03:04:05Z`, as IAM's dates.

@@ -12,24 +12,18 @@ pub(crate) struct Violations(Vec<String>);
 impl Violations {
     /// A value that breaks a rule.
     pub(crate) fn add(&mut self, value: impl Display, path: &str, rule: impl Display) {
-        self.0.push(format!(
-            "Value '{value}' at '{path}' failed to satisfy constraint: {rule}"
-        ));
+        self.0.push(format!("Value '{value}' at '{path}' failed to satisfy constraint: {rule}"));
     }
 
     /// A value that breaks a rule and is too private to be repeated.
     pub(crate) fn add_hidden(&mut self, path: &str, rule: impl Display) {
-        self.0.push(format!(
-            "Value at '{path}' failed to satisfy constraint: {rule}"
-        ));
+        self.0.push(format!("Value at '{path}' failed to satisfy constraint: {rule}"));
     }
 
     /// A member that must be there.
     pub(crate) fn null(&mut self, path: &str) {
         let rule = "Member must not be null";
-        self.0.push(format!(
-            "Value null at '{path}' failed to satisfy constraint: {rule}"
-        ));
+        self.0.push(format!("Value null at '{path}' failed to satisfy constraint: {rule}"));
     }
 
     /// Characters within bounds.
@@ -76,11 +70,7 @@ impl Violations {
     /// A text out of a set.
     pub(crate) fn one_of(&mut self, value: &str, path: &str, allowed: &[&str]) {
         if !allowed.contains(&value) {
-            self.add(
-                value,
-                path,
-                format_args!("{ENUM}: [{}]", allowed.join(", ")),
-            );
+            self.add(value, path, format_args!("{ENUM}: [{}]", allowed.join(", ")));
         }
     }
 
@@ -109,10 +99,7 @@ pub(crate) const ENUM: &str = "Member must satisfy enum value set";
 
 /// Letters, digits, dash, underscore: `[a-zA-Z0-9-_]+`.
 pub(crate) fn is_word(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
 #[cfg(test)]

@@ -48,12 +48,7 @@ pub(crate) struct Typed {
     #[arg(long, env = "DORMOUSE_NETWORK", value_enum)]
     network: Option<NetworkMode>,
     /// Guarantees given up on a machine that cannot keep them; `dormouse doctor` names them.
-    #[arg(
-        long,
-        env = "DORMOUSE_ALLOW_WEAKER",
-        value_name = "GUARANTEES",
-        value_delimiter = ','
-    )]
+    #[arg(long, env = "DORMOUSE_ALLOW_WEAKER", value_name = "GUARANTEES", value_delimiter = ',')]
     allow_weaker: Option<Vec<String>>,
     /// Refuse runtimes of which only a near version is installed.
     #[arg(long, env = "DORMOUSE_STRICT_RUNTIMES", num_args = 0..=1, default_missing_value = "true")]
@@ -133,9 +128,7 @@ impl Config {
     }
 
     fn of(typed: Typed, around: &Surroundings) -> anyhow::Result<Self> {
-        let listen = typed
-            .listen
-            .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 9000)));
+        let listen = typed.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 9000)));
         if !listen.ip().is_loopback() {
             bail!(
                 "listening on {listen} would let anybody on the network run code here: only loopback \
@@ -147,9 +140,7 @@ impl Config {
         let account = typed.account_id.as_deref().unwrap_or("000000000000");
         let allow_weaker = typed.allow_weaker.unwrap_or_default();
         Ok(Self {
-            data_dir: typed
-                .data_dir
-                .map_or_else(|| default_data_dir(around), Ok)?,
+            data_dir: typed.data_dir.map_or_else(|| default_data_dir(around), Ok)?,
             listen,
             home: Scope {
                 account: account.parse().context("--account-id")?,
@@ -209,29 +200,21 @@ fn default_data_dir(around: &Surroundings) -> anyhow::Result<PathBuf> {
     if around.is_root {
         return Ok(PathBuf::from("/var/lib/dormouse"));
     }
-    let home = around
-        .home_dir
-        .as_ref()
-        .context("no home directory is known: give --data-dir")?;
+    let home = around.home_dir.as_ref().context("no home directory is known: give --data-dir")?;
     Ok(home.join(".local/share/dormouse"))
 }
 
 /// A misspelt variable would otherwise be silently without effect.
 fn refuse_unknown_variables(variables: &[OsString]) -> anyhow::Result<()> {
     let command = Typed::augment_args(clap::Command::new("serve"));
-    let known: Vec<&str> = command
-        .get_arguments()
-        .filter_map(|arg| arg.get_env()?.to_str())
-        .collect();
+    let known: Vec<&str> =
+        command.get_arguments().filter_map(|arg| arg.get_env()?.to_str()).collect();
     for variable in variables {
         let Some(name) = variable.to_str().filter(|name| name.starts_with(PREFIX)) else {
             continue;
         };
         if !known.contains(&name) {
-            bail!(
-                "unknown environment variable {name}; known ones are {}",
-                known.join(", ")
-            );
+            bail!("unknown environment variable {name}; known ones are {}", known.join(", "));
         }
     }
     Ok(())
@@ -252,19 +235,13 @@ mod tests {
     }
 
     fn typed(args: &[&str]) -> Typed {
-        let matches = Line::command()
-            .no_binary_name(true)
-            .try_get_matches_from(args)
-            .expect("valid flags");
+        let matches =
+            Line::command().no_binary_name(true).try_get_matches_from(args).expect("valid flags");
         Line::from_arg_matches(&matches).expect("valid flags").typed
     }
 
     fn around() -> Surroundings {
-        Surroundings {
-            is_root: true,
-            home_dir: None,
-            variables: vec![],
-        }
+        Surroundings { is_root: true, home_dir: None, variables: vec![] }
     }
 
     fn check(args: &[&str], expected: Result<(), &str>) {
@@ -298,17 +275,10 @@ mod tests {
     #[test]
     fn flags_win_over_the_file_and_unknown_keys_are_named() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
-        writeln!(
-            file,
-            "region = \"eu-west-1\"\naccount_id = \"123456789012\""
-        )
-        .unwrap();
+        writeln!(file, "region = \"eu-west-1\"\naccount_id = \"123456789012\"").unwrap();
         let path = file.path().to_str().unwrap().to_owned();
-        let config = Config::load(
-            typed(&["--config", &path, "--region", "us-west-2"]),
-            &around(),
-        )
-        .unwrap();
+        let config =
+            Config::load(typed(&["--config", &path, "--region", "us-west-2"]), &around()).unwrap();
         assert_eq!(config.home.region.as_str(), "us-west-2");
         assert_eq!(config.home.account.as_str(), "123456789012");
         writeln!(file, "regoin = \"x\"").unwrap();
@@ -317,10 +287,7 @@ mod tests {
 
     #[test]
     fn an_unknown_variable_is_named() {
-        let around = Surroundings {
-            variables: vec!["DORMOUSE_REGOIN".into()],
-            ..around()
-        };
+        let around = Surroundings { variables: vec!["DORMOUSE_REGOIN".into()], ..around() };
         let error = Config::load(typed(&[]), &around).unwrap_err();
         assert!(error.to_string().contains("DORMOUSE_REGOIN"));
     }

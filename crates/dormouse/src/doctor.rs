@@ -21,9 +21,5 @@ pub(crate) fn main() -> ExitCode {
         }
         missing |= finding.state == State::Missing && finding.guarantee.is_some();
     }
-    if missing {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    }
+    if missing { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

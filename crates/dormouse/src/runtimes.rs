@@ -16,17 +16,11 @@ pub(crate) fn found() -> Vec<Interpreter> {
 #[expect(clippy::print_stdout, reason = "the output of a command")]
 pub(crate) fn main() -> ExitCode {
     let found = found();
-    let mut runtimes: Vec<Runtime> = ACCEPTED
-        .iter()
-        .filter_map(|id| Runtime::parse(id).ok())
-        .collect();
+    let mut runtimes: Vec<Runtime> =
+        ACCEPTED.iter().filter_map(|id| Runtime::parse(id).ok()).collect();
     runtimes.sort_by_key(|runtime| order(*runtime));
     for runtime in runtimes {
-        println!(
-            "{:<16} {}",
-            runtime.to_string(),
-            line(&choose(runtime, &found))
-        );
+        println!("{:<16} {}", runtime.to_string(), line(&choose(runtime, &found)));
     }
     ExitCode::SUCCESS
 }

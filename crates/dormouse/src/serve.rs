@@ -75,14 +75,9 @@ fn surroundings() -> Surroundings {
 fn log(config: &Config) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&config.log).context("--log")?;
     let terminal = std::io::stderr().is_terminal();
-    let format = config.log_format.unwrap_or(if terminal {
-        LogFormat::Text
-    } else {
-        LogFormat::Json
-    });
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+    let format =
+        config.log_format.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json });
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         LogFormat::Text => builder.with_ansi(terminal).init(),
         LogFormat::Json => builder.json().flatten_event(true).init(),
@@ -98,24 +93,14 @@ async fn serve(config: Config, spawner: Spawner) -> anyhow::Result<()> {
     let backend = backend(&config, &instance, spawner)?;
     let mut tasks = JoinSet::new();
     let (endpoint, dialled) = mpsc::channel(DIALLED_QUEUE);
-    let parts = Parts {
-        config: &config,
-        store: &store,
-        backend: &backend,
-        clock,
-        chance,
-    };
+    let parts = Parts { config: &config, store: &store, backend: &backend, clock, chance };
     let (frontend, placement) = assemble(parts, endpoint, &mut tasks).await?;
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("listening on {}", config.listen))?;
     announce(listener.local_addr()?);
     let (stop, stopping) = watch::channel(false);
-    let server = Server {
-        frontend,
-        listener,
-        dialled,
-    };
+    let server = Server { frontend, listener, dialled };
     let serving = tasks.spawn(server.run(stopping));
     signals.first().await;
     info!("stopping: running invocations may finish");
@@ -153,13 +138,7 @@ async fn assemble(
     endpoint: mpsc::Sender<Connection>,
     tasks: &mut JoinSet<()>,
 ) -> anyhow::Result<(Frontend, Placement)> {
-    let Parts {
-        config,
-        store,
-        backend,
-        clock,
-        chance,
-    } = parts;
+    let Parts { config, store, backend, clock, chance } = parts;
     let packages = Packages::open(config.data_dir.join("packages")).context("packages")?;
     let bootstraps = config.data_dir.join("bootstraps");
     install_bootstraps(&bootstraps).context("bootstraps of the managed runtimes")?;
@@ -184,11 +163,7 @@ async fn assemble(
     )
     .context("worker directory")?;
     let placement = Placement::start(
-        dormouse_placement::Config {
-            worker,
-            clock: clock.clone(),
-            idle: config.idle,
-        },
+        dormouse_placement::Config { worker, clock: clock.clone(), idle: config.idle },
         tasks,
     );
     let frontend = Frontend::start(
@@ -217,10 +192,7 @@ fn search(
     let (sender, found) = watch::channel(None);
     tasks.spawn_blocking(move || {
         let interpreters: Arc<[Interpreter]> = runtimes::found().into();
-        for python in interpreters
-            .iter()
-            .filter(|it| it.language == Language::Python)
-        {
+        for python in interpreters.iter().filter(|it| it.language == Language::Python) {
             // Each environment would otherwise compile the bootstrap anew.
             if let Err(error) = precompile(&bootstraps, python) {
                 warn!(%error, version = %python.version, "bootstrap is not compiled ahead");
@@ -235,9 +207,7 @@ fn search(
 
 fn backend(config: &Config, instance: &str, spawner: Spawner) -> anyhow::Result<Arc<dyn Backend>> {
     let cgroups = Cgroups::detect(instance).context("control groups")?;
-    let reaped = cgroups
-        .reap()
-        .context("control groups of a former process")?;
+    let reaped = cgroups.reap().context("control groups of a former process")?;
     info!(?reaped, "what a former process left is removed");
     let network = match config.network {
         Network::Outbound => {
@@ -260,10 +230,7 @@ async fn clean(
     packages: &Packages,
     needed: &std::collections::BTreeSet<dormouse_model::names::Digest>,
 ) {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "file times are compared with the wall clock"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "file times are compared with the wall clock")]
     let Some(old) = SystemTime::now().checked_sub(YOUNG) else {
         return;
     };
@@ -276,39 +243,26 @@ async fn clean(
 
 /// Names this server on its host, so that two with different data never touch each other's.
 fn instance(data_dir: &Path) -> String {
-    let path = data_dir
-        .canonicalize()
-        .unwrap_or_else(|_| data_dir.to_owned());
-    let hash = path
-        .as_os_str()
-        .as_encoded_bytes()
-        .iter()
-        .fold(0x811c_9dc5_u32, |hash, byte| {
+    let path = data_dir.canonicalize().unwrap_or_else(|_| data_dir.to_owned());
+    let hash =
+        path.as_os_str().as_encoded_bytes().iter().fold(0x811c_9dc5_u32, |hash, byte| {
             (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
         });
     format!("{hash:08x}")
 }
 
-#[expect(
-    clippy::print_stdout,
-    reason = "the line that tells who started us that we are ready"
-)]
+#[expect(clippy::print_stdout, reason = "the line that tells who started us that we are ready")]
 fn announce(address: SocketAddr) {
     println!("dormouse is ready on http://{address}");
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one place where clocks are read"
-)]
+#[expect(clippy::disallowed_methods, reason = "the one place where clocks are read")]
 fn clock() -> Clock {
     let start = Instant::now();
     Clock::new(
         move || u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX),
         || {
-            let since = SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .unwrap_or_default();
+            let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
         },
     )

@@ -36,11 +36,7 @@ pub(crate) async fn read(mut body: Incoming, limit_bytes: usize) -> Result<Bytes
     };
     if first.len() >= expected && body.is_end_stream() {
         // The common case: it came in one piece and is handed on as it is.
-        return if first.len() > limit_bytes {
-            Err(too_large)
-        } else {
-            Ok(first)
-        };
+        return if first.len() > limit_bytes { Err(too_large) } else { Ok(first) };
     }
     let mut whole = BytesMut::with_capacity(expected.clamp(first.len(), TRUSTED_BYTES));
     let mut piece = Some(first);

@@ -66,12 +66,7 @@ impl Frontend {
             tasks,
         )
         .await?;
-        Ok(Self {
-            inner: Arc::new(Inner {
-                config,
-                deployments,
-            }),
-        })
+        Ok(Self { inner: Arc::new(Inner { config, deployments }) })
     }
 
     pub(crate) fn inner(&self) -> &Inner {

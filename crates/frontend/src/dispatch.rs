@@ -129,10 +129,7 @@ fn body_refusal(error: &BodyError) -> ApiError {
 }
 
 fn header_bytes(parts: &Parts) -> usize {
-    let line = parts
-        .uri
-        .path_and_query()
-        .map_or(0, |target| target.as_str().len());
+    let line = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
     line + parts
         .headers
         .iter()
@@ -142,10 +139,7 @@ fn header_bytes(parts: &Parts) -> usize {
 
 fn with_request_id(mut response: Response<Bytes>, id: &RequestId) -> Response<Bytes> {
     if let Ok(value) = id.as_str().parse() {
-        response
-            .headers_mut()
-            .entry("x-amzn-requestid")
-            .or_insert(value);
+        response.headers_mut().entry("x-amzn-requestid").or_insert(value);
     }
     response
 }

@@ -33,10 +33,7 @@ pub(crate) async fn answer(inner: &Inner, own: &Own, parts: &Parts) -> Response<
 async fn ready(inner: &Inner) -> Response<Bytes> {
     match inner.functions.usage(&inner.home).await {
         Ok(_) => text(StatusCode::OK, "ready\n"),
-        Err(error) => text(
-            StatusCode::SERVICE_UNAVAILABLE,
-            &format!("store: {error}\n"),
-        ),
+        Err(error) => text(StatusCode::SERVICE_UNAVAILABLE, &format!("store: {error}\n")),
     }
 }
 
@@ -60,10 +57,7 @@ async fn internal(inner: &Inner, path: &str, parts: &Parts) -> Response<Bytes> {
 /// A package, for whoever holds a link that `GetFunction` signed.
 async fn code(inner: &Inner, digest: &str, parts: &Parts) -> Response<Bytes> {
     let query = parts.uri.query().unwrap_or_default();
-    match inner
-        .signer
-        .verify(parts.uri.path(), query, inner.clock.wall_ms())
-    {
+    match inner.signer.verify(parts.uri.path(), query, inner.clock.wall_ms()) {
         Ok(()) => {}
         Err(LinkError::Expired) => return text(StatusCode::FORBIDDEN, "this link has expired\n"),
         Err(_) => return text(StatusCode::FORBIDDEN, "this link was not signed here\n"),
@@ -81,11 +75,7 @@ async fn code(inner: &Inner, digest: &str, parts: &Parts) -> Response<Bytes> {
 }
 
 async fn package(inner: &Inner, digest: &Digest) -> Result<Vec<u8>, String> {
-    let mut file = inner
-        .packages
-        .file(digest)
-        .await
-        .map_err(|error| error.to_string())?;
+    let mut file = inner.packages.file(digest).await.map_err(|error| error.to_string())?;
     let read = tokio::task::spawn_blocking(move || {
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map(|_| bytes)
@@ -100,18 +90,12 @@ fn json(shape: &impl Serialize) -> Response<Bytes> {
 }
 
 fn text(status: StatusCode, text: &str) -> Response<Bytes> {
-    typed(
-        status,
-        "text/plain; charset=utf-8",
-        Bytes::copy_from_slice(text.as_bytes()),
-    )
+    typed(status, "text/plain; charset=utf-8", Bytes::copy_from_slice(text.as_bytes()))
 }
 
 fn typed(status: StatusCode, content_type: &'static str, body: Bytes) -> Response<Bytes> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }

@@ -24,9 +24,7 @@ pub struct Confinement {
 
 impl std::fmt::Debug for Confinement {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Confinement")
-            .field("filter_len", &self.filter.len())
-            .finish()
+        f.debug_struct("Confinement").field("filter_len", &self.filter.len()).finish()
     }
 }
 
@@ -71,11 +69,7 @@ pub fn start(
         return Err(failure(&io::Error::last_os_error()));
     }
     if pid == 0 {
-        let stdio = [
-            null.as_raw_fd(),
-            stdio.out.as_raw_fd(),
-            stdio.err.as_raw_fd(),
-        ];
+        let stdio = [null.as_raw_fd(), stdio.out.as_raw_fd(), stdio.err.as_raw_fd()];
         let error = become_program(start, &image, stdio, confinement);
         tell(&writer, error);
         // SAFETY: _exit has no precondition; destructors must not run in the child.
@@ -154,9 +148,7 @@ struct Image {
 impl Image {
     fn new(start: &Start) -> Result<Self, NulError> {
         let strings = |list: &[String]| -> Result<Vec<CString>, NulError> {
-            list.iter()
-                .map(|text| CString::new(text.as_str()))
-                .collect()
+            list.iter().map(|text| CString::new(text.as_str())).collect()
         };
         Ok(Self {
             programs: strings(&start.programs)?,
@@ -225,19 +217,9 @@ fn wire(stdio: [RawFd; 3]) -> io::Result<()> {
         }
     }
     // SAFETY: only marks descriptors.
-    let marked = unsafe {
-        libc::syscall(
-            libc::SYS_close_range,
-            3u32,
-            u32::MAX,
-            libc::CLOSE_RANGE_CLOEXEC,
-        )
-    };
-    if marked == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    let marked =
+        unsafe { libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+    if marked == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Sets resource limits. A hard limit that the host already keeps lower stays lower.
@@ -250,17 +232,9 @@ fn limit(identity: Identity) {
         (Resource::Memlock, 64 * 1024),
     ];
     for (resource, value) in wanted {
-        let hard = rustix::process::getrlimit(resource)
-            .maximum
-            .unwrap_or(u64::MAX);
+        let hard = rustix::process::getrlimit(resource).maximum.unwrap_or(u64::MAX);
         let value = Some(value.min(hard));
-        let _ = rustix::process::setrlimit(
-            resource,
-            Rlimit {
-                current: value,
-                maximum: value,
-            },
-        );
+        let _ = rustix::process::setrlimit(resource, Rlimit { current: value, maximum: value });
     }
 }
 
@@ -279,11 +253,7 @@ fn give_up_privileges(identity: Identity) -> io::Result<()> {
     let none = CapabilitySet::empty();
     rustix::thread::set_capabilities(
         None,
-        CapabilitySets {
-            effective: none,
-            permitted: none,
-            inheritable: none,
-        },
+        CapabilitySets { effective: none, permitted: none, inheritable: none },
     )?;
     rustix::thread::set_no_new_privs(true)?;
     Ok(())
@@ -325,32 +295,17 @@ fn filter(filter: &[libc::sock_filter]) -> io::Result<()> {
         return Ok(());
     }
     let len = u16::try_from(filter.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
-    let program = libc::sock_fprog {
-        len,
-        filter: filter.as_ptr().cast_mut(),
-    };
+    let program = libc::sock_fprog { len, filter: filter.as_ptr().cast_mut() };
     // SAFETY: program points at len instructions that outlive the call; the kernel only reads them.
     let set = unsafe {
-        libc::syscall(
-            libc::SYS_seccomp,
-            libc::SECCOMP_SET_MODE_FILTER,
-            0,
-            &raw const program,
-        )
+        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program)
     };
-    if set == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    if set == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 fn execute(program: &CString, image: &Image) -> io::Error {
     let pointers = |list: &[CString]| -> Vec<*const libc::c_char> {
-        list.iter()
-            .map(|text| text.as_ptr())
-            .chain([std::ptr::null()])
-            .collect()
+        list.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect()
     };
     let mut args = vec![program.as_ptr()];
     args.extend(pointers(&image.args));

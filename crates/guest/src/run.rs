@@ -18,15 +18,10 @@ pub fn run(control: &OwnedFd, confinement: Confinement) -> io::Result<()> {
     let mut supervisor = Supervisor::new(confinement);
     say(control, &FromGuest::Ready)?;
     loop {
-        let mut waits = [
-            PollFd::new(control, PollFlags::IN),
-            PollFd::new(&children, PollFlags::IN),
-        ];
+        let mut waits =
+            [PollFd::new(control, PollFlags::IN), PollFd::new(&children, PollFlags::IN)];
         rustix::io::retry_on_intr(|| rustix::event::poll(&mut waits, None))?;
-        let (asked, ended) = (
-            !waits[0].revents().is_empty(),
-            !waits[1].revents().is_empty(),
-        );
+        let (asked, ended) = (!waits[0].revents().is_empty(), !waits[1].revents().is_empty());
         if ended {
             clear(&children)?;
             report(&mut supervisor, control)?;
@@ -54,11 +49,7 @@ fn answer(supervisor: &mut Supervisor, control: &OwnedFd, received: Received) ->
     if let Some(message) = supervisor.handle(request, stdio) {
         say(control, &message)?;
     }
-    if report_now {
-        report(supervisor, control)
-    } else {
-        Ok(())
-    }
+    if report_now { report(supervisor, control) } else { Ok(()) }
 }
 
 fn report(supervisor: &mut Supervisor, control: &OwnedFd) -> io::Result<()> {

@@ -19,11 +19,7 @@ pub struct Supervisor {
 impl Supervisor {
     /// A supervisor with no processes; each one started is confined in this way.
     pub fn new(confinement: Confinement) -> Self {
-        Self {
-            confinement,
-            running: HashMap::new(),
-            emptying: false,
-        }
+        Self { confinement, running: HashMap::new(), emptying: false }
     }
 
     /// Does what the host asks. A start needs the two ends for its output.

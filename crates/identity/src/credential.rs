@@ -146,15 +146,10 @@ impl Credential {
         }
         let Some(credential) = parameter("Credential").filter(|_| missing.is_empty()) else {
             let authorization_hash = STANDARD.encode(Sha256::digest(value));
-            return Err(AuthError::Incomplete {
-                missing,
-                authorization_hash,
-            });
+            return Err(AuthError::Incomplete { missing, authorization_hash });
         };
         let token = parts.headers.get("x-amz-security-token");
-        let token = token
-            .and_then(|token| token.to_str().ok())
-            .map(str::to_owned);
+        let token = token.and_then(|token| token.to_str().ok()).map(str::to_owned);
         Self::parse(credential, token)
     }
 
@@ -180,14 +175,10 @@ impl Credential {
     fn parse(credential: &str, session_token: Option<String>) -> Result<Self, AuthError> {
         let elements: Vec<&str> = credential.split('/').collect();
         let [access_key, date, region, service, terminator] = elements.as_slice() else {
-            return Err(AuthError::NotFiveElements {
-                got: shown(credential),
-            });
+            return Err(AuthError::NotFiveElements { got: shown(credential) });
         };
         if *terminator != TERMINATOR {
-            return Err(AuthError::Terminator {
-                got: shown(terminator),
-            });
+            return Err(AuthError::Terminator { got: shown(terminator) });
         }
         if access_key.is_empty() {
             return Err(AuthError::Scope { part: "access key" });
@@ -201,9 +192,7 @@ impl Credential {
         Ok(Self {
             access_key: (*access_key).to_owned(),
             date: (*date).to_owned(),
-            region: region
-                .parse()
-                .map_err(|_| AuthError::Scope { part: "region" })?,
+            region: region.parse().map_err(|_| AuthError::Scope { part: "region" })?,
             service: (*service).to_owned(),
             session_token,
         })
@@ -228,10 +217,7 @@ pub fn scope(credential: Option<&Credential>, configured: &Scope) -> Scope {
 fn query_member(query: &str, name: &str) -> Option<String> {
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     let (_, value) = pairs.into_iter().find(|(key, _)| *key == name)?;
-    percent_decode_str(value)
-        .decode_utf8()
-        .ok()
-        .map(|value| value.into_owned())
+    percent_decode_str(value).decode_utf8().ok().map(|value| value.into_owned())
 }
 
 fn shown(text: &str) -> String {
@@ -271,20 +257,11 @@ mod tests {
         let header = format!(
             "AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders=host;x-amz-date, Signature=ab"
         );
-        of(
-            "/",
-            &[
-                ("authorization", &header),
-                ("x-amz-date", "20260102T030405Z"),
-            ],
-        )
+        of("/", &[("authorization", &header), ("x-amz-date", "20260102T030405Z")])
     }
 
     fn configured() -> Scope {
-        Scope {
-            account: "000000000000".parse().unwrap(),
-            region: "us-east-1".parse().unwrap(),
-        }
+        Scope { account: "000000000000".parse().unwrap(), region: "us-east-1".parse().unwrap() }
     }
 
     #[test]
@@ -298,24 +275,16 @@ mod tests {
         let credential = signed("AKIDEXAMPLE/20260102/eu-west-1/lambda/aws4_request");
         let credential = credential.unwrap().unwrap();
         assert_eq!(credential.access_key, "AKIDEXAMPLE");
-        assert_eq!(
-            (credential.date.as_str(), credential.service.as_str()),
-            ("20260102", "lambda")
-        );
+        assert_eq!((credential.date.as_str(), credential.service.as_str()), ("20260102", "lambda"));
         let scope = scope(Some(&credential), &configured());
-        assert_eq!(
-            (scope.account.as_str(), scope.region.as_str()),
-            ("000000000000", "eu-west-1")
-        );
+        assert_eq!((scope.account.as_str(), scope.region.as_str()), ("000000000000", "eu-west-1"));
     }
 
     #[test]
     fn a_key_of_twelve_digits_is_the_account() {
         let account = |key: &str| {
             let credential = signed(&format!("{key}/20260102/us-east-1/s3/aws4_request"));
-            scope(credential.unwrap().as_ref(), &configured())
-                .account
-                .to_string()
+            scope(credential.unwrap().as_ref(), &configured()).account.to_string()
         };
         assert_eq!(account("123456789012"), "123456789012");
         assert_eq!(account("1234567890123"), "000000000000");
@@ -331,12 +300,7 @@ mod tests {
         let credential = of(uri, &[]).unwrap().unwrap();
         assert_eq!(credential.session_token.as_deref(), Some("t+1"));
         let error = of(&uri.replace("X-Amz-Date", "X"), &[]).unwrap_err();
-        assert_eq!(
-            error,
-            AuthError::IncompleteQuery {
-                missing: "X-Amz-Date"
-            }
-        );
+        assert_eq!(error, AuthError::IncompleteQuery { missing: "X-Amz-Date" });
     }
 
     fn check(result: Result<Option<Credential>, AuthError>, kind: AuthErrorKind, text: &str) {
@@ -369,10 +333,7 @@ mod tests {
             AuthErrorKind::InvalidSignature,
             "Credential should be scoped to a valid region.",
         );
-        assert_eq!(
-            AuthError::MissingToken.kind(),
-            AuthErrorKind::MissingAuthenticationToken
-        );
+        assert_eq!(AuthError::MissingToken.kind(), AuthErrorKind::MissingAuthenticationToken);
     }
 
     proptest! {

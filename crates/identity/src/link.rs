@@ -121,18 +121,9 @@ mod tests {
     fn a_link_opens_its_path_until_it_expires() {
         let query = signer().sign(PATH, 1_000);
         assert_eq!(signer().verify(PATH, &query, 999), Ok(()));
-        assert_eq!(
-            signer().verify(PATH, &query, 1_000),
-            Err(LinkError::Expired)
-        );
-        assert_eq!(
-            signer().verify("/_dormouse/code/abd", &query, 0),
-            Err(LinkError::Wrong)
-        );
-        assert_eq!(
-            Signer::new([8; 32]).verify(PATH, &query, 0),
-            Err(LinkError::Wrong)
-        );
+        assert_eq!(signer().verify(PATH, &query, 1_000), Err(LinkError::Expired));
+        assert_eq!(signer().verify("/_dormouse/code/abd", &query, 0), Err(LinkError::Wrong));
+        assert_eq!(Signer::new([8; 32]).verify(PATH, &query, 0), Err(LinkError::Wrong));
     }
 
     #[test]
@@ -148,11 +139,7 @@ mod tests {
             format!("{query}&x=y"),
             format!("x=y&{query}"),
         ] {
-            assert_eq!(
-                signer().verify(PATH, &other, 0),
-                Err(LinkError::Malformed),
-                "{other}"
-            );
+            assert_eq!(signer().verify(PATH, &other, 0), Err(LinkError::Malformed), "{other}");
         }
     }
 

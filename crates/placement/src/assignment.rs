@@ -193,11 +193,7 @@ impl Owner {
 
     fn start_what_is_short(&mut self) {
         while self.pool.is_short(self.assignment.clock.now()) {
-            let reason = if self.pool.alive() == 0 {
-                self.reason
-            } else {
-                ColdReason::ScaleOut
-            };
+            let reason = if self.pool.alive() == 0 { self.reason } else { ColdReason::ScaleOut };
             let version = self.assignment.version.clone();
             let worker = &self.assignment.worker;
             let (handle, task) = worker.environment(version, reason, self.facts.clone());
@@ -241,11 +237,7 @@ fn fail(job: Job, message: &str) {
         error_type: "Sandbox.Failure".to_owned(),
         error_message: format!("RequestId: {} Error: {message}", job.invocation.request),
     };
-    let answer = Answer {
-        payload: payload.to_json().into(),
-        function_error: true,
-        log_tail: None,
-    };
+    let answer = Answer { payload: payload.to_json().into(), function_error: true, log_tail: None };
     // The caller may have gone.
     let _ = job.reply.send(answer);
 }

@@ -76,11 +76,7 @@ impl<J> Pool<J> {
         if self.waiting.is_empty() {
             return None;
         }
-        self.settling
-            .values()
-            .copied()
-            .filter(|until| *until > now)
-            .min()
+        self.settling.values().copied().filter(|until| *until > now).min()
     }
 
     /// An environment is being started.
@@ -127,11 +123,7 @@ impl<J> Pool<J> {
 
     /// Takes out the environments that have been idle since `since` or longer.
     pub(crate) fn expire(&mut self, since: Micros) -> Vec<EnvironmentId> {
-        let expired = self
-            .idle
-            .iter()
-            .take_while(|(_, free)| *free <= since)
-            .count();
+        let expired = self.idle.iter().take_while(|(_, free)| *free <= since).count();
         let expired: Vec<EnvironmentId> = self.idle.drain(..expired).map(|(id, _)| id).collect();
         // They are on their way out but still there until they say so.
         self.busy.extend(expired.iter().cloned());
@@ -187,14 +179,8 @@ mod tests {
         assert_eq!(pool.arrive("second"), Decision::Start);
         assert!(pool.is_short(0));
         pool.started(env(2));
-        assert_eq!(
-            pool.ready(&env(2), 1),
-            Some(Decision::Lease(env(2), "first"))
-        );
-        assert_eq!(
-            pool.ready(&env(2), 2),
-            Some(Decision::Lease(env(2), "second"))
-        );
+        assert_eq!(pool.ready(&env(2), 1), Some(Decision::Lease(env(2), "first")));
+        assert_eq!(pool.ready(&env(2), 2), Some(Decision::Lease(env(2), "second")));
         assert_eq!(pool.ready(&env(1), 3), None);
     }
 

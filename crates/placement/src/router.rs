@@ -77,11 +77,7 @@ type Routes = HashMap<RouteKey, Route>;
 #[derive(Debug)]
 enum RouterRequest {
     Route(Arc<ResolvedVersion>, oneshot::Sender<Option<Route>>),
-    Retire {
-        key: FunctionKey,
-        keep: Option<(String, Version, u64)>,
-        cause: Cause,
-    },
+    Retire { key: FunctionKey, keep: Option<(String, Version, u64)>, cause: Cause },
     Drain(Duration, oneshot::Sender<()>),
 }
 
@@ -109,11 +105,7 @@ impl Placement {
             draining: false,
         };
         tasks.spawn(router.run(inbox));
-        Self {
-            routes,
-            requests,
-            worker,
-        }
+        Self { routes, requests, worker }
     }
 
     /// Runs an invocation and waits for its answer. When the caller stops waiting, it runs on.
@@ -129,16 +121,8 @@ impl Placement {
         let permit = Permit::take(&route.running, limits::ACCOUNT_CONCURRENCY)
             .ok_or(InvokeError::Throttled)?;
         let (reply, answer) = oneshot::channel();
-        let job = Job {
-            invocation,
-            reply,
-            permit,
-        };
-        route
-            .requests
-            .send(Request::Invoke(job))
-            .await
-            .map_err(|_| InvokeError::Superseded)?;
+        let job = Job { invocation, reply, permit };
+        route.requests.send(Request::Invoke(job)).await.map_err(|_| InvokeError::Superseded)?;
         // A dropped reply means that there was no room to wait.
         answer.await.map_err(|_| InvokeError::Throttled)
     }
@@ -149,32 +133,17 @@ impl Placement {
         }
         let (reply, answer) = oneshot::channel();
         let request = RouterRequest::Route(version.clone(), reply);
-        self.requests
-            .send(request)
-            .await
-            .map_err(|_| InvokeError::Stopping)?;
+        self.requests.send(request).await.map_err(|_| InvokeError::Stopping)?;
         answer.await.ok().flatten().ok_or(InvokeError::Stopping)
     }
 
     /// Ends the environments of all versions of a function, but for the one named: each when it has
     /// nothing to do.
     pub async fn retire(&self, key: &FunctionKey, keep: Option<&ResolvedVersion>, cause: Cause) {
-        let keep = keep.map(|kept| {
-            (
-                kept.unique_id.clone(),
-                kept.version,
-                kept.deployment.generation,
-            )
-        });
+        let keep =
+            keep.map(|kept| (kept.unique_id.clone(), kept.version, kept.deployment.generation));
         // A stopping server retires everything anyway.
-        let _ = self
-            .requests
-            .send(RouterRequest::Retire {
-                key: key.clone(),
-                keep,
-                cause,
-            })
-            .await;
+        let _ = self.requests.send(RouterRequest::Retire { key: key.clone(), keep, cause }).await;
     }
 
     /// Unpacks code ahead of its first use.
@@ -182,10 +151,7 @@ impl Placement {
     /// # Errors
     /// In words, why it cannot be used.
     pub async fn prepare(&self, code: &Digest) -> Result<(), String> {
-        self.worker
-            .prepare(code)
-            .await
-            .map_err(|unavailable| unavailable.to_string())
+        self.worker.prepare(code).await.map_err(|unavailable| unavailable.to_string())
     }
 
     /// Whether this host can run a runtime.
@@ -205,12 +171,7 @@ impl Placement {
     /// Ends everything: what runs may finish within `limit`, then it is ended.
     pub async fn drain(&self, limit: Duration) {
         let (reply, drained) = oneshot::channel();
-        if self
-            .requests
-            .send(RouterRequest::Drain(limit, reply))
-            .await
-            .is_ok()
-        {
+        if self.requests.send(RouterRequest::Drain(limit, reply)).await.is_ok() {
             let _ = drained.await;
         }
     }
@@ -257,11 +218,7 @@ impl Router {
             return route.clone();
         }
         let (requests, inbox) = mpsc::channel(limits::OWNER_QUEUE);
-        let running = self
-            .running
-            .entry(version.key.scope.clone())
-            .or_default()
-            .clone();
+        let running = self.running.entry(version.key.scope.clone()).or_default().clone();
         let route = Route { requests, running };
         let first = if version.deployment.generation > 1 && key.version == Version::Latest {
             ColdReason::Update
@@ -295,9 +252,8 @@ impl Router {
                         && (route.version != *version || route.generation == *generation)
                 })
         };
-        let (kept, retired): (Routes, Routes) = Routes::clone(&self.routes.load())
-            .into_iter()
-            .partition(|(key, _)| stays(key));
+        let (kept, retired): (Routes, Routes) =
+            Routes::clone(&self.routes.load()).into_iter().partition(|(key, _)| stays(key));
         self.routes.store(Arc::new(kept));
         self.retiring.retain(|owner| !owner.is_closed());
         for route in retired.into_values() {
@@ -310,8 +266,7 @@ impl Router {
     async fn drain(&mut self, limit: Duration) {
         self.draining = true;
         let routes = self.routes.swap(Arc::new(Routes::new()));
-        self.retiring
-            .extend(routes.values().map(|route| route.requests.clone()));
+        self.retiring.extend(routes.values().map(|route| route.requests.clone()));
         for owner in &self.retiring {
             let _ = owner.send(Request::Retire(Cause::Shutdown)).await;
         }

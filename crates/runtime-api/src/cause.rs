@@ -109,9 +109,8 @@ mod tests {
     use super::*;
 
     fn check(json: &str, expected: &str) {
-        let got = crop(json.as_bytes()).map_or("none".to_owned(), |bytes| {
-            String::from_utf8(bytes.to_vec()).unwrap()
-        });
+        let got = crop(json.as_bytes())
+            .map_or("none".to_owned(), |bytes| String::from_utf8(bytes.to_vec()).unwrap());
         assert_eq!(got, expected, "{json}");
     }
 
@@ -141,10 +140,7 @@ mod tests {
         ] {
             check(json, "none");
         }
-        check(
-            &format!(r#"{{"message":"{}"}}"#, "\\u0001".repeat(60_000)),
-            "none",
-        );
+        check(&format!(r#"{{"message":"{}"}}"#, "\\u0001".repeat(60_000)), "none");
     }
 
     #[test]

@@ -37,10 +37,7 @@ impl ParkedNext {
             return;
         }
         let ready = RuntimeState::Ready { last: None }.name();
-        let refusal = Refusal::InvalidStateTransition {
-            from: ready,
-            to: ready,
-        };
+        let refusal = Refusal::InvalidStateTransition { from: ready, to: ready };
         // A receiver that is gone needs no refusal.
         let _ = reply.send(Err(refusal));
     }
@@ -49,10 +46,7 @@ impl ParkedNext {
     ///
     /// # Errors
     /// Gives the event back if no parked call is alive.
-    #[expect(
-        clippy::result_large_err,
-        reason = "the caller gets back what it moved in"
-    )]
+    #[expect(clippy::result_large_err, reason = "the caller gets back what it moved in")]
     pub fn deliver(&mut self, delivery: Delivery) -> Result<(), Delivery> {
         let mut undelivered = delivery;
         while let Some(reply) = self.waiting.pop() {

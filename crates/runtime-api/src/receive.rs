@@ -75,7 +75,5 @@ async fn discard(mut body: Incoming, mut read: u64, announced: u64) -> Broken {
             Ok(None) | Err(_) => break,
         }
     }
-    Broken::TooLarge {
-        size_bytes: read.max(announced),
-    }
+    Broken::TooLarge { size_bytes: read.max(announced) }
 }

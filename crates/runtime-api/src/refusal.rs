@@ -118,10 +118,7 @@ impl Refusal {
 
     /// The whole body: JSON and a line feed.
     pub(crate) fn body(&self) -> Bytes {
-        let body = ErrorBody {
-            error_message: &self.message(),
-            error_type: self.error_type(),
-        };
+        let body = ErrorBody { error_message: &self.message(), error_type: self.error_type() };
         let mut json = serde_json::to_vec(&body).expect("two texts are always valid JSON");
         json.push(b'\n');
         json.into()

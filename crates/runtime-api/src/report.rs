@@ -19,26 +19,17 @@ const INVALID_BODY: &[u8] = b"\"Invalid error body\"";
 
 /// What is reported, whichever way it was sent.
 pub(crate) fn report(headers: &HeaderMap, body: Bytes) -> ErrorReport {
-    let error_type = headers
-        .get(ERROR_TYPE)
-        .map(|value| filter_error_type(value.as_bytes()).to_owned());
-    let cause_in_body = headers
-        .get(CONTENT_TYPE)
-        .is_some_and(|value| value == CAUSE_IN_BODY);
+    let error_type =
+        headers.get(ERROR_TYPE).map(|value| filter_error_type(value.as_bytes()).to_owned());
+    let cause_in_body = headers.get(CONTENT_TYPE).is_some_and(|value| value == CAUSE_IN_BODY);
     if cause_in_body {
         let (body, xray_cause) = split_cause(&body);
-        return ErrorReport {
-            error_type,
-            body,
-            xray_cause,
-        };
+        return ErrorReport { error_type, body, xray_cause };
     }
     ErrorReport {
         error_type,
         body,
-        xray_cause: headers
-            .get(XRAY_CAUSE)
-            .and_then(|value| cause::crop(value.as_bytes())),
+        xray_cause: headers.get(XRAY_CAUSE).and_then(|value| cause::crop(value.as_bytes())),
     }
 }
 
@@ -94,9 +85,7 @@ fn split_cause(body: &[u8]) -> (Bytes, Option<Bytes>) {
     let Ok(parsed) = serde_json::from_slice::<WithCause<'_>>(body) else {
         return (Bytes::from_static(INVALID_BODY), None);
     };
-    let cause = parsed
-        .error_cause
-        .and_then(|raw| cause::crop(raw.get().as_bytes()));
+    let cause = parsed.error_cause.and_then(|raw| cause::crop(raw.get().as_bytes()));
     let rest = WithoutCause {
         error_message: parsed.error_message,
         error_type: parsed.error_type,
@@ -113,20 +102,13 @@ mod tests {
     use super::*;
 
     fn check(error_type: &str, expected: &str) {
-        assert_eq!(
-            filter_error_type(error_type.as_bytes()),
-            expected,
-            "{error_type:?}"
-        );
+        assert_eq!(filter_error_type(error_type.as_bytes()), expected, "{error_type:?}");
     }
 
     #[test]
     fn named_errors_of_runtime_and_function_are_kept() {
         check("Runtime.ExitError", "Runtime.ExitError");
-        check(
-            "Function.ResponseSizeTooLarge",
-            "Function.ResponseSizeTooLarge",
-        );
+        check("Function.ResponseSizeTooLarge", "Function.ResponseSizeTooLarge");
         check("Runtime.Xy", "Runtime.Xy");
         check("Runtime.Import_Error", "Runtime.Import_Error");
         check("my.Function.Failed!", "my.Function.Failed!");
@@ -174,13 +156,7 @@ mod tests {
             r#"{"errorMessage":"m","errorType":""}"#,
             "",
         );
-        for broken in [
-            "",
-            "nope",
-            "[1]",
-            r#"{"errorType":1}"#,
-            &"[".repeat(100_000),
-        ] {
+        for broken in ["", "nope", "[1]", r#"{"errorType":1}"#, &"[".repeat(100_000)] {
             check_body(broken, "\"Invalid error body\"", "");
         }
     }

@@ -31,11 +31,7 @@ pub(crate) fn route<'path>(method: &Method, path: &'path str) -> Result<Route<'p
     if *method == allowed {
         return Ok(route);
     }
-    let allowed = if allowed == Method::GET {
-        "GET"
-    } else {
-        "POST"
-    };
+    let allowed = if allowed == Method::GET { "GET" } else { "POST" };
     Err(Refusal::MethodNotAllowed { allowed })
 }
 
@@ -77,14 +73,8 @@ mod tests {
     #[test]
     fn every_path_of_the_api_has_its_route() {
         check("GET /2018-06-01/runtime/invocation/next", "Next");
-        check(
-            "POST /2018-06-01/runtime/invocation/a-1/response",
-            "Response(\"a-1\")",
-        );
-        check(
-            "POST /2018-06-01/runtime/invocation/a-1/error",
-            "Error(\"a-1\")",
-        );
+        check("POST /2018-06-01/runtime/invocation/a-1/response", "Response(\"a-1\")");
+        check("POST /2018-06-01/runtime/invocation/a-1/error", "Error(\"a-1\")");
         check("POST /2018-06-01/runtime/init/error", "InitError");
         check("GET /2018-06-01/runtime/restore/next", "RestoreNext");
         check("POST /2018-06-01/runtime/restore/error", "RestoreError");
@@ -93,19 +83,10 @@ mod tests {
 
     #[test]
     fn another_method_is_told_apart_from_another_path() {
-        check(
-            "POST /2018-06-01/runtime/invocation/next",
-            "405 only GET is allowed here",
-        );
+        check("POST /2018-06-01/runtime/invocation/next", "405 only GET is allowed here");
         check("HEAD /2018-06-01/ping", "405 only GET is allowed here");
-        check(
-            "GET /2018-06-01/runtime/invocation/a/response",
-            "405 only POST is allowed here",
-        );
-        check(
-            "PURGE /2018-06-01/runtime/init/error",
-            "405 only POST is allowed here",
-        );
+        check("GET /2018-06-01/runtime/invocation/a/response", "405 only POST is allowed here");
+        check("PURGE /2018-06-01/runtime/init/error", "405 only POST is allowed here");
         for path in [
             "/",
             "*",

@@ -142,13 +142,7 @@ async fn respond(
         Err(broken) => return Err(refuse_body(request, broken, place).await),
     };
     let content_type = headers.get(CONTENT_TYPE).cloned();
-    put(place, |reply| Call::Response {
-        request,
-        body,
-        content_type,
-        reply,
-    })
-    .await?;
+    put(place, |reply| Call::Response { request, body, content_type, reply }).await?;
     Ok(accepted())
 }
 
@@ -164,24 +158,14 @@ async fn fail(
         Err(broken) => return Err(refuse_body(request, broken, place).await),
     };
     let report = report(headers, body);
-    put(place, |reply| Call::Error {
-        request,
-        report,
-        reply,
-    })
-    .await?;
+    put(place, |reply| Call::Error { request, report, reply }).await?;
     Ok(accepted())
 }
 /// Tells the owner that an answer to an invocation is not whole; what the runtime is told.
 async fn refuse_body(request: String, broken: Broken, place: Place<'_>) -> Refusal {
     let refused = match broken {
         Broken::TooLarge { size_bytes } => {
-            put(place, |reply| Call::TooLarge {
-                request,
-                size_bytes,
-                reply,
-            })
-            .await
+            put(place, |reply| Call::TooLarge { request, size_bytes, reply }).await
         }
         Broken::Truncated => put(place, |reply| Call::Truncated { request, reply }).await,
     };

@@ -114,19 +114,15 @@ impl RuntimeState {
         match (self, request) {
             (Self::Started, Request::Next) => Ok(Self::Ready { last: None }),
             (Self::Ready { .. } | Self::Running { .. }, Request::Next) => Ok(self.clone()),
-            (Self::ResponseSent { request }, Request::Next) => Ok(Self::Ready {
-                last: Some(request.clone()),
-            }),
+            (Self::ResponseSent { request }, Request::Next) => {
+                Ok(Self::Ready { last: Some(request.clone()) })
+            }
             (Self::Started, Request::InitError) => Ok(Self::InitError),
             (Self::Running { request }, Request::Response(id)) if request.as_str() == id => {
-                Ok(Self::InvocationResponse {
-                    request: request.clone(),
-                })
+                Ok(Self::InvocationResponse { request: request.clone() })
             }
             (Self::Running { request }, Request::Error(id)) if request.as_str() == id => {
-                Ok(Self::InvocationErrorResponse {
-                    request: request.clone(),
-                })
+                Ok(Self::InvocationErrorResponse { request: request.clone() })
             }
             (_, Request::Response(id) | Request::Error(id)) => {
                 Err(self.refuse_answer(id).unwrap_or(self.refuse(request)))
@@ -152,17 +148,13 @@ impl RuntimeState {
             (
                 Self::InvocationResponse { request } | Self::InvocationErrorResponse { request },
                 Progress::Sent,
-            ) => Ok(Self::ResponseSent {
-                request: request.clone(),
-            }),
+            ) => Ok(Self::ResponseSent { request: request.clone() }),
             (
                 Self::Running { request }
                 | Self::InvocationResponse { request }
                 | Self::InvocationErrorResponse { request },
                 Progress::TimedOut,
-            ) => Ok(Self::TimedOut {
-                request: request.clone(),
-            }),
+            ) => Ok(Self::TimedOut { request: request.clone() }),
             (_, Progress::Delivered(_)) => Err(self.no_transition("Running")),
             (_, Progress::Sent) => Err(self.no_transition("ResponseSent")),
             (_, Progress::TimedOut) => Err(self.no_transition("TimedOut")),
@@ -173,23 +165,18 @@ impl RuntimeState {
     fn refuse_answer(&self, id: &str) -> Option<Refusal> {
         let mismatch = match self {
             Self::Started | Self::InitError => None,
-            Self::Ready { last } => last
-                .as_ref()
-                .is_some_and(|last| last.as_str() == id)
-                .then_some(Mismatch::Answered),
+            Self::Ready { last } => {
+                last.as_ref().is_some_and(|last| last.as_str() == id).then_some(Mismatch::Answered)
+            }
             Self::Running { .. } => Some(Mismatch::Unknown),
             Self::InvocationResponse { request }
             | Self::InvocationErrorResponse { request }
-            | Self::ResponseSent { request } => Some(if request.as_str() == id {
-                Mismatch::Answered
-            } else {
-                Mismatch::Unknown
-            }),
-            Self::TimedOut { request } => Some(if request.as_str() == id {
-                Mismatch::TimedOut
-            } else {
-                Mismatch::Unknown
-            }),
+            | Self::ResponseSent { request } => {
+                Some(if request.as_str() == id { Mismatch::Answered } else { Mismatch::Unknown })
+            }
+            Self::TimedOut { request } => {
+                Some(if request.as_str() == id { Mismatch::TimedOut } else { Mismatch::Unknown })
+            }
         };
         mismatch.map(Refusal::InvalidRequestId)
     }
@@ -206,10 +193,7 @@ impl RuntimeState {
     }
 
     fn no_transition(&self, to: &'static str) -> Refusal {
-        Refusal::InvalidStateTransition {
-            from: self.name(),
-            to,
-        }
+        Refusal::InvalidStateTransition { from: self.name(), to }
     }
 }
 
@@ -298,18 +282,12 @@ mod tests {
         check("error:a", "403(Started>InvocationErrorResponse)");
         check("next response:a", "Ready | 403(Ready>InvocationResponse)");
         check("next error:a", "Ready | 403(Ready>InvocationErrorResponse)");
-        check(
-            "init_error response:a",
-            "InitError | 403(InitError>InvocationResponse)",
-        );
+        check("init_error response:a", "InitError | 403(InitError>InvocationResponse)");
     }
 
     #[test]
     fn an_answer_to_the_wrong_invocation_is_an_invalid_request_id() {
-        check(
-            "next deliver:a response:b",
-            "Ready | Running | 400(unknown)",
-        );
+        check("next deliver:a response:b", "Ready | Running | 400(unknown)");
         check("next deliver:a error:b", "Ready | Running | 400(unknown)");
     }
 
@@ -340,10 +318,7 @@ mod tests {
             "InitError | 403(InitError>InitError) | 403(InitError>Ready)",
         );
         check("next init_error", "Ready | 403(Ready>InitError)");
-        check(
-            "next deliver:a init_error",
-            "Ready | Running | 403(Running>InitError)",
-        );
+        check("next deliver:a init_error", "Ready | Running | 403(Running>InitError)");
     }
 
     #[test]
@@ -360,10 +335,7 @@ mod tests {
             "deliver:a sent timed_out",
             "403(Started>Running) | 403(Started>ResponseSent) | 403(Started>TimedOut)",
         );
-        check(
-            "next deliver:a deliver:b",
-            "Ready | Running | 403(Running>Running)",
-        );
+        check("next deliver:a deliver:b", "Ready | Running | 403(Running>Running)");
         check(
             "next deliver:a response:a sent timed_out deliver:b",
             "Ready | Running | InvocationResponse | ResponseSent | 403(ResponseSent>TimedOut) | \

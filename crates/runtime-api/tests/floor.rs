@@ -47,9 +47,7 @@ fn start() -> SocketAddr {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_all().build().expect("a runtime starts");
         runtime.block_on(async {
-            let listener = TcpListener::bind("127.0.0.1:0")
-                .await
-                .expect("a port is free");
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
             let local = listener.local_addr().expect("it is bound");
             address.send(local).expect("the test waits for it");
             let (connection, _) = listener.accept().await.expect("the test connects");
@@ -85,12 +83,7 @@ fn measure(name: &str, mut round: impl FnMut()) {
     let mut times: Vec<Duration> = (0..ROUNDS).map(timed).collect();
     times.sort();
     let at = |percent: usize| times[(ROUNDS - 1) * percent / 100];
-    println!(
-        "{name}: p50 {:?}, p99 {:?}, least {:?}",
-        at(50),
-        at(99),
-        times[0]
-    );
+    println!("{name}: p50 {:?}, p99 {:?}, least {:?}", at(50), at(99), times[0]);
 }
 
 #[test]

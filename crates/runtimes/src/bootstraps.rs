@@ -14,10 +14,7 @@ use crate::probe::{Deadline, run_with_deadline};
 
 const FILES: [(&str, &str); 6] = [
     ("python/bootstrap.py", include_str!("python/bootstrap.py")),
-    (
-        "python/dormouse_runtime.py",
-        include_str!("python/dormouse_runtime.py"),
-    ),
+    ("python/dormouse_runtime.py", include_str!("python/dormouse_runtime.py")),
     ("node/bootstrap.cjs", include_str!("node/bootstrap.cjs")),
     ("node/client.cjs", include_str!("node/client.cjs")),
     ("node/logs.cjs", include_str!("node/logs.cjs")),
@@ -44,12 +41,12 @@ pub fn install_bootstraps(dir: &Path) -> io::Result<()> {
         // The process id keeps two daemons that start at once out of each other's way.
         let file_name = target.file_name().unwrap_or_default().to_string_lossy();
         let staged = parent.join(format!(".{file_name}.{}", std::process::id()));
-        write_synced(&staged, text)
-            .and_then(|()| fs::rename(&staged, &target))
-            .inspect_err(|_| {
+        write_synced(&staged, text).and_then(|()| fs::rename(&staged, &target)).inspect_err(
+            |_| {
                 // Best effort: the error that is returned is the one that matters.
                 let _ = fs::remove_file(&staged);
-            })?;
+            },
+        )?;
     }
     Ok(())
 }
@@ -72,9 +69,7 @@ pub fn precompile(dir: &Path, interpreter: &Interpreter) -> io::Result<()> {
         return Ok(());
     }
     let mut command = Command::new(&interpreter.program);
-    command
-        .args(["-I", "-S", "-m", "py_compile"])
-        .arg(dir.join("python/dormouse_runtime.py"));
+    command.args(["-I", "-S", "-m", "py_compile"]).arg(dir.join("python/dormouse_runtime.py"));
     command.env_clear();
     run_with_deadline(command, Deadline::default())?;
     let cache = dir.join("python/__pycache__");
@@ -93,12 +88,7 @@ mod tests {
     fn every_file_is_installed_and_a_second_time_nothing_changes() {
         let dir = tempfile::tempdir().unwrap();
         install_bootstraps(dir.path()).unwrap();
-        let stamp = |name: &str| {
-            fs::metadata(dir.path().join(name))
-                .unwrap()
-                .modified()
-                .unwrap()
-        };
+        let stamp = |name: &str| fs::metadata(dir.path().join(name)).unwrap().modified().unwrap();
         let before: Vec<_> = FILES.iter().map(|(name, _)| stamp(name)).collect();
         fs::write(dir.path().join(FILES[0].0), "damaged").unwrap();
         install_bootstraps(dir.path()).unwrap();
@@ -106,10 +96,7 @@ mod tests {
             assert_eq!(fs::read_to_string(dir.path().join(name)).unwrap(), *text);
             assert_eq!(stamp(name), before);
         }
-        assert_eq!(
-            fs::read_to_string(dir.path().join(FILES[0].0)).unwrap(),
-            FILES[0].1
-        );
+        assert_eq!(fs::read_to_string(dir.path().join(FILES[0].0)).unwrap(), FILES[0].1);
         assert_eq!(fs::read_dir(dir.path().join("python")).unwrap().count(), 2);
     }
 }

@@ -27,32 +27,19 @@ pub fn choose(runtime: Runtime, found: &[Interpreter]) -> Choice {
         return Choice::Exact(None);
     };
     let asked = asked_rank(runtime);
-    let same = || {
-        found
-            .iter()
-            .filter(|candidate| candidate.language == language)
-    };
+    let same = || found.iter().filter(|candidate| candidate.language == language);
     let ranks = || same().map(|candidate| rank(language, candidate.version));
-    let wanted = ranks()
-        .filter(|rank| *rank >= asked)
-        .min()
-        .or_else(|| ranks().max());
+    let wanted = ranks().filter(|rank| *rank >= asked).min().or_else(|| ranks().max());
     // Of equal versions the first found stays: it comes first in the search path.
-    let best = same()
-        .filter(|candidate| Some(rank(language, candidate.version)) == wanted)
-        .reduce(|best, candidate| {
-            if candidate.version > best.version {
-                candidate
-            } else {
-                best
-            }
-        });
+    let best = same().filter(|candidate| Some(rank(language, candidate.version)) == wanted).reduce(
+        |best, candidate| {
+            if candidate.version > best.version { candidate } else { best }
+        },
+    );
     match best {
         Some(best) if wanted == Some(asked) => Choice::Exact(Some(best.clone())),
         Some(best) => Choice::Nearest(best.clone()),
-        None => Choice::Missing {
-            install: install_command(language),
-        },
+        None => Choice::Missing { install: install_command(language) },
     }
 }
 
@@ -106,24 +93,12 @@ mod tests {
     fn interpreters(list: &str) -> Vec<Interpreter> {
         let one = |text: &str| {
             let (name, version) = text.split_once(' ').unwrap();
-            let language = if name == "python" {
-                Language::Python
-            } else {
-                Language::Node
-            };
+            let language = if name == "python" { Language::Python } else { Language::Node };
             let program = PathBuf::from(format!("/{name}/{version}"));
             let version = Version::parse(version).unwrap();
-            Interpreter {
-                language,
-                version,
-                root: program.clone(),
-                program,
-            }
+            Interpreter { language, version, root: program.clone(), program }
         };
-        list.split("; ")
-            .filter(|text| !text.is_empty())
-            .map(one)
-            .collect()
+        list.split("; ").filter(|text| !text.is_empty()).map(one).collect()
     }
 
     fn check(runtime: &str, found: &str, expected: &str) {
@@ -139,51 +114,23 @@ mod tests {
 
     #[test]
     fn the_asked_version_wins_over_all_others() {
-        check(
-            "python3.12",
-            "python 3.13.1; python 3.12.2; python 3.11.0",
-            "exact: python:3.12.v1",
-        );
-        check(
-            "nodejs20.x",
-            "node 22.1.0; node 20.19.2; node 18.0.0",
-            "exact: nodejs:20.v1",
-        );
+        check("python3.12", "python 3.13.1; python 3.12.2; python 3.11.0", "exact: python:3.12.v1");
+        check("nodejs20.x", "node 22.1.0; node 20.19.2; node 18.0.0", "exact: nodejs:20.v1");
     }
 
     #[test]
     fn without_it_the_closest_higher_version_runs_and_only_then_a_lower_one() {
         let found = "python 3.14.0; python 3.13.1; python 3.11.9";
         check("python3.12", found, "nearest: python:3.12 (running 3.13.1)");
-        check(
-            "python3.13",
-            "python 3.9.1; python 3.11.7",
-            "nearest: python:3.13 (running 3.11.7)",
-        );
-        check(
-            "nodejs16.x",
-            "node 24.0.0; node 18.3.0",
-            "nearest: nodejs:16 (running 18.3.0)",
-        );
-        check(
-            "nodejs24.x",
-            "node 18.1.0; node 20.2.0",
-            "nearest: nodejs:24 (running 20.2.0)",
-        );
+        check("python3.13", "python 3.9.1; python 3.11.7", "nearest: python:3.13 (running 3.11.7)");
+        check("nodejs16.x", "node 24.0.0; node 18.3.0", "nearest: nodejs:16 (running 18.3.0)");
+        check("nodejs24.x", "node 18.1.0; node 20.2.0", "nearest: nodejs:24 (running 20.2.0)");
     }
 
     #[test]
     fn another_language_never_stands_in() {
-        check(
-            "python3.12",
-            "node 20.1.0",
-            "missing: sudo apt-get install -y python3",
-        );
-        check(
-            "nodejs22.x",
-            "python 3.12.0",
-            "missing: sudo apt-get install -y nodejs",
-        );
+        check("python3.12", "node 20.1.0", "missing: sudo apt-get install -y python3");
+        check("nodejs22.x", "python 3.12.0", "missing: sudo apt-get install -y nodejs");
         check("python3.12", "", "missing: sudo apt-get install -y python3");
     }
 

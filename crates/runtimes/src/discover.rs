@@ -19,9 +19,7 @@ const PROGRAMS_LIMIT: usize = 64;
 pub fn discover(candidates: &[PathBuf]) -> Vec<Interpreter> {
     let mut asked = HashSet::new();
     let mut found: Vec<Interpreter> = Vec::new();
-    let named = candidates
-        .iter()
-        .flat_map(|candidate| programs_in(candidate));
+    let named = candidates.iter().flat_map(|candidate| programs_in(candidate));
     let fresh = named.filter(|(_, path)| {
         // Two names of one file are one question; a shim is its own file and is asked.
         fs::canonicalize(path).is_ok_and(|real| asked.insert(real))
@@ -33,10 +31,7 @@ pub fn discover(candidates: &[PathBuf]) -> Vec<Interpreter> {
         if interpreter.version < language.oldest() {
             continue;
         }
-        if !found
-            .iter()
-            .any(|known| known.program == interpreter.program)
-        {
+        if !found.iter().any(|known| known.program == interpreter.program) {
             found.push(interpreter);
         }
     }
@@ -55,10 +50,7 @@ fn programs_in(candidate: &Path) -> Vec<(Language, PathBuf)> {
     let Ok(entries) = fs::read_dir(candidate) else {
         return Vec::new();
     };
-    let mut programs: Vec<_> = entries
-        .flatten()
-        .filter_map(|entry| named(entry.path()))
-        .collect();
+    let mut programs: Vec<_> = entries.flatten().filter_map(|entry| named(entry.path())).collect();
     programs.sort();
     programs
 }
@@ -77,11 +69,7 @@ fn language_of_name(name: &str) -> Option<Language> {
 /// this home directory.
 #[must_use]
 pub fn standard_candidates(path: Option<&OsStr>, home: Option<&Path>) -> Vec<PathBuf> {
-    let mut all: Vec<PathBuf> = path
-        .map(std::env::split_paths)
-        .into_iter()
-        .flatten()
-        .collect();
+    let mut all: Vec<PathBuf> = path.map(std::env::split_paths).into_iter().flatten().collect();
     all.extend(["/usr/bin", "/usr/local/bin"].map(PathBuf::from));
     if let Some(home) = home {
         for (versions, bin) in [
@@ -99,10 +87,7 @@ pub fn standard_candidates(path: Option<&OsStr>, home: Option<&Path>) -> Vec<Pat
             all.extend(versions_below(&home.join(versions), bin));
         }
     }
-    all.extend(versions_below(
-        Path::new("/usr/local/n/versions/node"),
-        "bin",
-    ));
+    all.extend(versions_below(Path::new("/usr/local/n/versions/node"), "bin"));
     let mut seen = HashSet::new();
     // A relative entry of PATH means another directory tomorrow.
     all.retain(|dir| dir.is_absolute() && seen.insert(dir.clone()));
@@ -113,10 +98,7 @@ fn versions_below(dir: &Path, bin: &str) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(dir) else {
         return Vec::new();
     };
-    let mut found: Vec<_> = entries
-        .flatten()
-        .map(|entry| entry.path().join(bin))
-        .collect();
+    let mut found: Vec<_> = entries.flatten().map(|entry| entry.path().join(bin)).collect();
     found.sort();
     found
 }
@@ -153,35 +135,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let real = dir.path().join("versions/22.4.1/bin/node");
         let root = dir.path().join("versions/22.4.1");
-        let answer = format!(
-            "printf '22.4.1\\n{}\\n{}\\n'",
-            real.display(),
-            root.display()
-        );
+        let answer = format!("printf '22.4.1\\n{}\\n{}\\n'", real.display(), root.display());
         script(&real, &answer);
         script(&dir.path().join("shims/node"), &answer);
         script(&dir.path().join("shims/node22"), "exit 127");
-        script(
-            &dir.path().join("shims/node14"),
-            "printf '14.2.0\\n/n\\n/\\n'",
-        );
+        script(&dir.path().join("shims/node14"), "printf '14.2.0\\n/n\\n/\\n'");
         symlink(&real, dir.path().join("versions/22.4.1/bin/nodejs")).unwrap();
-        let found = discover(&[
-            dir.path().join("shims"),
-            root.join("bin"),
-            dir.path().join("no"),
-        ]);
-        let version = Version {
-            major: 22,
-            minor: 4,
-            patch: 1,
-        };
-        let expected = Interpreter {
-            language: Language::Node,
-            version,
-            program: real,
-            root,
-        };
+        let found = discover(&[dir.path().join("shims"), root.join("bin"), dir.path().join("no")]);
+        let version = Version { major: 22, minor: 4, patch: 1 };
+        let expected = Interpreter { language: Language::Node, version, program: real, root };
         assert_eq!(found, [expected]);
     }
 
@@ -192,11 +154,7 @@ mod tests {
         fs::create_dir_all(&pyenv).unwrap();
         let path = OsStr::new("/first:relative:/usr/bin");
         let found = standard_candidates(Some(path), Some(home.path()));
-        let first: Vec<_> = found
-            .iter()
-            .take(4)
-            .map(|dir| dir.display().to_string())
-            .collect();
+        let first: Vec<_> = found.iter().take(4).map(|dir| dir.display().to_string()).collect();
         let pyenv_bin = pyenv.join("bin").display().to_string();
         assert_eq!(first, ["/first", "/usr/bin", "/usr/local/bin", &pyenv_bin]);
     }

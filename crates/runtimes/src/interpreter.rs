@@ -24,11 +24,7 @@ impl Language {
             Self::Python => (3, 8),
             Self::Node => (16, 0),
         };
-        Version {
-            major,
-            minor,
-            patch: 0,
-        }
+        Version { major, minor, patch: 0 }
     }
 
     /// The language of a managed runtime; `provided.*` has none.
@@ -75,16 +71,10 @@ impl Version {
         let mut parts = text.trim().trim_start_matches('v').splitn(3, '.');
         let mut number = || {
             let part = parts.next()?;
-            let end = part
-                .find(|c: char| !c.is_ascii_digit())
-                .unwrap_or(part.len());
+            let end = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
             part[..end].parse().ok()
         };
-        Some(Self {
-            major: number()?,
-            minor: number()?,
-            patch: number()?,
-        })
+        Some(Self { major: number()?, minor: number()?, patch: number()? })
     }
 }
 
@@ -112,21 +102,13 @@ const ALWAYS_THERE: [&str; 6] = ["/usr", "/lib", "/lib64", "/lib32", "/libx32", 
 /// of somebody's home directory is no business of a function.
 #[must_use]
 pub fn host_trees(interpreter: &Interpreter) -> Vec<PathBuf> {
-    let Interpreter {
-        language,
-        version,
-        program,
-        root,
-    } = interpreter;
+    let Interpreter { language, version, program, root } = interpreter;
     let bin = program.parent().unwrap_or(root).to_owned();
     let own = is_own_prefix(root, *version);
     let needed = match language {
         _ if own => vec![root.clone(), bin],
         Language::Python => {
-            vec![
-                bin,
-                root.join(format!("lib/python{}.{}", version.major, version.minor)),
-            ]
+            vec![bin, root.join(format!("lib/python{}.{}", version.major, version.minor))]
         }
         Language::Node => vec![bin],
     };
@@ -171,18 +153,9 @@ mod tests {
     #[test]
     fn only_what_lies_outside_the_distribution_needs_a_mount() {
         let check = |root: &str, program: &str, expected: &[&str]| {
-            let version = Version {
-                major: 3,
-                minor: 12,
-                patch: 0,
-            };
+            let version = Version { major: 3, minor: 12, patch: 0 };
             let (root, program) = (PathBuf::from(root), PathBuf::from(program));
-            let found = Interpreter {
-                language: Language::Python,
-                version,
-                program,
-                root,
-            };
+            let found = Interpreter { language: Language::Python, version, program, root };
             let expected: Vec<PathBuf> = expected.iter().map(PathBuf::from).collect();
             assert_eq!(host_trees(&found), expected);
         };

@@ -13,11 +13,8 @@ use crate::interpreter::{Interpreter, Language, host_trees};
 pub const RUNTIME_DIR: &str = "/var/runtime";
 
 /// Where the program of a `provided.*` runtime is looked for, in this order.
-pub const PROVIDED_BOOTSTRAPS: [&str; 3] = [
-    "/var/task/bootstrap",
-    "/opt/bootstrap",
-    "/var/runtime/bootstrap",
-];
+pub const PROVIDED_BOOTSTRAPS: [&str; 3] =
+    ["/var/task/bootstrap", "/opt/bootstrap", "/var/runtime/bootstrap"];
 
 /// What to execute and with which language specific variables (the user may override them).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,10 +43,7 @@ pub fn launch(
     if let Some(wrapper) = exec_wrapper.filter(|wrapper| !wrapper.is_empty() && !argv.is_empty()) {
         argv.insert(0, wrapper.to_owned());
     }
-    Launch {
-        argv,
-        variables: variables(runtime, interpreter),
-    }
+    Launch { argv, variables: variables(runtime, interpreter) }
 }
 
 fn command(runtime: Runtime, interpreter: &Interpreter, memory_mb: u32) -> Vec<String> {
@@ -57,11 +51,7 @@ fn command(runtime: Runtime, interpreter: &Interpreter, memory_mb: u32) -> Vec<S
     match Language::of(runtime) {
         // -S: `site` would show the host's packages to the function, and costs 2 ms.
         Some(Language::Python) => {
-            vec![
-                program,
-                "-S".to_owned(),
-                format!("{RUNTIME_DIR}/bootstrap.py"),
-            ]
+            vec![program, "-S".to_owned(), format!("{RUNTIME_DIR}/bootstrap.py")]
         }
         Some(Language::Node) => {
             let mut argv = vec![program];
@@ -113,10 +103,7 @@ fn variables(runtime: Runtime, interpreter: Option<&Interpreter>) -> Vec<(String
         )),
         Runtime::ProvidedAl2 | Runtime::ProvidedAl2023 => {}
     }
-    variables
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect()
+    variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// AWS's `PATH`; an interpreter from elsewhere comes first, so that `node` in a child process is the
@@ -125,11 +112,7 @@ fn search_path(interpreter: Option<&Interpreter>) -> String {
     const AWS: &str = "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin";
     match interpreter {
         Some(interpreter) if !host_trees(interpreter).is_empty() => {
-            let bin: PathBuf = interpreter
-                .program
-                .parent()
-                .unwrap_or(Path::new("/"))
-                .to_owned();
+            let bin: PathBuf = interpreter.program.parent().unwrap_or(Path::new("/")).to_owned();
             format!("{}:{AWS}", bin.display())
         }
         _ => AWS.to_owned(),
@@ -151,21 +134,14 @@ mod tests {
     }
 
     fn value<'a>(launch: &'a Launch, name: &str) -> Option<&'a str> {
-        launch
-            .variables
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        launch.variables.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     #[test]
     fn python_starts_without_the_hosts_packages() {
         let found = interpreter(Language::Python, "3.12.1", "/usr", "bin/python3.12");
         let launch = launch(Runtime::Python { minor: 12 }, Some(&found), 128, None);
-        assert_eq!(
-            launch.argv,
-            ["/usr/bin/python3.12", "-S", "/var/runtime/bootstrap.py"]
-        );
+        assert_eq!(launch.argv, ["/usr/bin/python3.12", "-S", "/var/runtime/bootstrap.py"]);
         assert_eq!(value(&launch, "PYTHONPATH"), Some("/var/runtime"));
         let libraries = value(&launch, "LD_LIBRARY_PATH").unwrap();
         assert!(libraries.ends_with(":/var/runtime/lib:/var/task:/var/task/lib:/opt/lib"));
@@ -177,15 +153,10 @@ mod tests {
         let found = interpreter(Language::Node, "20.1.0", "/usr", "bin/node");
         let launch = launch(Runtime::Node { major: 20 }, Some(&found), 1024, None);
         let text = launch.argv.join(" ");
-        assert!(
-            text.contains("--max-semi-space-size=51 --max-old-space-size=922 "),
-            "{text}"
-        );
+        assert!(text.contains("--max-semi-space-size=51 --max-old-space-size=922 "), "{text}");
         assert!(!text.contains("experimental"), "{text}");
         assert!(
-            value(&launch, "NODE_PATH")
-                .unwrap()
-                .starts_with("/opt/nodejs/node20/node_modules:")
+            value(&launch, "NODE_PATH").unwrap().starts_with("/opt/nodejs/node20/node_modules:")
         );
     }
 
@@ -193,9 +164,7 @@ mod tests {
     fn the_experiments_of_node_22_are_off_only_where_the_flags_exist() {
         let flags = |version| {
             let found = interpreter(Language::Node, version, "/usr", "bin/node");
-            launch(Runtime::Node { major: 22 }, Some(&found), 512, None)
-                .argv
-                .join(" ")
+            launch(Runtime::Node { major: 22 }, Some(&found), 512, None).argv.join(" ")
         };
         assert!(flags("22.11.0").contains("--no-experimental-require-module"));
         assert!(!flags("20.11.0").contains("--no-experimental-require-module"));
@@ -215,11 +184,7 @@ mod tests {
     fn an_interpreter_from_elsewhere_comes_first_in_the_path() {
         let found = interpreter(Language::Node, "22.1.0", "/home/a/.nvm/v22", "bin/node");
         let launch = launch(Runtime::Node { major: 22 }, Some(&found), 128, None);
-        assert!(
-            value(&launch, "PATH")
-                .unwrap()
-                .starts_with("/home/a/.nvm/v22/bin:/var/lang/bin:")
-        );
+        assert!(value(&launch, "PATH").unwrap().starts_with("/home/a/.nvm/v22/bin:/var/lang/bin:"));
     }
 
     #[test]

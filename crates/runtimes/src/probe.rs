@@ -46,10 +46,7 @@ pub(crate) fn ask(language: Language, program: &Path, deadline: Deadline) -> Opt
         Language::Node => command.args(["-e", ASK_NODE]),
     };
     // NODE_OPTIONS and PYTHON* of the daemon's own shell must not colour the answer.
-    command
-        .env_remove("NODE_OPTIONS")
-        .env_remove("PYTHONHOME")
-        .env_remove("PYTHONPATH");
+    command.env_remove("NODE_OPTIONS").env_remove("PYTHONHOME").env_remove("PYTHONPATH");
     let text = run_with_deadline(command, deadline)
         .inspect_err(|error| tracing::debug!(?program, %error, "not an interpreter"))
         .ok()?;
@@ -58,22 +55,13 @@ pub(crate) fn ask(language: Language, program: &Path, deadline: Deadline) -> Opt
     let program = PathBuf::from(lines.next()?);
     let root = PathBuf::from(lines.next()?);
     let usable = program.is_absolute() && root.is_absolute();
-    usable.then_some(Interpreter {
-        language,
-        version,
-        program,
-        root,
-    })
+    usable.then_some(Interpreter { language, version, program, root })
 }
 
 /// The standard output of a command that ends well before the deadline.
 pub(crate) fn run_with_deadline(mut command: Command, deadline: Deadline) -> io::Result<String> {
     // Its own process group: a shim starts further processes, which hold the pipe open.
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .process_group(0);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
     let child = command.spawn()?;
     let group = Pid::from_child(&child);
     let (sender, receiver) = mpsc::sync_channel(1);
@@ -122,9 +110,6 @@ mod tests {
     fn a_program_that_fails_is_no_interpreter() {
         let path = Path::new("/bin/false");
         assert_eq!(ask(Language::Python, path, Deadline::default()), None);
-        assert_eq!(
-            ask(Language::Node, Path::new("/nowhere"), Deadline::default()),
-            None
-        );
+        assert_eq!(ask(Language::Node, Path::new("/nowhere"), Deadline::default()), None);
     }
 }

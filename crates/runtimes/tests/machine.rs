@@ -12,10 +12,9 @@ use dormouse_runtimes::{
 
 #[test]
 fn the_interpreters_of_the_distribution_are_found_and_need_no_mounts() {
-    for (language, program) in [
-        (Language::Python, "/usr/bin/python3"),
-        (Language::Node, "/usr/bin/node"),
-    ] {
+    for (language, program) in
+        [(Language::Python, "/usr/bin/python3"), (Language::Node, "/usr/bin/node")]
+    {
         if !Path::new(program).exists() {
             eprintln!("SKIPPED: no {program} here");
             continue;
@@ -24,10 +23,7 @@ fn the_interpreters_of_the_distribution_are_found_and_need_no_mounts() {
         let real = fs::canonicalize(program).unwrap();
         let ours: Vec<_> = found.iter().filter(|one| one.program == real).collect();
         assert_eq!(ours.len(), 1, "{found:?}");
-        assert_eq!(
-            (ours[0].language, ours[0].root.to_str()),
-            (language, Some("/usr"))
-        );
+        assert_eq!((ours[0].language, ours[0].root.to_str()), (language, Some("/usr")));
         assert_eq!(host_trees(ours[0]), Vec::<std::path::PathBuf>::new());
         let stated = Command::new(program).arg("--version").output().unwrap();
         let stated = String::from_utf8(stated.stdout).unwrap();
@@ -46,17 +42,8 @@ fn the_python_bootstrap_is_compiled_ahead_for_each_interpreter_and_everyone_may_
     install_bootstraps(dir.path()).unwrap();
     precompile(dir.path(), python).unwrap();
     let cache = dir.path().join("python/__pycache__");
-    let tag = format!(
-        "cpython-{}{}.pyc",
-        python.version.major, python.version.minor
-    );
+    let tag = format!("cpython-{}{}.pyc", python.version.major, python.version.minor);
     let compiled = cache.join(format!("dormouse_runtime.{tag}"));
-    assert_eq!(
-        fs::metadata(&compiled).unwrap().permissions().mode() & 0o777,
-        0o644
-    );
-    assert_eq!(
-        fs::metadata(&cache).unwrap().permissions().mode() & 0o777,
-        0o755
-    );
+    assert_eq!(fs::metadata(&compiled).unwrap().permissions().mode() & 0o777, 0o644);
+    assert_eq!(fs::metadata(&cache).unwrap().permissions().mode() & 0o777, 0o755);
 }

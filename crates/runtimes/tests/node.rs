@@ -16,13 +16,7 @@ fn check(source: &str, event: &str, expected: &str) {
     let Some(outcome) = case(source).event(event).run() else {
         return;
     };
-    assert_eq!(
-        answer(&outcome, 0),
-        expected,
-        "{source}\n{} {}",
-        outcome.stdout,
-        outcome.stderr
-    );
+    assert_eq!(answer(&outcome, 0), expected, "{source}\n{} {}", outcome.stdout, outcome.stderr);
     assert_eq!(outcome.exit, None, "{source}");
 }
 
@@ -45,38 +39,20 @@ fn error_of(outcome: &Outcome) -> Value {
 #[test]
 fn every_kind_of_handler_answers() {
     for (source, expected) in [
-        (
-            "exports.handler = async (e) => e;",
-            r#"response {"a":[1,"é"]}"#,
-        ),
+        ("exports.handler = async (e) => e;", r#"response {"a":[1,"é"]}"#),
         ("exports.handler = async () => {};", "response null"),
-        (
-            "exports.handler = (e, c, cb) => cb(null, 'x');",
-            r#"response "x""#,
-        ),
-        (
-            "exports.handler = (e, c, cb) => { setTimeout(() => cb(null, 2), 5); };",
-            "response 2",
-        ),
+        ("exports.handler = (e, c, cb) => cb(null, 'x');", r#"response "x""#),
+        ("exports.handler = (e, c, cb) => { setTimeout(() => cb(null, 2), 5); };", "response 2"),
         ("exports.handler = (e, c) => c.succeed(3);", "response 3"),
         ("exports.handler = (e, c) => c.done(null, 4);", "response 4"),
-        (
-            "exports.handler = (e, c) => { setImmediate(c.succeed, 5); };",
-            "response 5",
-        ),
+        ("exports.handler = (e, c) => { setImmediate(c.succeed, 5); };", "response 5"),
         ("exports.handler = () => {};", "response null"),
-        (
-            "exports.handler = () => new Promise(() => {});",
-            "response null",
-        ),
+        ("exports.handler = () => new Promise(() => {});", "response null"),
         (
             "exports.handler = async () => { await new Promise((r) => setTimeout(r, 5)); return 6; };",
             "response 6",
         ),
-        (
-            "exports.handler = () => ({ then(resolve) { resolve(7); } });",
-            "response 7",
-        ),
+        ("exports.handler = () => ({ then(resolve) { resolve(7); } });", "response 7"),
     ] {
         check(source, "{\"a\": [1, \"\u{e9}\"]}", expected);
     }
@@ -107,35 +83,17 @@ fn modules_are_found_as_aws_finds_them() {
     for (handler, file, source, expected) in [
         ("index.handler", "index.mjs", esm, "response \"esm\""),
         ("index.handler", "index.cjs", cjs, "response \"cjs\""),
-        (
-            "src/app/index.handler",
-            "src/app/index.js",
-            cjs,
-            "response \"cjs\"",
-        ),
+        ("src/app/index.handler", "src/app/index.js", cjs, "response \"cjs\""),
         ("index.deep.er", "index.js", cjs, "response \"deep\""),
-        (
-            "mod.handler",
-            "node_modules/mod/index.js",
-            cjs,
-            "response \"cjs\"",
-        ),
+        ("mod.handler", "node_modules/mod/index.js", cjs, "response \"cjs\""),
     ] {
         let Some(outcome) = Case::new(RUNTIME, handler, file, source).event("{}").run() else {
             return;
         };
-        assert_eq!(
-            answer(&outcome, 0),
-            expected,
-            "{handler} {file} {}",
-            outcome.stdout
-        );
+        assert_eq!(answer(&outcome, 0), expected, "{handler} {file} {}", outcome.stdout);
     }
     let typed = Case::new(RUNTIME, "lib/index.handler", "lib/index.js", esm);
-    let Some(outcome) = typed
-        .file("package.json", r#"{"type": "module"}"#)
-        .event("{}")
-        .run()
+    let Some(outcome) = typed.file("package.json", r#"{"type": "module"}"#).event("{}").run()
     else {
         return;
     };
@@ -170,18 +128,10 @@ fn errors_are_reported_and_logged_as_aws_does() {
             (&json!("TypeError"), &json!("bad é"))
         );
         assert_eq!(error["trace"][0], "TypeError: bad é");
-        assert!(
-            error["trace"][1]
-                .as_str()
-                .unwrap()
-                .contains("/task/index.js:1:"),
-            "{error}"
-        );
+        assert!(error["trace"][1].as_str().unwrap().contains("/task/index.js:1:"), "{error}");
         let start = "<time>\treq-1\tERROR\tInvoke Error \t{\"errorType\":\"TypeError\",\"errorMessage\":\"bad é\",\"code\":\"X\",\"stack\":[\"TypeError: bad é\",";
         assert!(outcome.stdout.starts_with(start), "{}", outcome.stdout);
-        let cause = outcome.posts[0]
-            .header("lambda-runtime-function-xray-error-cause")
-            .unwrap();
+        let cause = outcome.posts[0].header("lambda-runtime-function-xray-error-cause").unwrap();
         let cause: Value = serde_json::from_str(cause).unwrap();
         assert_eq!(cause["exceptions"][0]["stack"][0]["line"], 1);
     }
@@ -210,10 +160,7 @@ fn a_response_without_json_is_an_error_and_so_is_an_event_without() {
     let Some(outcome) = case(source).event("{}").event("{bad").run() else {
         return;
     };
-    assert_eq!(
-        outcome.posts[0].json()["errorMessage"],
-        "Unable to stringify response body"
-    );
+    assert_eq!(outcome.posts[0].json()["errorMessage"], "Unable to stringify response body");
     assert_eq!(error_of(&outcome)["errorType"], "SyntaxError");
 }
 
@@ -225,10 +172,7 @@ fn check_init_error(handler: &str, source: &str, kind: &str, message: &str) {
     assert_eq!(error["errorType"], kind);
     let found = error["errorMessage"].as_str().unwrap();
     assert!(found.starts_with(message), "{found}");
-    assert_eq!(
-        error["trace"][0],
-        format!("{kind}: {found}").split('\n').next().unwrap()
-    );
+    assert_eq!(error["trace"][0], format!("{kind}: {found}").split('\n').next().unwrap());
     let log = format!("<time>\tundefined\tERROR\tUncaught Exception \t{{\"errorType\":\"{kind}\"");
     assert!(outcome.stdout.starts_with(&log), "{}", outcome.stdout);
     assert_eq!((outcome.posts.len(), outcome.exit), (1, Some(129)));
@@ -273,12 +217,7 @@ fn a_handler_that_cannot_be_loaded_is_an_init_error_and_the_process_ends() {
         "Runtime.MalformedHandlerName",
         "'../index.handler' is not a valid handler name.",
     );
-    check_init_error(
-        "index.handler",
-        "throw new RangeError('at load')",
-        "RangeError",
-        "at load",
-    );
+    check_init_error("index.handler", "throw new RangeError('at load')", "RangeError", "at load");
 }
 
 #[test]
@@ -298,10 +237,7 @@ fn what_nobody_catches_is_reported_and_ends_the_process() {
         let Some(outcome) = case(source).event("{}").run() else {
             return;
         };
-        assert_eq!(
-            outcome.posts[0].path,
-            "/2018-06-01/runtime/invocation/req-1/error"
-        );
+        assert_eq!(outcome.posts[0].path, "/2018-06-01/runtime/invocation/req-1/error");
         assert_eq!(
             (error_of(&outcome)["errorType"].as_str(), outcome.exit),
             (Some(kind), Some(code))
@@ -316,9 +252,7 @@ fn what_nobody_catches_is_reported_and_ends_the_process() {
 
 #[test]
 fn the_process_ends_as_the_handler_asks() {
-    let Some(outcome) = case("exports.handler = async () => process.exit(7);")
-        .event("{}")
-        .run()
+    let Some(outcome) = case("exports.handler = async () => process.exit(7);").event("{}").run()
     else {
         return;
     };
@@ -339,10 +273,7 @@ exports.handler = async (e, c) => {
         "{}",
         &[
             ("Lambda-Runtime-Client-Context", r#"{"custom":{"a":1}}"#),
-            (
-                "Lambda-Runtime-Cognito-Identity",
-                r#"{"cognitoIdentityId":"i"}"#,
-            ),
+            ("Lambda-Runtime-Cognito-Identity", r#"{"cognitoIdentityId":"i"}"#),
             ("Lambda-Runtime-Aws-Tenant-Id", "tenant"),
             ("Lambda-Runtime-Trace-Id", "Root=1-a"),
         ],
@@ -350,27 +281,14 @@ exports.handler = async (e, c) => {
     let Some(outcome) = case.run() else { return };
     let arn = "arn:aws:lambda:us-east-1:000000000000:function:fn";
     let expected = |id: &str, rest: [Value; 4]| {
-        let mut all = vec![
-            json!("fn"),
-            json!("$LATEST"),
-            json!(arn),
-            json!("256"),
-            json!(id),
-        ];
-        all.extend([
-            json!("/aws/lambda/fn"),
-            json!("2026/01/01/[$LATEST]0"),
-            json!(true),
-        ]);
+        let mut all = vec![json!("fn"), json!("$LATEST"), json!(arn), json!("256"), json!(id)];
+        all.extend([json!("/aws/lambda/fn"), json!("2026/01/01/[$LATEST]0"), json!(true)]);
         all.extend(rest);
         Value::Array(all)
     };
     assert_eq!(
         outcome.posts[0].json(),
-        expected(
-            "req-1",
-            [json!(null), json!(null), json!(null), json!(null)]
-        )
+        expected("req-1", [json!(null), json!(null), json!(null), json!(null)])
     );
     let rest = [
         json!("tenant"),
@@ -386,16 +304,10 @@ fn callback_handlers_are_refused_from_node_24_on() {
     let source = "exports.handler = (e, c, cb) => cb(null, 1);";
     let old = Case::new("nodejs24.x", "index.handler", "index.js", source).event("{}");
     let Some(outcome) = old.run() else { return };
-    assert_eq!(
-        error_of(&outcome)["errorType"],
-        "Runtime.CallbackHandlerDeprecated"
-    );
+    assert_eq!(error_of(&outcome)["errorType"], "Runtime.CallbackHandlerDeprecated");
     let new = "exports.handler = (e, c) => [typeof c.done, c.functionName];";
     let new = Case::new("nodejs24.x", "index.handler", "index.js", new).event("{}");
-    assert_eq!(
-        answer(&new.run().unwrap(), 0),
-        "response [\"undefined\",\"fn\"]"
-    );
+    assert_eq!(answer(&new.run().unwrap(), 0), "response [\"undefined\",\"fn\"]");
 }
 
 const LOGS: &str = "
@@ -416,11 +328,7 @@ fn console_lines_are_text_by_default() {
     assert_eq!(lines[0], "<time>\treq-1\tINFO\ttwo words\rlines { a: 1 }");
     assert_eq!(lines[1], "<time>\treq-1\tDEBUG\tfine");
     assert_eq!(lines[2], "<time>\treq-1\tWARN\t{ k: 'v' }");
-    assert!(
-        lines[3].starts_with("<time>\treq-1\tERROR\tRangeError: e\r    at "),
-        "{}",
-        lines[3]
-    );
+    assert!(lines[3].starts_with("<time>\treq-1\tERROR\tRangeError: e\r    at "), "{}", lines[3]);
     assert_eq!(lines[4], "raw");
 }
 
@@ -443,10 +351,7 @@ fn console_lines_are_json_objects_when_asked() {
     );
     let error: Value = serde_json::from_str(lines[2]).unwrap();
     assert_eq!(
-        (
-            &error["message"]["errorType"],
-            &error["message"]["errorMessage"]
-        ),
+        (&error["message"]["errorType"], &error["message"]["errorMessage"]),
         (&json!("RangeError"), &json!("e"))
     );
     assert_eq!(lines[3], "raw");
@@ -473,19 +378,10 @@ fn with_a_telemetry_descriptor_records_are_frames() {
 
 #[test]
 fn every_way_of_writing_an_answer_is_read() {
-    for wire in [
-        Wire::Plain,
-        Wire::Split,
-        Wire::Chunked,
-        Wire::Closing,
-        Wire::Frozen,
-    ] {
+    for wire in [Wire::Plain, Wire::Split, Wire::Chunked, Wire::Closing, Wire::Frozen] {
         let mut case = case("exports.handler = async (e) => e;").wire(wire);
         for number in 0..100 {
-            case = case.event(format!(
-                "{{\"n\": {number}, \"t\": \"{}\"}}",
-                "é".repeat(number)
-            ));
+            case = case.event(format!("{{\"n\": {number}, \"t\": \"{}\"}}", "é".repeat(number)));
         }
         let Some(outcome) = case.run() else { return };
         assert_eq!(outcome.posts.len(), 100, "{wire:?}: {}", outcome.stdout);
@@ -503,21 +399,13 @@ fn every_way_of_writing_an_answer_is_read() {
 fn large_events_and_responses_pass_and_too_large_ones_do_not_end_the_loop() {
     let source = "exports.handler = async (e) => e.length > 5000000 ? e + e : e;";
     let text = |size: usize| format!("\"{}\"", "x".repeat(size));
-    let Some(outcome) = case(source)
-        .event(text(4_900_000))
-        .event(text(5_000_001))
-        .event("1")
-        .run()
+    let Some(outcome) = case(source).event(text(4_900_000)).event(text(5_000_001)).event("1").run()
     else {
         return;
     };
     let sizes: Vec<usize> = outcome.posts.iter().map(|post| post.body.len()).collect();
     assert_eq!(sizes, [4_900_002, 10_000_004, 1]);
-    assert!(
-        outcome.stderr.contains("refused the response with 413"),
-        "{}",
-        outcome.stderr
-    );
+    assert!(outcome.stderr.contains("refused the response with 413"), "{}", outcome.stderr);
 }
 
 #[test]
@@ -543,47 +431,24 @@ exports.handler = awslambda.streamifyResponse(async (e, stream, c) => {
     let http = "{\"statusCode\":201}\0\0\0\0\0\0\0\0ab{\"c\":1}d";
     assert_eq!(
         bodies,
-        [
-            "ab{\"c\":1}d",
-            http,
-            "ab{\"c\":1}d",
-            "",
-            "ab{\"c\":1}",
-            "ab{\"c\":1}d"
-        ],
+        ["ab{\"c\":1}d", http, "ab{\"c\":1}d", "", "ab{\"c\":1}", "ab{\"c\":1}d"],
         "{}",
         outcome.stdout
     );
-    let types: Vec<_> = outcome
-        .posts
-        .iter()
-        .map(|post| post.header("content-type").unwrap())
-        .collect();
+    let types: Vec<_> =
+        outcome.posts.iter().map(|post| post.header("content-type").unwrap()).collect();
     let plain = "application/octet-stream";
     assert_eq!(
         types[..4],
-        [
-            plain,
-            "application/vnd.awslambda.http-integration-response",
-            "text/x",
-            plain
-        ]
+        [plain, "application/vnd.awslambda.http-integration-response", "text/x", plain]
     );
     for post in &outcome.posts {
-        assert_eq!(
-            post.header("lambda-runtime-function-response-mode"),
-            Some("streaming")
-        );
+        assert_eq!(post.header("lambda-runtime-function-response-mode"), Some("streaming"));
     }
     let boom = &outcome.posts[4];
-    assert_eq!(
-        boom.trailer("Lambda-Runtime-Function-Error-Type"),
-        Some("RangeError")
-    );
+    assert_eq!(boom.trailer("Lambda-Runtime-Function-Error-Type"), Some("RangeError"));
     assert!(
-        boom.trailer("Lambda-Runtime-Function-Error-Body")
-            .unwrap()
-            .starts_with("eyJlcnJvclR5cGUi")
+        boom.trailer("Lambda-Runtime-Function-Error-Body").unwrap().starts_with("eyJlcnJvclR5cGUi")
     );
     assert!(outcome.posts[0].trailers.is_empty());
 }
@@ -602,9 +467,6 @@ exports.handler = awslambda.streamifyResponse(async (e, stream) => {
     };
     let sizes: Vec<usize> = outcome.posts.iter().map(|post| post.body.len()).collect();
     assert_eq!(sizes, [160 * 65536, 4, 65536], "{}", outcome.stdout);
-    assert_eq!(
-        outcome.posts[1].trailer("Lambda-Runtime-Function-Error-Type"),
-        Some("string")
-    );
+    assert_eq!(outcome.posts[1].trailer("Lambda-Runtime-Function-Error-Type"), Some("string"));
     assert!(outcome.stdout.contains("Response stream is not finished."));
 }

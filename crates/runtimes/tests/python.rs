@@ -20,12 +20,7 @@ fn check(source: &str, event: &str, expected: &str) {
     };
     let post = &outcome.posts[0];
     let kind = post.path.rsplit('/').next().unwrap();
-    assert_eq!(
-        format!("{kind} {}", post.text()),
-        expected,
-        "stderr: {}",
-        outcome.stderr
-    );
+    assert_eq!(format!("{kind} {}", post.text()), expected, "stderr: {}", outcome.stderr);
     assert_eq!(outcome.exit, None);
 }
 
@@ -41,11 +36,7 @@ fn error_of(outcome: &Outcome) -> Value {
 #[test]
 fn results_are_encoded_as_aws_does() {
     let echo = "def handler(e, c): return e";
-    check(
-        echo,
-        r#" {"a":[1,2.5,"x",null,true]} "#,
-        r#"response {"a": [1, 2.5, "x", null, true]}"#,
-    );
+    check(echo, r#" {"a":[1,2.5,"x",null,true]} "#, r#"response {"a": [1, 2.5, "x", null, true]}"#);
     check(echo, r#""\u00e9""#, r#"response "\u00e9""#);
     check("def handler(e, c): pass", "{}", "response null");
     check(
@@ -54,20 +45,12 @@ fn results_are_encoded_as_aws_does() {
         r#"response {"1": [1, 2], "null": "x"}"#,
     );
     check("def handler(e, c): return b'raw'", "{}", "response raw");
-    check(
-        "def handler(e, c): return float('nan')",
-        "{}",
-        "response NaN",
-    );
+    check("def handler(e, c): return float('nan')", "{}", "response NaN");
     let decimal = "from decimal import Decimal as D\ndef handler(e, c): return [D('1.10'), {'x': D('7')}, D('NaN')]";
     check(decimal, "{}", r#"response [1.10, {"x": 7}, NaN]"#);
     let named = "from collections import namedtuple as n\nP = n('P', 'a b')\ndef handler(e, c): return {'p': P(1, (2,))}";
     check(named, "{}", r#"response {"p": {"a": 1, "b": [2]}}"#);
-    check(
-        "def handler(e, c): return '\\ud800'",
-        "{}",
-        r#"response "\ud800""#,
-    );
+    check("def handler(e, c): return '\\ud800'", "{}", r#"response "\ud800""#);
 }
 
 #[test]
@@ -75,9 +58,7 @@ fn from_python_3_12_on_text_is_not_escaped() {
     let source = "def handler(e, c): return ['\u{e9}', '\\ud800']";
     let run = |source: &str| {
         let case = Case::new("python3.12", "fn.handler", "fn.py", source);
-        case.event("{}")
-            .run()
-            .map(|outcome| outcome.posts[0].text().to_owned())
+        case.event("{}").run().map(|outcome| outcome.posts[0].text().to_owned())
     };
     let Some(text) = run(source) else { return };
     assert_eq!(text, "[\"\u{e9}\", \"\\ud800\"]");
@@ -85,10 +66,7 @@ fn from_python_3_12_on_text_is_not_escaped() {
 
 #[test]
 fn what_cannot_be_encoded_is_a_marshal_error() {
-    let Some(outcome) = case("def handler(e, c): return {'a': {1}}")
-        .event("{}")
-        .run()
-    else {
+    let Some(outcome) = case("def handler(e, c): return {'a': {1}}").event("{}").run() else {
         return;
     };
     let expected = json!({
@@ -100,10 +78,7 @@ fn what_cannot_be_encoded_is_a_marshal_error() {
 
 #[test]
 fn an_event_that_is_not_json_is_an_unmarshal_error_and_the_loop_goes_on() {
-    let case = case("def handler(e, c): return 1")
-        .event("{bad")
-        .event("{}")
-        .event("");
+    let case = case("def handler(e, c): return 1").event("{bad").event("{}").event("");
     let Some(outcome) = case.run() else { return };
     let message = "Unable to unmarshal input: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)";
     assert_eq!(outcome.posts[0].json()["errorMessage"], message);
@@ -133,18 +108,13 @@ fn an_exception_is_reported_and_logged_as_aws_does() {
          {two}File \"/task/fn.py\", line 2, in inner\r{two}{two}raise ValueError('bad \u{e9}')\n"
     );
     assert_eq!(outcome.stdout, log);
-    let cause = outcome.posts[0]
-        .header("Lambda-Runtime-Function-XRay-Error-Cause")
-        .unwrap();
+    let cause = outcome.posts[0].header("Lambda-Runtime-Function-XRay-Error-Cause").unwrap();
     let cause: Value = serde_json::from_str(cause).unwrap();
     assert_eq!(cause["exceptions"][0]["message"], "bad \u{e9}");
 }
 
 fn check_init_error(handler: &str, source: &str, kind: &str, message: &str) {
-    let Some(outcome) = Case::new(RUNTIME, handler, "fn.py", source)
-        .event("{}")
-        .run()
-    else {
+    let Some(outcome) = Case::new(RUNTIME, handler, "fn.py", source).event("{}").run() else {
         return;
     };
     assert_eq!(outcome.posts[0].path, "/2018-06-01/runtime/init/error");
@@ -155,9 +125,7 @@ fn check_init_error(handler: &str, source: &str, kind: &str, message: &str) {
     );
     assert_eq!(error["requestId"], "");
     assert!(
-        outcome
-            .stdout
-            .starts_with(&format!("[ERROR] {kind}: {message}")),
+        outcome.stdout.starts_with(&format!("[ERROR] {kind}: {message}")),
         "{}",
         outcome.stdout
     );
@@ -208,15 +176,9 @@ fn a_syntax_error_names_the_line() {
     assert_eq!(error["errorType"], "Runtime.UserCodeSyntaxError");
     // What stands between is the interpreter's own wording, another one before 3.10.
     let message = error["errorMessage"].as_str().unwrap();
-    assert!(
-        message.starts_with("Syntax error in module 'fn': "),
-        "{message}"
-    );
+    assert!(message.starts_with("Syntax error in module 'fn': "), "{message}");
     assert!(message.ends_with(" (fn.py, line 2)"), "{message}");
-    assert_eq!(
-        error["stackTrace"][0],
-        "  File \"/task/fn.py\" Line 2\n      return (\n"
-    );
+    assert_eq!(error["stackTrace"][0], "  File \"/task/fn.py\" Line 2\n      return (\n");
 }
 
 #[test]
@@ -245,11 +207,7 @@ fn the_process_ends_as_the_handler_asks() {
         let Some(outcome) = case(source).event("{}").run() else {
             return;
         };
-        assert_eq!(
-            (outcome.posts.len(), outcome.exit),
-            (0, Some(code)),
-            "{source}"
-        );
+        assert_eq!((outcome.posts.len(), outcome.exit), (0, Some(code)), "{source}");
     }
 }
 
@@ -288,18 +246,10 @@ def handler(e, c):
     };
     let arn = "arn:aws:lambda:us-east-1:000000000000:function:fn";
     let expected = |id: &str, rest: Value| {
-        let mut all = vec![
-            json!("fn"),
-            json!("$LATEST"),
-            json!(arn),
-            json!("256"),
-            json!(id),
-        ];
+        let mut all = vec![json!("fn"), json!("$LATEST"), json!(arn), json!("256"), json!(id)];
         all.extend([json!("/aws/lambda/fn"), json!("2026/01/01/[$LATEST]0")]);
         all.extend(rest.as_array().unwrap().clone());
-        all.push(json!(
-            format!("LambdaContext([aws_request_id={id},log_group_name=")[..40]
-        ));
+        all.push(json!(format!("LambdaContext([aws_request_id={id},log_group_name=")[..40]));
         Value::Array(all)
     };
     let none = json!([null, null, null, null, null]);
@@ -319,11 +269,7 @@ def handler(e, c):
     hidden = [p for p in sys.path if 'dist-packages' in p or (p.endswith('site-packages') and not p.startswith('/opt/'))]
     return [sys.path[:3], '/extra' in sys.path[3:5], hidden, 'site' in sys.modules]
 ";
-    let Some(outcome) = case(source)
-        .variable("PYTHONPATH", "/extra")
-        .event("{}")
-        .run()
-    else {
+    let Some(outcome) = case(source).variable("PYTHONPATH", "/extra").event("{}").run() else {
         return;
     };
     let found = outcome.posts[0].json();
@@ -353,16 +299,9 @@ fn log_records_are_text_by_default() {
     };
     let (first, rest) = outcome.stdout.split_once('\n').unwrap();
     assert_eq!(first, "[WARNING]\t<time>\treq-1\ttwo words");
-    assert!(
-        rest.starts_with("[ERROR]\t<time>\treq-1\toops\nTraceback (most recent"),
-        "{rest}"
-    );
+    assert!(rest.starts_with("[ERROR]\t<time>\treq-1\toops\nTraceback (most recent"), "{rest}");
     assert!(!outcome.stdout.contains("quiet"));
-    assert!(
-        outcome
-            .stdout
-            .contains("\nprinted\n[ERROR] RuntimeError: end\rTraceback")
-    );
+    assert!(outcome.stdout.contains("\nprinted\n[ERROR] RuntimeError: end\rTraceback"));
 }
 
 #[test]
@@ -388,13 +327,7 @@ fn log_records_are_json_objects_when_asked() {
         (&oops["errorType"], &oops["errorMessage"]),
         (&json!("ZeroDivisionError"), &json!("division by zero"))
     );
-    assert!(
-        oops["location"]
-            .as_str()
-            .unwrap()
-            .ends_with("fn.py:handler:9"),
-        "{oops}"
-    );
+    assert!(oops["location"].as_str().unwrap().ends_with("fn.py:handler:9"), "{oops}");
     assert_eq!(lines[4], "printed");
     let end: Value = serde_json::from_str(lines[5]).unwrap();
     assert_eq!(
@@ -412,10 +345,7 @@ fn with_a_telemetry_descriptor_records_are_frames() {
     assert_eq!(outcome.stdout, "None\n");
     let (kind, message, rest) = frame(&outcome.frames);
     assert_eq!(kind, 0xa55a_0003);
-    assert!(
-        message.starts_with("[WARNING]\t") && message.ends_with("\ta\nb\n"),
-        "{message}"
-    );
+    assert!(message.starts_with("[WARNING]\t") && message.ends_with("\ta\nb\n"), "{message}");
     let (kind, message, rest) = frame(rest);
     assert_eq!(kind, 0xa55a_0017);
     assert!(
@@ -428,28 +358,15 @@ fn with_a_telemetry_descriptor_records_are_frames() {
 fn frame(bytes: &[u8]) -> (u32, String, &[u8]) {
     let number = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
     let end = 16 + usize::try_from(number(4)).unwrap();
-    (
-        number(0),
-        String::from_utf8(bytes[16..end].to_vec()).unwrap(),
-        &bytes[end..],
-    )
+    (number(0), String::from_utf8(bytes[16..end].to_vec()).unwrap(), &bytes[end..])
 }
 
 #[test]
 fn every_way_of_writing_an_answer_is_read() {
-    for wire in [
-        Wire::Plain,
-        Wire::Split,
-        Wire::Chunked,
-        Wire::Closing,
-        Wire::Frozen,
-    ] {
+    for wire in [Wire::Plain, Wire::Split, Wire::Chunked, Wire::Closing, Wire::Frozen] {
         let mut case = case("def handler(e, c): return e").wire(wire);
         for number in 0..100 {
-            case = case.event(format!(
-                "{{\"n\": {number}, \"t\": \"{}\"}}",
-                "x".repeat(number)
-            ));
+            case = case.event(format!("{{\"n\": {number}, \"t\": \"{}\"}}", "x".repeat(number)));
         }
         let Some(outcome) = case.run() else { return };
         assert_eq!(outcome.posts.len(), 100, "{wire:?}: {}", outcome.stderr);
@@ -467,42 +384,26 @@ fn every_way_of_writing_an_answer_is_read() {
 fn large_events_and_responses_pass_and_too_large_ones_do_not_end_the_loop() {
     let source = "def handler(e, c): return e * 2 if len(e) > 5000000 else e";
     let text = |size: usize| format!("\"{}\"", "x".repeat(size));
-    let case = case(source)
-        .event(text(4_900_000))
-        .event(text(5_000_001))
-        .event("1");
+    let case = case(source).event(text(4_900_000)).event(text(5_000_001)).event("1");
     let source = case.files[0].1.replace("len(e)", "len(str(e))");
-    let Some(outcome) = Case {
-        files: vec![("fn.py".into(), source)],
-        ..case
-    }
-    .run() else {
+    let Some(outcome) = Case { files: vec![("fn.py".into(), source)], ..case }.run() else {
         return;
     };
     let sizes: Vec<usize> = outcome.posts.iter().map(|post| post.body.len()).collect();
     assert_eq!(sizes, [4_900_002, 10_000_004, 1]);
-    assert!(
-        outcome.stderr.contains("refused the response with 413"),
-        "{}",
-        outcome.stderr
-    );
+    assert!(outcome.stderr.contains("refused the response with 413"), "{}", outcome.stderr);
 }
 
 #[test]
 fn the_attempt_is_echoed() {
     let case = case("def handler(e, c): return 1/e")
         .event_with("1", &[("Lambda-Runtime-Invocation-Id", "try-7")]);
-    let Some(outcome) = case
-        .event_with("0", &[("Lambda-Runtime-Invocation-Id", "try-8")])
-        .run()
+    let Some(outcome) = case.event_with("0", &[("Lambda-Runtime-Invocation-Id", "try-8")]).run()
     else {
         return;
     };
-    let echoed: Vec<_> = outcome
-        .posts
-        .iter()
-        .map(|post| post.header("lambda-runtime-invocation-id"))
-        .collect();
+    let echoed: Vec<_> =
+        outcome.posts.iter().map(|post| post.header("lambda-runtime-invocation-id")).collect();
     assert_eq!(echoed, [Some("try-7"), Some("try-8")]);
 }
 
@@ -516,19 +417,11 @@ fn a_sitecustomize_on_the_python_path_runs_before_the_handler_is_loaded() {
         return;
     };
     assert_eq!(outcome.posts[0].text(), "\"hook\"");
-    let case = Case::new(
-        RUNTIME,
-        "fn.handler",
-        "fn.py",
-        "def handler(e, c): return 1",
-    )
-    .file("broken/sitecustomize.py", "1/0");
+    let case = Case::new(RUNTIME, "fn.handler", "fn.py", "def handler(e, c): return 1")
+        .file("broken/sitecustomize.py", "1/0");
     let Some(outcome) = case.variable("PYTHONPATH", "broken").event("{}").run() else {
         return;
     };
     assert_eq!(outcome.posts[0].text(), "1");
-    assert_eq!(
-        outcome.stderr,
-        "Error in sitecustomize:\nZeroDivisionError: division by zero\n"
-    );
+    assert_eq!(outcome.stderr, "Error in sitecustomize:\nZeroDivisionError: division by zero\n");
 }

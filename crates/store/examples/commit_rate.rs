@@ -4,10 +4,7 @@
 //! `cargo run --release -p dormouse-store --example commit_rate -- DIRECTORY`
 
 #![expect(clippy::print_stdout, reason = "it prints what it measured")]
-#![expect(
-    clippy::unwrap_used,
-    reason = "a measurement that fails has nothing else to say"
-)]
+#![expect(clippy::unwrap_used, reason = "a measurement that fails has nothing else to say")]
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -34,18 +31,12 @@ fn now() -> Instant {
 }
 
 fn scope() -> Scope {
-    Scope {
-        account: "123456789012".parse().unwrap(),
-        region: "us-east-1".parse().unwrap(),
-    }
+    Scope { account: "123456789012".parse().unwrap(), region: "us-east-1".parse().unwrap() }
 }
 
 fn function(name: &str) -> Function {
     Function {
-        key: FunctionKey {
-            scope: scope(),
-            name: name.parse().unwrap(),
-        },
+        key: FunctionKey { scope: scope(), name: name.parse().unwrap() },
         unique_id: "00000000-0000-4000-8000-000000000001".into(),
         configuration: Configuration {
             runtime: Runtime::Python { minor: 12 },
@@ -58,17 +49,11 @@ fn function(name: &str) -> Function {
             variables: None,
             architecture: Architecture::X86_64,
             tracing: Tracing::PassThrough,
-            logging: Logging {
-                format: LogFormat::Text,
-                group: None,
-            },
+            logging: Logging { format: LogFormat::Text, group: None },
             layers: vec![],
             snap_start: false,
         },
-        code: Code {
-            digest: "a".repeat(64).parse().unwrap(),
-            size_bytes: 10,
-        },
+        code: Code { digest: "a".repeat(64).parse().unwrap(), size_bytes: 10 },
         revision: "00000000-0000-4000-8000-000000000001".parse().unwrap(),
         last_modified_ms: 0,
         state: State::Pending,
@@ -86,8 +71,7 @@ fn fsync_rate(directory: &Path) {
     file.sync_all().unwrap();
     let (start, mut count) = (now(), 0_u32);
     while start.elapsed() < MEASURED {
-        file.write_all_at(&[2; 4096], u64::from(count) % BLOCKS * 4096)
-            .unwrap();
+        file.write_all_at(&[2; 4096], u64::from(count) % BLOCKS * 4096).unwrap();
         file.sync_data().unwrap();
         count += 1;
     }
@@ -108,10 +92,7 @@ async fn create_rate(store: &Store, writers: u32) {
         tasks.spawn(async move {
             let mut count = 0_u32;
             while start.elapsed() < MEASURED {
-                let name = format!(
-                    "f-{writers}-{writer}-{count}-{}",
-                    start.elapsed().as_nanos()
-                );
+                let name = format!("f-{writers}-{writer}-{count}-{}", start.elapsed().as_nanos());
                 functions.create(function(&name)).await.unwrap();
                 count += 1;
             }
@@ -119,19 +100,12 @@ async fn create_rate(store: &Store, writers: u32) {
         });
     }
     let counts: u32 = tasks.join_all().await.into_iter().sum();
-    report(
-        &format!("create, {writers} writers"),
-        counts,
-        start.elapsed(),
-    );
+    report(&format!("create, {writers} writers"), counts, start.elapsed());
 }
 
 async fn log_rate(store: &Store) {
     let (logs, mut tasks) = (store.logs(), JoinSet::new());
-    let group = GroupKey {
-        scope: scope(),
-        name: "/aws/lambda/f".into(),
-    };
+    let group = GroupKey { scope: scope(), name: "/aws/lambda/f".into() };
     let start = now();
     for stream in 0..100 {
         let (logs, group) = (logs.clone(), group.clone());
@@ -143,20 +117,13 @@ async fn log_rate(store: &Store) {
                     message: format!("{stream} {number} {}", "x".repeat(80)),
                 };
                 let events = (0..100).map(event).collect();
-                let stream = StreamKey {
-                    group: group.clone(),
-                    name: name.clone(),
-                };
+                let stream = StreamKey { group: group.clone(), name: name.clone() };
                 logs.append(&stream, events, batch).await.unwrap();
             }
         });
     }
     tasks.join_all().await;
-    report(
-        "log events, 100 a batch, 100 streams",
-        1_000_000,
-        start.elapsed(),
-    );
+    report("log events, 100 a batch, 100 streams", 1_000_000, start.elapsed());
     log_reads(store, &group).await;
 }
 
@@ -171,36 +138,19 @@ async fn log_reads(store: &Store, group: &GroupKey) {
     let name = format!("2026/01/01/[$LATEST]{:032}", 50);
     let start = now();
     for streams in [StreamsFilter::All, StreamsFilter::Named(vec![name.clone()])] {
-        let page = logs
-            .filter(group, filter(5_000, streams), |_| true)
-            .await
-            .unwrap();
+        let page = logs.filter(group, filter(5_000, streams), |_| true).await.unwrap();
         assert_eq!(page.events.len(), 1_000);
     }
     report("filter, 1 000 of a million", 2, start.elapsed());
     let start = now();
-    let none = logs
-        .filter(group, filter(0, StreamsFilter::All), |m| {
-            m.contains("nothing")
-        })
-        .await;
+    let none = logs.filter(group, filter(0, StreamsFilter::All), |m| m.contains("nothing")).await;
     assert!(none.unwrap().next.is_some());
     report("filter that finds nothing in 100 000", 1, start.elapsed());
     let start = now();
-    let stream = StreamKey {
-        group: group.clone(),
-        name,
-    };
+    let stream = StreamKey { group: group.clone(), name };
     for from in [EventsFrom::Head, EventsFrom::Tail] {
-        let query = EventsQuery {
-            between: 5_000..u64::MAX,
-            from,
-            limit: 1_000,
-        };
-        assert_eq!(
-            logs.events(&stream, query).await.unwrap().events.len(),
-            1_000
-        );
+        let query = EventsQuery { between: 5_000..u64::MAX, from, limit: 1_000 };
+        assert_eq!(logs.events(&stream, query).await.unwrap().events.len(), 1_000);
     }
     report("events, 1 000 of a million", 2, start.elapsed());
     let start = now();
@@ -210,9 +160,7 @@ async fn log_reads(store: &Store, group: &GroupKey) {
 
 #[tokio::main]
 async fn main() {
-    let directory = std::env::args()
-        .nth(1)
-        .expect("usage: commit_rate DIRECTORY");
+    let directory = std::env::args().nth(1).expect("usage: commit_rate DIRECTORY");
     let directory = Path::new(&directory);
     let store = Store::open(directory).unwrap();
     for round in 0..2 {

@@ -68,12 +68,10 @@ impl Functions {
         // Here and not in the writer, which has better things to do for all that wait.
         let record = record(&function);
         self.database
-            .write(
-                move |connection| match insert(connection, &function, &record)? {
-                    0 => Err(CreateFunctionError::Exists),
-                    _ => Ok(()),
-                },
-            )
+            .write(move |connection| match insert(connection, &function, &record)? {
+                0 => Err(CreateFunctionError::Exists),
+                _ => Ok(()),
+            })
             .await
     }
 
@@ -83,9 +81,7 @@ impl Functions {
     /// When it cannot be read.
     pub async fn get(&self, key: &FunctionKey) -> Result<Option<Function>, StorageError> {
         let key = key.clone();
-        self.database
-            .read(move |connection| select(connection, &key))
-            .await
+        self.database.read(move |connection| select(connection, &key)).await
     }
 
     /// Functions in the order of their names, from the one that follows `after`.
@@ -199,12 +195,8 @@ impl Functions {
                      WHERE account = ?1 AND region = ?2",
                 )?;
                 let of = [scope.account.as_str(), scope.region.as_str()];
-                let usage = |row: &Row<'_>| {
-                    Ok(Usage {
-                        functions: row.get(0)?,
-                        code_bytes: row.get(1)?,
-                    })
-                };
+                let usage =
+                    |row: &Row<'_>| Ok(Usage { functions: row.get(0)?, code_bytes: row.get(1)? });
                 Ok(statement.query_row(of, usage)?)
             })
             .await
@@ -230,11 +222,7 @@ impl Functions {
 }
 
 fn of(key: &FunctionKey) -> [&str; 3] {
-    [
-        key.scope.account.as_str(),
-        key.scope.region.as_str(),
-        key.name.as_str(),
-    ]
+    [key.scope.account.as_str(), key.scope.region.as_str(), key.name.as_str()]
 }
 
 fn insert(
@@ -275,9 +263,7 @@ fn write(
         u8::from(function.is_settling()),
         code.size_bytes,
         code.digest.as_str(),
-        function
-            .serving()
-            .map(|serving| serving.code.digest.as_str()),
+        function.serving().map(|serving| serving.code.digest.as_str()),
         record,
     ])?)
 }

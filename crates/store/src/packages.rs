@@ -111,11 +111,7 @@ impl Packages {
         let directory = fs::canonicalize(directory)?;
         for entry in fs::read_dir(&directory)? {
             let entry = entry?;
-            if entry
-                .file_name()
-                .as_encoded_bytes()
-                .starts_with(UNFINISHED.as_bytes())
-            {
+            if entry.file_name().as_encoded_bytes().starts_with(UNFINISHED.as_bytes()) {
                 fs::remove_file(entry.path())?;
             }
         }
@@ -216,14 +212,8 @@ impl Shared {
         if file.metadata()?.len() != size {
             return Ok(false);
         }
-        let now = Timespec {
-            tv_sec: 0,
-            tv_nsec: UTIME_NOW,
-        };
-        let times = Timestamps {
-            last_access: now,
-            last_modification: now,
-        };
+        let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+        let times = Timestamps { last_access: now, last_modification: now };
         futimens(&file, &times)?;
         Ok(true)
     }
@@ -231,10 +221,7 @@ impl Shared {
     fn write(&self, bytes: &[u8]) -> io::Result<Unfinished> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let path = self.directory.join(format!("{UNFINISHED}{number}"));
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(&path)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).open(&path)?;
         let unfinished = Unfinished { path };
         file.write_all(bytes)?;
         file.sync_all()?;
@@ -251,17 +238,12 @@ impl Shared {
 
     fn verify(&self, named: &Digest) -> Result<(), VerifyError> {
         let mut file = self.file(named)?;
-        let found = hash(&mut file).map_err(|source| OpenError::Unreadable {
-            digest: named.clone(),
-            source,
-        })?;
+        let found = hash(&mut file)
+            .map_err(|source| OpenError::Unreadable { digest: named.clone(), source })?;
         if found == *named {
             Ok(())
         } else {
-            Err(VerifyError::Mismatch {
-                digest: named.clone(),
-                found,
-            })
+            Err(VerifyError::Mismatch { digest: named.clone(), found })
         }
     }
 

@@ -97,9 +97,7 @@ impl Roles {
     /// When it cannot be read.
     pub async fn get(&self, account: &AccountId, name: &str) -> Result<Option<Role>, StorageError> {
         let (account, name) = (account.clone(), name.to_owned());
-        self.database
-            .read(move |connection| select(connection, &account, &name))
-            .await
+        self.database.read(move |connection| select(connection, &account, &name)).await
     }
 
     /// Roles whose path begins so, in the order of their names, from the one that follows `after`.
@@ -184,13 +182,7 @@ fn insert(connection: &Connection, role: &Role) -> Result<usize, StorageError> {
     let sql = "INSERT INTO roles (account, name, folded_name, path, record)
                VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING";
     let folded = role.name.to_lowercase();
-    let of = (
-        role.account.as_str(),
-        &role.name,
-        &folded,
-        &role.path,
-        record(role),
-    );
+    let of = (role.account.as_str(), &role.name, &folded, &role.path, record(role));
     Ok(connection.prepare_cached(sql)?.execute(of)?)
 }
 

@@ -95,17 +95,13 @@ impl Store {
     /// # Errors
     /// When another process has it, a newer version wrote it, or it cannot be used.
     pub fn open(directory: &Path) -> Result<Self, OpenError> {
-        make_durably(directory).map_err(|source| OpenError::Directory {
-            path: directory.to_owned(),
-            source,
-        })?;
+        make_durably(directory)
+            .map_err(|source| OpenError::Directory { path: directory.to_owned(), source })?;
         let lock = Arc::new(lock(directory)?);
         let records = Database::open(directory, &RECORDS, Arc::clone(&lock))?;
         let logs = Database::open(directory, &LOGS, lock)?;
-        sync(directory).map_err(|source| OpenError::Directory {
-            path: directory.to_owned(),
-            source,
-        })?;
+        sync(directory)
+            .map_err(|source| OpenError::Directory { path: directory.to_owned(), source })?;
         Ok(Self { records, logs })
     }
 
@@ -137,10 +133,7 @@ impl Store {
 fn lock(directory: &Path) -> Result<DirectoryLock, OpenError> {
     let path = directory.join("dormouse.lock");
     DirectoryLock::take(&path).map_err(|error| match error {
-        LockError::Held(process) => OpenError::Locked {
-            path: directory.to_owned(),
-            process,
-        },
+        LockError::Held(process) => OpenError::Locked { path: directory.to_owned(), process },
         LockError::Io(source) => OpenError::Directory { path, source },
     })
 }
@@ -150,10 +143,7 @@ fn make_durably(directory: &Path) -> io::Result<()> {
     if directory.is_dir() {
         return Ok(());
     }
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(directory)?;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     directory.canonicalize()?.parent().map_or(Ok(()), sync)
 }
 
@@ -200,20 +190,10 @@ mod tests {
             },
             name: name.into(),
         };
-        let stream = |name| logs::StreamKey {
-            group: group(name),
-            name: "s".into(),
-        };
-        let event = |at| logs::Event {
-            timestamp_ms: at,
-            message: "x".into(),
-        };
+        let stream = |name| logs::StreamKey { group: group(name), name: "s".into() };
+        let event = |at| logs::Event { timestamp_ms: at, message: "x".into() };
         for name in ["gone", "kept"] {
-            store
-                .logs()
-                .append(&stream(name), (0..5_000).map(event).collect(), 1)
-                .await
-                .unwrap();
+            store.logs().append(&stream(name), (0..5_000).map(event).collect(), 1).await.unwrap();
         }
         store.logs().delete_group(&group("gone")).await.unwrap();
         // The writer sweeps a step between any two batches, so it ends however fast we ask.

@@ -25,13 +25,7 @@ const DIRECTORY: &str = "DORMOUSE_CRASH_TEST_DIRECTORY";
 const ROUND: &str = "DORMOUSE_CRASH_TEST_ROUND";
 
 fn stream() -> StreamKey {
-    StreamKey {
-        group: GroupKey {
-            scope: home(),
-            name: "g".into(),
-        },
-        name: "s".into(),
-    }
+    StreamKey { group: GroupKey { scope: home(), name: "g".into() }, name: "s".into() }
 }
 
 #[cfg(test)]
@@ -56,10 +50,7 @@ mod child {
     /// Kills the child after some acknowledgements and returns all it gave.
     pub(crate) fn acknowledged_before_death(mut child: Child, enough: u64) -> Vec<String> {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let name = |line: String| {
-            line.split_once("acknowledged ")
-                .map(|(_, name)| name.to_owned())
-        };
+        let name = |line: String| line.split_once("acknowledged ").map(|(_, name)| name.to_owned());
         let mut names = Vec::new();
         while (names.len() as u64) < enough {
             let line = lines.next().expect("the child ended by itself").unwrap();
@@ -69,15 +60,8 @@ mod child {
         child.wait().unwrap();
         // A last line that the kill cut short has no end: its name may be cut short too.
         let rest = lines.map_while(Result::ok).collect::<Vec<_>>();
-        names.extend(
-            rest.into_iter()
-                .filter(|line| line.ends_with(" ."))
-                .filter_map(name),
-        );
-        names
-            .into_iter()
-            .map(|name| name.trim_end_matches(" .").to_owned())
-            .collect()
+        names.extend(rest.into_iter().filter(|line| line.ends_with(" .")).filter_map(name));
+        names.into_iter().map(|name| name.trim_end_matches(" .").to_owned()).collect()
     }
 }
 
@@ -95,28 +79,17 @@ async fn what_was_acknowledged_survives_a_kill_at_any_moment() {
         for name in &acknowledged {
             let expected = function(&home(), name);
             let found = store.functions().get(&expected.key).await.unwrap();
-            assert_eq!(
-                found,
-                Some(expected),
-                "round {round}, killed after {enough}"
-            );
+            assert_eq!(found, Some(expected), "round {round}, killed after {enough}");
         }
         let stored = store.functions().usage(&home()).await.unwrap().functions;
         assert!(stored >= acknowledged.len() as u64);
         let between = 0..u64::MAX;
-        let query = EventsQuery {
-            between,
-            from: EventsFrom::Head,
-            limit: 1_000_000,
-        };
+        let query = EventsQuery { between, from: EventsFrom::Head, limit: 1_000_000 };
         let events = store.logs().events(&stream(), query).await.unwrap().events;
         let told: std::collections::HashSet<&str> =
             events.iter().map(|event| event.message.as_str()).collect();
         for name in &acknowledged {
-            assert!(
-                told.contains(name.as_str()),
-                "the log line of {name} is gone"
-            );
+            assert!(told.contains(name.as_str()), "the log line of {name} is gone");
         }
         store.close().await;
     }
@@ -136,10 +109,7 @@ async fn a_process_that_stores_until_it_is_killed() {
         writers.spawn(async move {
             for number in 0_u64.. {
                 let name = format!("f-{round}-{writer}-{number}");
-                let event = Event {
-                    timestamp_ms: number,
-                    message: name.clone(),
-                };
+                let event = Event { timestamp_ms: number, message: name.clone() };
                 logs.append(&stream(), vec![event], number).await.unwrap();
                 functions.create(function(&home(), &name)).await.unwrap();
                 // One write a line, so that lines of several writers do not mix.

@@ -38,14 +38,8 @@ async fn a_name_is_taken_once_per_account_and_region() {
     functions.create(function(&home(), "f")).await.unwrap();
     let again = functions.create(function(&home(), "f")).await;
     assert!(matches!(again, Err(CreateFunctionError::Exists)));
-    functions
-        .create(function(&scope(2, "eu-west-1"), "f"))
-        .await
-        .unwrap();
-    functions
-        .create(function(&scope(3, "us-east-1"), "f"))
-        .await
-        .unwrap();
+    functions.create(function(&scope(2, "eu-west-1"), "f")).await.unwrap();
+    functions.create(function(&scope(3, "us-east-1"), "f")).await.unwrap();
 }
 
 #[tokio::test]
@@ -55,22 +49,14 @@ async fn functions_are_listed_by_name_in_pages() {
     for name in ["b", "a", "d", "c", "B"] {
         functions.create(function(&home(), name)).await.unwrap();
     }
-    functions
-        .create(function(&scope(3, "us-east-1"), "aa"))
-        .await
-        .unwrap();
+    functions.create(function(&scope(3, "us-east-1"), "aa")).await.unwrap();
     let mut pages = Vec::new();
     let mut after = None;
     loop {
         let page = functions.list(&home(), after.as_ref(), 2).await.unwrap();
         let Some(last) = page.last() else { break };
         after = Some(last.key.name.clone());
-        pages.push(
-            page.iter()
-                .map(|f| f.key.name.to_string())
-                .collect::<Vec<_>>()
-                .join(""),
-        );
+        pages.push(page.iter().map(|f| f.key.name.to_string()).collect::<Vec<_>>().join(""));
     }
     assert_eq!(pages, ["Ba", "bc", "d"]);
 }
@@ -106,17 +92,10 @@ async fn settling_usage_and_digests_follow_the_changes() {
     let functions = store.functions();
     let made = function(&home(), "f");
     functions.create(made.clone()).await.unwrap();
-    functions
-        .create(function(&scope(3, "us-east-1"), "g"))
-        .await
-        .unwrap();
+    functions.create(function(&scope(3, "us-east-1"), "g")).await.unwrap();
     assert_eq!(functions.settling().await.unwrap().len(), 2);
     let activate = |f: &Function| Ok::<_, ()>(f.activated(R2.parse().unwrap()));
-    functions
-        .change(&made.key, activate)
-        .await
-        .unwrap()
-        .unwrap();
+    functions.change(&made.key, activate).await.unwrap().unwrap();
     assert_eq!(functions.settling().await.unwrap().len(), 1);
     let update = |f: &Function| {
         let mut code = f.code.clone();
@@ -132,32 +111,15 @@ async fn settling_usage_and_digests_follow_the_changes() {
     };
     functions.change(&made.key, update).await.unwrap().unwrap();
     let usage = functions.usage(&home()).await.unwrap();
-    assert_eq!(
-        usage,
-        Usage {
-            functions: 1,
-            code_bytes: 25
-        }
-    );
-    let digests: Vec<String> = functions
-        .digests()
-        .await
-        .unwrap()
-        .into_iter()
-        .map(String::from)
-        .collect();
+    assert_eq!(usage, Usage { functions: 1, code_bytes: 25 });
+    let digests: Vec<String> =
+        functions.digests().await.unwrap().into_iter().map(String::from).collect();
     assert_eq!(digests, ["a".repeat(64), "b".repeat(64)]);
     let removed = functions.delete(&made.key).await.unwrap().unwrap();
     assert_eq!(removed.code.size_bytes, 25);
     assert_eq!(functions.delete(&made.key).await.unwrap(), None);
     let usage = functions.usage(&home()).await.unwrap();
-    assert_eq!(
-        usage,
-        Usage {
-            functions: 0,
-            code_bytes: 0
-        }
-    );
+    assert_eq!(usage, Usage { functions: 0, code_bytes: 0 });
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -185,10 +147,7 @@ async fn each_of_many_writers_sees_its_own_write_and_no_change_is_lost() {
     }
     let shared = store.functions().get(&shared.key).await.unwrap().unwrap();
     assert_eq!(shared.configuration.description.len(), 320);
-    assert_eq!(
-        store.functions().usage(&home()).await.unwrap().functions,
-        321
-    );
+    assert_eq!(store.functions().usage(&home()).await.unwrap().functions, 321);
 }
 
 #[tokio::test]
@@ -211,10 +170,7 @@ async fn a_newer_schema_is_refused() {
     database.pragma_update(None, "user_version", 999).unwrap();
     drop(database);
     let error = Store::open(directory.path()).unwrap_err();
-    assert!(
-        matches!(error, OpenError::NewerSchema { found: 999, .. }),
-        "{error}"
-    );
+    assert!(matches!(error, OpenError::NewerSchema { found: 999, .. }), "{error}");
 }
 
 #[tokio::test]
@@ -223,10 +179,7 @@ async fn handles_of_a_closed_store_say_so() {
     let functions = store.functions();
     store.close().await;
     let made = function(&home(), "f");
-    assert!(matches!(
-        functions.get(&made.key).await,
-        Err(StorageError::Closed)
-    ));
+    assert!(matches!(functions.get(&made.key).await, Err(StorageError::Closed)));
     assert!(matches!(
         functions.create(made).await,
         Err(CreateFunctionError::Storage(StorageError::Closed))
@@ -239,11 +192,7 @@ async fn nobody_else_may_read_what_is_stored() {
     let directory = tempfile::tempdir().unwrap();
     let inner = directory.path().join("data");
     let store = Store::open(&inner).unwrap();
-    store
-        .functions()
-        .create(function(&home(), "f"))
-        .await
-        .unwrap();
+    store.functions().create(function(&home(), "f")).await.unwrap();
     let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o077;
     assert_eq!(mode(&inner), 0);
     for file in std::fs::read_dir(&inner).unwrap() {

@@ -16,33 +16,20 @@ mod asked {
     use super::*;
 
     pub(crate) fn group(name: &str) -> GroupKey {
-        GroupKey {
-            scope: home(),
-            name: name.into(),
-        }
+        GroupKey { scope: home(), name: name.into() }
     }
 
     pub(crate) fn stream(group_name: &str, name: &str) -> StreamKey {
-        StreamKey {
-            group: group(group_name),
-            name: name.into(),
-        }
+        StreamKey { group: group(group_name), name: name.into() }
     }
 
     pub(crate) fn event(timestamp_ms: u64, message: &str) -> Event {
-        Event {
-            timestamp_ms,
-            message: message.into(),
-        }
+        Event { timestamp_ms, message: message.into() }
     }
 
     /// The messages of one page of a stream, with the cursors to go on from.
     pub(crate) async fn page(logs: &Logs, from: EventsFrom, limit: usize) -> Page {
-        let query = EventsQuery {
-            between: 0..u64::MAX,
-            from,
-            limit,
-        };
+        let query = EventsQuery { between: 0..u64::MAX, from, limit };
         let page = logs.events(&stream("g", "s"), query).await.unwrap();
         Page {
             text: page.events.into_iter().map(|event| event.message).collect(),
@@ -63,20 +50,9 @@ mod asked {
         let mut after = None;
         loop {
             let prefix = String::new();
-            let query = StreamsQuery {
-                prefix,
-                order,
-                descending,
-                after,
-                limit: 2,
-            };
+            let query = StreamsQuery { prefix, order, descending, after, limit: 2 };
             let page = logs.streams(&group("g"), query).await.unwrap();
-            pages.push(
-                page.streams
-                    .into_iter()
-                    .map(|stream| stream.name)
-                    .collect::<String>(),
-            );
+            pages.push(page.streams.into_iter().map(|stream| stream.name).collect::<String>());
             let Some(next) = page.next else {
                 return pages.join(" ");
             };
@@ -90,16 +66,8 @@ mod asked {
         let mut after = None;
         loop {
             let streams = streams.clone();
-            let query = FilterQuery {
-                streams,
-                between: 0..u64::MAX,
-                after,
-                limit,
-            };
-            let page = logs
-                .filter(&group("g"), query, |m| !m.contains('-'))
-                .await
-                .unwrap();
+            let query = FilterQuery { streams, between: 0..u64::MAX, after, limit };
+            let page = logs.filter(&group("g"), query, |m| !m.contains('-')).await.unwrap();
             messages.extend(page.events.into_iter().map(|event| event.message));
             let Some(next) = page.next else {
                 return messages;
@@ -127,9 +95,7 @@ async fn events_are_paged_both_ways_and_a_page_without_any_stays_where_it_is() {
     assert_eq!(third.text, "e");
     let end = page(&logs, third.forward, 2).await;
     assert_eq!(end.text, "");
-    logs.append(&stream("g", "s"), vec![event(10, "f")], 11)
-        .await
-        .unwrap();
+    logs.append(&stream("g", "s"), vec![event(10, "f")], 11).await.unwrap();
     assert_eq!(page(&logs, end.forward, 2).await.text, "f");
 
     let tail = page(&logs, EventsFrom::Tail, 2).await;
@@ -149,34 +115,14 @@ async fn only_events_between_the_times_are_shown() {
     let events = (0..10).map(|at| event(at, &at.to_string())).collect();
     logs.append(&stream("g", "s"), events, 10).await.unwrap();
     for from in [EventsFrom::Head, EventsFrom::Tail] {
-        let query = EventsQuery {
-            between: 3..6,
-            from,
-            limit: 9,
-        };
+        let query = EventsQuery { between: 3..6, from, limit: 9 };
         let page = logs.events(&stream("g", "s"), query).await.unwrap();
-        let text: String = page
-            .events
-            .iter()
-            .map(|event| event.message.as_str())
-            .collect();
+        let text: String = page.events.iter().map(|event| event.message.as_str()).collect();
         assert_eq!(text, "345");
     }
     let streams = StreamsFilter::All;
-    let query = FilterQuery {
-        streams,
-        between: 8..u64::MAX,
-        after: None,
-        limit: 9,
-    };
-    assert_eq!(
-        logs.filter(&group("g"), query, |_| true)
-            .await
-            .unwrap()
-            .events
-            .len(),
-        2
-    );
+    let query = FilterQuery { streams, between: 8..u64::MAX, after: None, limit: 9 };
+    assert_eq!(logs.filter(&group("g"), query, |_| true).await.unwrap().events.len(), 2);
 }
 
 #[tokio::test]
@@ -186,10 +132,7 @@ async fn a_page_ends_when_it_holds_enough_bytes() {
     let large = "x".repeat(400_000);
     let events = (0..5).map(|at| event(at, &large)).collect();
     logs.append(&stream("g", "s"), events, 10).await.unwrap();
-    assert_eq!(
-        page(&logs, EventsFrom::Head, 9).await.text.len(),
-        3 * large.len()
-    );
+    assert_eq!(page(&logs, EventsFrom::Head, 9).await.text.len(), 3 * large.len());
 }
 
 #[tokio::test]
@@ -198,9 +141,7 @@ async fn a_reader_that_waits_at_the_tail_of_an_empty_stream_sees_the_first_event
     let logs = store.logs();
     logs.append(&stream("g", "s"), vec![], 10).await.unwrap();
     let empty = page(&logs, EventsFrom::Tail, 2).await;
-    logs.append(&stream("g", "s"), vec![event(1, "a")], 10)
-        .await
-        .unwrap();
+    logs.append(&stream("g", "s"), vec![event(1, "a")], 10).await.unwrap();
     assert_eq!(page(&logs, empty.forward, 2).await.text, "a");
 }
 
@@ -209,21 +150,13 @@ async fn streams_are_listed_by_name_or_by_their_last_event() {
     let (_directory, store) = store();
     let logs = store.logs();
     for (name, at) in [("b", 1), ("a", 9), ("d", 5), ("c", 5)] {
-        logs.append(&stream("g", name), vec![event(at, "x")], 10)
-            .await
-            .unwrap();
+        logs.append(&stream("g", name), vec![event(at, "x")], 10).await.unwrap();
     }
     logs.append(&stream("g", "e"), vec![], 10).await.unwrap();
     assert_eq!(streams(&logs, StreamsOrder::Name, false).await, "ab cd e");
     assert_eq!(streams(&logs, StreamsOrder::Name, true).await, "ed cb a");
-    assert_eq!(
-        streams(&logs, StreamsOrder::LastEvent, false).await,
-        "eb cd a"
-    );
-    assert_eq!(
-        streams(&logs, StreamsOrder::LastEvent, true).await,
-        "ad cb e"
-    );
+    assert_eq!(streams(&logs, StreamsOrder::LastEvent, false).await, "eb cd a");
+    assert_eq!(streams(&logs, StreamsOrder::LastEvent, true).await, "ad cb e");
 }
 
 #[tokio::test]
@@ -233,35 +166,16 @@ async fn groups_have_their_scope_size_and_retention() {
     logs.create_group(&group("/aws/lambda/f"), 5).await.unwrap();
     let again = logs.create_group(&group("/aws/lambda/f"), 5).await;
     assert!(matches!(again, Err(CreateGroupError::Exists)));
-    logs.append(&stream("/aws/lambda/f", "s"), vec![event(1, "1234")], 10)
-        .await
-        .unwrap();
-    logs.append(&stream("/aws/lambda/g", "s"), vec![], 10)
-        .await
-        .unwrap();
-    logs.append(&stream("other", "s"), vec![], 10)
-        .await
-        .unwrap();
-    logs.set_retention(&group("/aws/lambda/f"), Some(7))
-        .await
-        .unwrap();
+    logs.append(&stream("/aws/lambda/f", "s"), vec![event(1, "1234")], 10).await.unwrap();
+    logs.append(&stream("/aws/lambda/g", "s"), vec![], 10).await.unwrap();
+    logs.append(&stream("other", "s"), vec![], 10).await.unwrap();
+    logs.set_retention(&group("/aws/lambda/f"), Some(7)).await.unwrap();
     let found = logs.groups(&home(), "/aws/", None, 9).await.unwrap();
     assert_eq!(found.len(), 2);
-    assert_eq!(
-        (found[0].stored_bytes, found[0].retention_days),
-        (30, Some(7))
-    );
-    let after = logs
-        .groups(&home(), "/aws/", Some("/aws/lambda/f"), 9)
-        .await
-        .unwrap();
+    assert_eq!((found[0].stored_bytes, found[0].retention_days), (30, Some(7)));
+    let after = logs.groups(&home(), "/aws/", Some("/aws/lambda/f"), 9).await.unwrap();
     assert_eq!(after, found[1..]);
-    assert_eq!(
-        logs.groups(&scope(3, "us-east-1"), "", None, 9)
-            .await
-            .unwrap(),
-        []
-    );
+    assert_eq!(logs.groups(&scope(3, "us-east-1"), "", None, 9).await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -271,19 +185,10 @@ async fn a_deleted_group_is_gone_at_once_and_a_new_one_of_its_name_is_empty() {
     let events = (0..5_000).map(|at| event(at, "x")).collect();
     logs.append(&stream("g", "s"), events, 10).await.unwrap();
     logs.delete_group(&group("g")).await.unwrap();
-    assert!(matches!(
-        logs.delete_group(&group("g")).await,
-        Err(ChangeError::Missing)
-    ));
-    logs.append(&stream("g", "t"), vec![event(1, "y")], 10)
-        .await
-        .unwrap();
+    assert!(matches!(logs.delete_group(&group("g")).await, Err(ChangeError::Missing)));
+    logs.append(&stream("g", "t"), vec![event(1, "y")], 10).await.unwrap();
     assert_eq!(filtered(&logs, StreamsFilter::All, 9).await, ["y"]);
-    let query = EventsQuery {
-        between: 0..u64::MAX,
-        from: EventsFrom::Head,
-        limit: 1,
-    };
+    let query = EventsQuery { between: 0..u64::MAX, from: EventsFrom::Head, limit: 1 };
     let missing = logs.events(&stream("g", "s"), query.clone()).await;
     assert!(matches!(missing, Err(ReadLogsError::NoStream)));
     let missing = logs.events(&stream("h", "s"), query).await;
@@ -292,11 +197,7 @@ async fn a_deleted_group_is_gone_at_once_and_a_new_one_of_its_name_is_empty() {
     store.close().await;
     let store = Store::open(directory.path()).unwrap();
     assert_eq!(filtered(&store.logs(), StreamsFilter::All, 9).await, ["y"]);
-    store
-        .logs()
-        .append(&stream("g", "t"), vec![event(2, "z")], 10)
-        .await
-        .unwrap();
+    store.logs().append(&stream("g", "t"), vec![event(2, "z")], 10).await.unwrap();
     store.close().await;
 }
 
@@ -306,12 +207,7 @@ async fn a_stream_that_is_named_must_be_there() {
     let logs = store.logs();
     logs.append(&stream("g", "s"), vec![], 10).await.unwrap();
     let streams = StreamsFilter::Named(vec!["s".into(), "t".into()]);
-    let query = FilterQuery {
-        streams,
-        between: 0..9,
-        after: None,
-        limit: 1,
-    };
+    let query = FilterQuery { streams, between: 0..9, after: None, limit: 1 };
     let missing = logs.filter(&group("g"), query, |_| true).await;
     assert!(matches!(missing, Err(ReadLogsError::NoStream)));
 }

@@ -1,10 +1,7 @@
 //! Packages as an attacker would make them, and as honest tools do: each is looked through and
 //! unpacked, and the tree around the target is compared before and after.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test fails by panicking, its helpers too"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -65,10 +62,7 @@ mod raw {
 
     impl Archive {
         pub(super) fn of(entries: impl IntoIterator<Item = Raw>) -> Self {
-            Self {
-                entries: entries.into_iter().collect(),
-                ..Self::default()
-            }
+            Self { entries: entries.into_iter().collect(), ..Self::default() }
         }
 
         pub(super) fn bytes(&self) -> Vec<u8> {
@@ -101,9 +95,7 @@ mod raw {
                 (size, start) = (u32::MAX.into(), u32::MAX.into());
             }
             let count = u16::try_from(count).unwrap_or(u16::MAX);
-            let count = self
-                .count
-                .unwrap_or(if self.zip64 { u16::MAX } else { count });
+            let count = self.count.unwrap_or(if self.zip64 { u16::MAX } else { count });
             out.extend(b"PK\x05\x06\0\0\0\0");
             out.extend([count.to_le_bytes(), count.to_le_bytes()].concat());
             out.extend(u32::try_from(size).unwrap().to_le_bytes());
@@ -161,9 +153,7 @@ mod raw {
 
     pub(super) fn crc32(data: &[u8]) -> u32 {
         !data.iter().fold(u32::MAX, |crc, byte| {
-            (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
-                (crc >> 1) ^ (0xedb8_8320 * (crc & 1))
-            })
+            (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 * (crc & 1)))
         })
     }
 }
@@ -273,8 +263,7 @@ fn a_name_in_an_extra_field_is_held_to_the_same_rules() {
     let mut sly = file("innocent");
     let path = b"../secret";
     sly.extra = [0x75u8, 0x70].to_vec();
-    sly.extra
-        .extend(u16::try_from(5 + path.len()).unwrap().to_le_bytes());
+    sly.extra.extend(u16::try_from(5 + path.len()).unwrap().to_le_bytes());
     sly.extra.push(1);
     sly.extra.extend(raw::crc32(b"innocent").to_le_bytes());
     sly.extra.extend(path);
@@ -354,17 +343,11 @@ fn what_is_no_file_is_refused() {
 
 #[test]
 fn duplicates_and_contradictions_are_refused() {
-    refused(
-        &zip([file("b"), file("a"), file("a")]),
-        "\"a\" appears twice",
-    );
+    refused(&zip([file("b"), file("a"), file("a")]), "\"a\" appears twice");
     refused(&zip([file("a/b"), file("./a/b")]), "twice");
     refused(&zip([file("a"), file("a/b")]), "something else");
     refused(&zip([file("a/b"), file("a")]), "something else");
-    refused(
-        &zip([file("a"), raw::entry("a/", 0o040_755, b"")]),
-        "something else",
-    );
+    refused(&zip([file("a"), raw::entry("a/", 0o040_755, b"")]), "something else");
 }
 
 #[test]
@@ -423,14 +406,8 @@ fn a_file_that_is_no_zip_file_is_refused() {
     for length in 0..good.len() {
         assert!(inspect(Cursor::new(&good[..length])).is_err(), "{length}");
     }
-    refused(
-        &[&good[..], b"garbage"].concat(),
-        "does not end with the file",
-    );
-    refused(
-        &[&good[..], &good[..20]].concat(),
-        "does not end with the file",
-    );
+    refused(&[&good[..], b"garbage"].concat(), "does not end with the file");
+    refused(&[&good[..], &good[..20]].concat(), "does not end with the file");
     for count in [0, 1, 3, 60_000] {
         let mut archive = Archive::of([file("a"), file("b")]);
         archive.count = Some(count);
@@ -451,11 +428,7 @@ fn an_empty_zip_file_is_named_as_such() {
 
 #[test]
 fn a_bad_byte_anywhere_never_panics_nor_escapes() {
-    let good = zip([
-        file("a/b"),
-        link("a/l", "b"),
-        raw::entry("x", 0o100_755, b"#!"),
-    ]);
+    let good = zip([file("a/b"), link("a/l", "b"), raw::entry("x", 0o100_755, b"#!")]);
     for at in 0..good.len() {
         for bits in [1, 0x10, 0x80, 0xff] {
             let mut bad = good.clone();
@@ -474,20 +447,14 @@ fn too_many_entries_are_refused() {
         ..Archive::of((0..1_000_000).map(|i| raw::entry(format!("{i}"), 0o100_644, b"")))
     };
     let error = inspect(Cursor::new(many.bytes())).unwrap_err();
-    assert!(matches!(
-        error,
-        PackageError::TooManyEntries { limit: 200_000 }
-    ));
+    assert!(matches!(error, PackageError::TooManyEntries { limit: 200_000 }));
 }
 
 #[test]
 fn directories_that_are_only_implied_count_as_entries() {
     let deep = (0..150).map(|i| file(format!("{i}/{}x", "d/".repeat(1_500))));
     let error = inspect(Cursor::new(zip(deep))).unwrap_err();
-    assert!(matches!(
-        error,
-        PackageError::TooManyEntries { limit: 200_000 }
-    ));
+    assert!(matches!(error, PackageError::TooManyEntries { limit: 200_000 }));
 }
 
 #[test]
@@ -588,23 +555,13 @@ fn every_honest_form_is_read() {
     let good = [file("a"), file("d/b")];
     let plain = accepted(&zip(good.clone()));
     assert_eq!(names(&plain), ["a", "d", "d/b"]);
-    let zip64 = Archive {
-        zip64: true,
-        ..Archive::of(good.clone())
-    };
+    let zip64 = Archive { zip64: true, ..Archive::of(good.clone()) };
     assert_eq!(accepted(&zip64.bytes()), plain);
-    let comment = Archive {
-        comment: vec![b'c'; 65_535],
-        ..Archive::of(good.clone())
-    };
+    let comment = Archive { comment: vec![b'c'; 65_535], ..Archive::of(good.clone()) };
     assert_eq!(accepted(&comment.bytes()), plain);
     for zip64 in [false, true] {
         let before = b"#!/bin/sh\nexec something\n".repeat(1_000);
-        let archive = Archive {
-            before,
-            zip64,
-            ..Archive::of(good.clone())
-        };
+        let archive = Archive { before, zip64, ..Archive::of(good.clone()) };
         assert_eq!(accepted(&archive.bytes()), plain);
     }
     let mut streamed = good;
@@ -619,9 +576,7 @@ fn every_honest_form_is_read() {
 #[test]
 fn stored_and_deflated_contents_come_out_the_same() {
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
-    let data: Vec<u8> = (0..300_000u32)
-        .flat_map(|i| (i / 7).to_le_bytes())
-        .collect();
+    let data: Vec<u8> = (0..300_000u32).flat_map(|i| (i / 7).to_le_bytes()).collect();
     for method in [CompressionMethod::Stored, CompressionMethod::Deflated] {
         let options = SimpleFileOptions::default().compression_method(method);
         writer.start_file(method.to_string(), options).unwrap();
@@ -630,17 +585,9 @@ fn stored_and_deflated_contents_come_out_the_same() {
     let package = writer.finish().unwrap().into_inner();
     let target = tempfile::tempdir().unwrap();
     let handle = File::open(target.path()).unwrap();
-    let summary = extract(
-        Cursor::new(&package),
-        handle.as_fd(),
-        limits::UNZIPPED_BYTES,
-    )
-    .unwrap();
+    let summary = extract(Cursor::new(&package), handle.as_fd(), limits::UNZIPPED_BYTES).unwrap();
     assert_eq!(summary, inspect(Cursor::new(&package)).unwrap());
-    assert_eq!(
-        (summary.entries, summary.unzipped_bytes),
-        (2, 2 * data.len() as u64)
-    );
+    assert_eq!((summary.entries, summary.unzipped_bytes), (2, 2 * data.len() as u64));
     for name in ["Stored", "Deflated"] {
         assert_eq!(fs::read(target.path().join(name)).unwrap(), data);
     }
@@ -673,15 +620,8 @@ fn the_largest_packages_take() {
         seed >> 24
     };
     // Half random, half repeated: about as compressible as code.
-    let text: Vec<u8> = (0..1 << 20)
-        .map(|i| {
-            if i % 64 < 32 {
-                word().to_le_bytes()[0]
-            } else {
-                b'x'
-            }
-        })
-        .collect();
+    let text: Vec<u8> =
+        (0..1 << 20).map(|i| if i % 64 < 32 { word().to_le_bytes()[0] } else { b'x' }).collect();
     for (files, bytes, method) in [
         (250, 1 << 20, CompressionMethod::Deflated),
         (250, 1 << 20, CompressionMethod::Stored),
@@ -691,9 +631,7 @@ fn the_largest_packages_take() {
         let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
         let options = SimpleFileOptions::default().compression_method(method);
         for i in 0..files {
-            writer
-                .start_file(format!("{}/{i}.py", i % 100), options)
-                .unwrap();
+            writer.start_file(format!("{}/{i}.py", i % 100), options).unwrap();
             writer.write_all(&text[..bytes]).unwrap();
         }
         let package = writer.finish().unwrap().into_inner();
@@ -703,12 +641,7 @@ fn the_largest_packages_take() {
         let target = tempfile::tempdir().unwrap();
         let handle = File::open(target.path()).unwrap();
         let start = std::time::Instant::now();
-        extract(
-            Cursor::new(&package),
-            handle.as_fd(),
-            limits::UNZIPPED_BYTES,
-        )
-        .unwrap();
+        extract(Cursor::new(&package), handle.as_fd(), limits::UNZIPPED_BYTES).unwrap();
         println!(
             "{files} files of {bytes} bytes, {method}, {} MB zipped: inspect {inspected:?}, extract {:?}",
             package.len() >> 20,
@@ -725,10 +658,7 @@ fn the_worst_packages_take() {
     let fields = [[0x99, 0x99, 0, 0]; 8].concat();
     let deep = "d/".repeat(1_500);
     let cases: [(&str, Vec<Raw>); 4] = [
-        (
-            "deep paths",
-            (0..20_000).map(|i| file(format!("{deep}{i}"))).collect(),
-        ),
+        ("deep paths", (0..20_000).map(|i| file(format!("{deep}{i}"))).collect()),
         (
             "long links",
             (0..10_000)
@@ -752,11 +682,7 @@ fn the_worst_packages_take() {
         ),
     ];
     for (what, entries) in cases {
-        let package = Archive {
-            zip64: true,
-            ..Archive::of(entries)
-        }
-        .bytes();
+        let package = Archive { zip64: true, ..Archive::of(entries) }.bytes();
         let start = std::time::Instant::now();
         let result = inspect(Cursor::new(&package)).map_err(|error| {
             let mut text = error.to_string();
@@ -764,10 +690,7 @@ fn the_worst_packages_take() {
             text
         });
         let status = fs::read_to_string("/proc/self/status").unwrap();
-        let peak = status
-            .lines()
-            .find(|line| line.starts_with("VmHWM"))
-            .unwrap();
+        let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
         println!(
             "{what}, {} MB zipped: {:?}, {peak}, {result:?}",
             package.len() >> 20,

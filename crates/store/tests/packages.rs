@@ -1,9 +1,6 @@
 //! The store of uploaded packages.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test fails by panicking, its helpers too"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
 use std::collections::HashSet;
 use std::fs;
@@ -27,10 +24,7 @@ fn age(path: &Path, now: SystemTime) {
     file.set_modified(now - Duration::from_secs(3_600)).unwrap();
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "files get their times from the system clock"
-)]
+#[expect(clippy::disallowed_methods, reason = "files get their times from the system clock")]
 fn minute_ago() -> SystemTime {
     SystemTime::now() - Duration::from_secs(60)
 }
@@ -92,10 +86,7 @@ async fn a_blob_that_was_changed_is_named() {
     let digest = packages.put(Bytes::from_static(b"jello")).await.unwrap();
     fs::write(path(directory.path(), &digest), "hello").unwrap();
     match packages.verify(&digest).await {
-        Err(VerifyError::Mismatch {
-            digest: named,
-            found,
-        }) => {
+        Err(VerifyError::Mismatch { digest: named, found }) => {
             assert_eq!((named, found.as_str()), (digest, HELLO));
         }
         other => panic!("{other:?}"),
@@ -121,10 +112,7 @@ async fn a_put_that_fails_leaves_nothing() {
     let packages = Packages::open(directory.path()).unwrap();
     // A file where the blob's directory must be.
     fs::write(directory.path().join(&HELLO[..2]), "").unwrap();
-    let error = packages
-        .put(Bytes::from_static(b"hello"))
-        .await
-        .unwrap_err();
+    let error = packages.put(Bytes::from_static(b"hello")).await.unwrap_err();
     assert_eq!(error.digest.as_str(), HELLO);
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
 }
@@ -136,36 +124,18 @@ async fn only_old_blobs_that_nothing_refers_to_are_removed() {
     let limit = minute_ago();
     let mut put = Vec::new();
     for text in ["used", "young", "old", "old but put again"] {
-        let digest = packages
-            .put(Bytes::from_static(text.as_bytes()))
-            .await
-            .unwrap();
+        let digest = packages.put(Bytes::from_static(text.as_bytes())).await.unwrap();
         if text != "young" {
             age(&path(directory.path(), &digest), limit);
         }
         put.push(digest);
     }
-    packages
-        .put(Bytes::from_static(b"old but put again"))
-        .await
-        .unwrap();
-    fs::write(
-        directory.path().join(&HELLO[..2]).with_extension("txt"),
-        "not ours",
-    )
-    .unwrap();
+    packages.put(Bytes::from_static(b"old but put again")).await.unwrap();
+    fs::write(directory.path().join(&HELLO[..2]).with_extension("txt"), "not ours").unwrap();
     let referenced = HashSet::from([put[0].clone()]);
-    assert_eq!(
-        packages
-            .remove_unreferenced(referenced, limit)
-            .await
-            .unwrap(),
-        1
-    );
-    let here: Vec<bool> = put
-        .iter()
-        .map(|digest| path(directory.path(), digest).exists())
-        .collect();
+    assert_eq!(packages.remove_unreferenced(referenced, limit).await.unwrap(), 1);
+    let here: Vec<bool> =
+        put.iter().map(|digest| path(directory.path(), digest).exists()).collect();
     assert_eq!(here, [true, true, false, true]);
 }
 
@@ -178,10 +148,8 @@ async fn no_collection_takes_what_is_being_put() {
         let bytes = Bytes::from(round.to_le_bytes().to_vec());
         let digest = packages.put(bytes.clone()).await.unwrap();
         age(&path(directory.path(), &digest), limit);
-        let (put, removed) = tokio::join!(
-            packages.put(bytes),
-            packages.remove_unreferenced(HashSet::new(), limit)
-        );
+        let (put, removed) =
+            tokio::join!(packages.put(bytes), packages.remove_unreferenced(HashSet::new(), limit));
         removed.unwrap();
         let digest = put.unwrap();
         assert_eq!(content(&packages, &digest).await, round.to_le_bytes());

@@ -37,18 +37,10 @@ async fn a_role_is_there_after_a_restart_with_what_was_attached() {
         role.attached.insert("arn:aws:iam::aws:policy/P".into());
         Ok::<_, ()>(role)
     };
-    let attached = store
-        .roles()
-        .change(&account, "r", attach)
-        .await
-        .unwrap()
-        .unwrap();
+    let attached = store.roles().change(&account, "r", attach).await.unwrap().unwrap();
     store.close().await;
     let store = Store::open(directory.path()).unwrap();
-    assert_eq!(
-        store.roles().get(&account, "r").await.unwrap(),
-        Some(attached)
-    );
+    assert_eq!(store.roles().get(&account, "r").await.unwrap(), Some(attached));
     let elsewhere = scope(3, "us-east-1").account;
     assert_eq!(store.roles().get(&elsewhere, "r").await.unwrap(), None);
     let missing = store.roles().change(&account, "s", attach).await;
@@ -71,11 +63,7 @@ async fn roles_are_listed_by_path_and_name() {
         store.roles().create(role(name, path)).await.unwrap();
     }
     let names = async |prefix: &str, after: Option<&str>, limit| {
-        let roles = store
-            .roles()
-            .list(&account, prefix, after, limit)
-            .await
-            .unwrap();
+        let roles = store.roles().list(&account, prefix, after, limit).await.unwrap();
         roles.into_iter().map(|role| role.name).collect::<String>()
     };
     assert_eq!(names("/", None, 10).await, "abcd");
@@ -89,21 +77,10 @@ async fn a_role_is_deleted_only_when_nothing_objects() {
     let (_directory, store) = store();
     let account = home().account;
     store.roles().create(role("r", "/")).await.unwrap();
-    let kept = store
-        .roles()
-        .delete(&account, "r", |_| Err("has policies"))
-        .await
-        .unwrap();
+    let kept = store.roles().delete(&account, "r", |_| Err("has policies")).await.unwrap();
     assert_eq!(kept, Err("has policies"));
-    let removed = store
-        .roles()
-        .delete(&account, "r", |_| Ok::<_, ()>(()))
-        .await
-        .unwrap();
+    let removed = store.roles().delete(&account, "r", |_| Ok::<_, ()>(())).await.unwrap();
     assert_eq!(removed, Ok(role("r", "/")));
-    let again = store
-        .roles()
-        .delete(&account, "r", |_| Ok::<_, ()>(()))
-        .await;
+    let again = store.roles().delete(&account, "r", |_| Ok::<_, ()>(())).await;
     assert!(matches!(again, Err(ChangeError::Missing)));
 }

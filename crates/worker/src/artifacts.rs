@@ -67,14 +67,9 @@ impl Artifacts {
     /// When the package is missing, damaged or cannot be written.
     pub async fn code(&self, digest: &Digest) -> Result<PathBuf, Unavailable> {
         let (reply, answer) = oneshot::channel();
-        let stopped = || Unavailable {
-            digest: digest.clone(),
-            reason: "worker has stopped".into(),
-        };
-        self.requests
-            .send((digest.clone(), reply))
-            .await
-            .map_err(|_| stopped())?;
+        let stopped =
+            || Unavailable { digest: digest.clone(), reason: "worker has stopped".into() };
+        self.requests.send((digest.clone(), reply)).await.map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())?
     }
 }
@@ -144,18 +139,10 @@ async fn unpack(
     path: PathBuf,
 ) -> Result<PathBuf, UnpackError> {
     let damaged = |error: String| UnpackError::Package(error);
-    packages
-        .verify(digest)
-        .await
-        .map_err(|error| damaged(error.to_string()))?;
-    let package = packages
-        .file(digest)
-        .await
-        .map_err(|error| damaged(error.to_string()))?;
+    packages.verify(digest).await.map_err(|error| damaged(error.to_string()))?;
+    let package = packages.file(digest).await.map_err(|error| damaged(error.to_string()))?;
     let unpacking = tokio::task::spawn_blocking(move || extract(package, path));
-    unpacking
-        .await
-        .map_err(|error| UnpackError::Extract(error.to_string()))?
+    unpacking.await.map_err(|error| UnpackError::Extract(error.to_string()))?
 }
 
 fn extract(package: fs::File, path: PathBuf) -> Result<PathBuf, UnpackError> {

@@ -44,11 +44,7 @@ impl Interpreters {
         }
         let mut found = self.found.clone();
         // A search that ended without a word found nothing.
-        let found = found
-            .wait_for(Option::is_some)
-            .await
-            .ok()
-            .and_then(|found| found.clone());
+        let found = found.wait_for(Option::is_some).await.ok().and_then(|found| found.clone());
         match choose(runtime, found.as_deref().unwrap_or_default()) {
             Choice::Exact(interpreter) => Ok(interpreter),
             Choice::Nearest(interpreter) if self.nearest => Ok(Some(interpreter)),

@@ -74,9 +74,7 @@ impl Lives {
 
     /// A new environment.
     pub(crate) fn begin(&self, id: &EnvironmentId, life: Life) {
-        let _ = self
-            .requests
-            .try_send(Request::Begin(id.clone(), Box::new(life)));
+        let _ = self.requests.try_send(Request::Begin(id.clone(), Box::new(life)));
     }
 
     /// Something happened.

@@ -39,21 +39,13 @@ impl LogSink {
     /// # Errors
     /// The batch itself.
     pub fn offer(&self, destination: &StreamKey, events: Vec<Event>) -> Result<(), Vec<Event>> {
-        let batch = Batch {
-            destination: destination.clone(),
-            events,
-        };
-        self.batches
-            .try_send(batch)
-            .map_err(|refused| refused.into_inner().events)
+        let batch = Batch { destination: destination.clone(), events };
+        self.batches.try_send(batch).map_err(|refused| refused.into_inner().events)
     }
 
     /// Hands over a batch and waits for room: for the last lines of an environment.
     pub async fn send(&self, destination: &StreamKey, events: Vec<Event>) {
-        let batch = Batch {
-            destination: destination.clone(),
-            events,
-        };
+        let batch = Batch { destination: destination.clone(), events };
         // The sink outlives every environment; at worst the process is ending.
         let _ = self.batches.send(batch).await;
     }
@@ -63,11 +55,7 @@ async fn run(store: Logs, clock: Clock, mut inbox: mpsc::Receiver<Batch>) {
     let mut gathered = Vec::with_capacity(BATCHES);
     while inbox.recv_many(&mut gathered, BATCHES).await > 0 {
         let now = clock.wall_ms();
-        for Batch {
-            destination,
-            events,
-        } in gathered.drain(..)
-        {
+        for Batch { destination, events } in gathered.drain(..) {
             if let Err(error) = store.append(&destination, events, now).await {
                 warn!(%error, stream = destination.name, "log lines lost");
             }

@@ -47,10 +47,7 @@ pub(crate) fn sandbox(
 }
 
 fn trees(parts: &Parts) -> Vec<Tree> {
-    let mut trees = vec![Tree {
-        host: parts.code.clone(),
-        at: "/var/task".to_owned(),
-    }];
+    let mut trees = vec![Tree { host: parts.code.clone(), at: "/var/task".to_owned() }];
     let Some(interpreter) = &parts.interpreter else {
         return trees;
     };
@@ -78,20 +75,9 @@ pub(crate) fn runtime(
         .as_ref()
         .and_then(|variables| variables.get("AWS_LAMBDA_EXEC_WRAPPER"))
         .map(String::as_str);
-    let Launch {
-        argv,
-        variables: language,
-    } = launch(
-        configuration.runtime,
-        interpreter,
-        configuration.memory_mb,
-        wrapper,
-    );
-    let around = Surroundings {
-        log_stream,
-        language: &language,
-        secret,
-    };
+    let Launch { argv, variables: language } =
+        launch(configuration.runtime, interpreter, configuration.memory_mb, wrapper);
+    let around = Surroundings { log_stream, language: &language, secret };
     let (programs, args) = match argv.split_first() {
         Some((program, args)) => (vec![program.clone()], args.to_vec()),
         None => (PROVIDED_BOOTSTRAPS.map(str::to_owned).to_vec(), vec![]),

@@ -27,10 +27,7 @@ pub(crate) fn variables(
     let configuration = &version.deployment.configuration;
     let mut table: BTreeMap<String, String> = around.language.iter().cloned().collect();
     // An endpoint of the user's own choosing wins.
-    table.insert(
-        "AWS_ENDPOINT_URL".into(),
-        format!("http://{ENDPOINT_ADDRESS}"),
-    );
+    table.insert("AWS_ENDPOINT_URL".into(), format!("http://{ENDPOINT_ADDRESS}"));
     table.extend(
         configuration
             .variables
@@ -44,12 +41,8 @@ pub(crate) fn variables(
         table.insert(name.to_owned(), value);
     }
     if let LogFormat::Json { application, .. } = &configuration.logging.format {
-        table
-            .entry("AWS_LAMBDA_LOG_FORMAT".into())
-            .or_insert_with(|| "JSON".into());
-        table
-            .entry("AWS_LAMBDA_LOG_LEVEL".into())
-            .or_insert_with(|| application.clone());
+        table.entry("AWS_LAMBDA_LOG_FORMAT".into()).or_insert_with(|| "JSON".into());
+        table.entry("AWS_LAMBDA_LOG_LEVEL".into()).or_insert_with(|| application.clone());
     }
     if let Some(name) = configuration.runtime.execution_env() {
         table.insert("AWS_EXECUTION_ENV".into(), name);
@@ -63,10 +56,7 @@ fn reserved(version: &ResolvedVersion, around: &Surroundings<'_>) -> Vec<(&'stat
     vec![
         ("AWS_LAMBDA_FUNCTION_NAME", version.key.name.to_string()),
         ("AWS_LAMBDA_FUNCTION_VERSION", version.version.to_string()),
-        (
-            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
-            configuration.memory_mb.to_string(),
-        ),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", configuration.memory_mb.to_string()),
         ("AWS_REGION", scope.region.to_string()),
         ("AWS_DEFAULT_REGION", scope.region.to_string()),
         // An access key of twelve digits names the account to this server.
@@ -92,28 +82,15 @@ mod tests {
     use crate::environment::tests::resolved;
 
     fn value<'a>(table: &'a [(String, String)], name: &str) -> Option<&'a str> {
-        table
-            .iter()
-            .find(|(n, _)| n == name)
-            .map(|(_, v)| v.as_str())
+        table.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
     }
 
     fn table(user: &[(&str, &str)]) -> Vec<(String, String)> {
         let mut version = resolved();
-        version.deployment.configuration.variables = Some(
-            user.iter()
-                .map(|(n, v)| ((*n).into(), (*v).into()))
-                .collect(),
-        );
+        version.deployment.configuration.variables =
+            Some(user.iter().map(|(n, v)| ((*n).into(), (*v).into())).collect());
         let language = [("PATH".to_owned(), "/var/lang/bin".to_owned())];
-        variables(
-            &version,
-            &Surroundings {
-                log_stream: "s",
-                language: &language,
-                secret: "x",
-            },
-        )
+        variables(&version, &Surroundings { log_stream: "s", language: &language, secret: "x" })
     }
 
     #[test]

@@ -91,10 +91,7 @@ impl Worker {
             endpoint: config.endpoint,
             interpreters: config.interpreters,
         };
-        Ok(Self {
-            shared: Arc::new(shared),
-            chance: config.chance,
-        })
+        Ok(Self { shared: Arc::new(shared), chance: config.chance })
     }
 
     /// Whether this host can run a runtime.
@@ -127,12 +124,7 @@ impl Worker {
             secret: format!("{:032x}", self.chance.bits()),
         };
         let (handle, commands) = environment::handle(id.clone());
-        let spec = Spec {
-            id,
-            version,
-            reason,
-            facts,
-        };
+        let spec = Spec { id, version, reason, facts };
         let owner = Owner::new(self.shared.clone(), spec, names);
         (handle, owner.run(commands))
     }
@@ -152,9 +144,7 @@ fn log_stream(wall_ms: u64, version: &ResolvedVersion, id: &str) -> String {
 
 /// `YYYY-MM-DDThh:mm:ss.SSSZ`.
 pub(crate) fn timestamp(wall_ms: u64) -> String {
-    moment(wall_ms)
-        .strftime("%Y-%m-%dT%H:%M:%S%.3fZ")
-        .to_string()
+    moment(wall_ms).strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
 fn moment(wall_ms: u64) -> jiff::Timestamp {

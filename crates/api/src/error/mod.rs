@@ -81,11 +81,7 @@ impl ApiError {
     /// A refusal with its text.
     #[must_use]
     pub fn new(exception: Exception, message: impl Into<String>) -> Self {
-        Self {
-            exception,
-            message: message.into(),
-            detail: Detail::None,
-        }
+        Self { exception, message: message.into(), detail: Detail::None }
     }
 
     /// `InvalidParameterValueException`, the service's own validation.
@@ -100,29 +96,20 @@ impl ApiError {
         Self {
             exception: Exception::TooManyRequests,
             message: "Rate Exceeded.".to_owned(),
-            detail: Detail::Throttle {
-                reason,
-                retry_after_s,
-            },
+            detail: Detail::Throttle { reason, retry_after_s },
         }
     }
 
     /// 404 for a function; `arn` is qualified when the caller was.
     #[must_use]
     pub fn function_not_found(arn: &str) -> Self {
-        Self::new(
-            Exception::ResourceNotFound,
-            format!("Function not found: {arn}"),
-        )
+        Self::new(Exception::ResourceNotFound, format!("Function not found: {arn}"))
     }
 
     /// 409 for a second `CreateFunction`.
     #[must_use]
     pub fn function_exists(key: &FunctionKey) -> Self {
-        Self::new(
-            Exception::ResourceConflict,
-            format!("Function already exist: {}", key.name),
-        )
+        Self::new(Exception::ResourceConflict, format!("Function already exist: {}", key.name))
     }
 
     /// 409 while another update runs.
@@ -206,10 +193,7 @@ impl ApiError {
             | Protocol::Ec2Query
             | Protocol::RpcV2Cbor => Exception::UnknownOperation,
         };
-        let text = format!(
-            "The service {} has no such operation.",
-            dialect.service_name()
-        );
+        let text = format!("The service {} has no such operation.", dialect.service_name());
         Self::new(exception, text)
     }
 
@@ -222,10 +206,7 @@ impl ApiError {
             Some(Service::Iam) => Exception::IamServiceFailure,
             _ => Exception::InternalFailure,
         };
-        Self::new(
-            exception,
-            "An error occurred and the request cannot be processed.",
-        )
+        Self::new(exception, "An error occurred and the request cannot be processed.")
     }
 
     /// Whose fault it is.

@@ -73,10 +73,7 @@ impl ApiError {
 
     fn json(&self) -> String {
         let facts = self.exception.facts();
-        object([
-            ("__type", facts.code),
-            (facts.key.as_str(), self.message.as_str()),
-        ])
+        object([("__type", facts.code), (facts.key.as_str(), self.message.as_str())])
     }
 
     /// A map of two texts.
@@ -92,11 +89,7 @@ impl ApiError {
     fn query(&self, dialect: Dialect, request_id: &RequestId) -> String {
         let facts = self.exception.facts();
         let namespace = dialect.service.and_then(Service::namespace);
-        let sender = if facts.status < 500 {
-            "Sender"
-        } else {
-            "Receiver"
-        };
+        let sender = if facts.status < 500 { "Sender" } else { "Receiver" };
         let mut xml = Xml::new();
         xml.element_with("ErrorResponse", namespace.as_deref(), |xml| {
             xml.element("Error", |xml| {
@@ -154,9 +147,8 @@ fn cbor_text(out: &mut Vec<u8>, text: &str) {
 /// A JSON object of texts, in this order.
 fn object<'a>(members: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     let members = members.into_iter();
-    let texts: Vec<String> = members
-        .map(|(key, value)| format!("\"{key}\":{}", Value::from(value)))
-        .collect();
+    let texts: Vec<String> =
+        members.map(|(key, value)| format!("\"{key}\":{}", Value::from(value))).collect();
     format!("{{{}}}", texts.join(","))
 }
 
@@ -172,13 +164,7 @@ mod tests {
     }
 
     fn text(error: &ApiError, service: Service, protocol: Protocol) -> String {
-        let answer = error.answer(
-            Dialect {
-                service: Some(service),
-                protocol,
-            },
-            &id(),
-        );
+        let answer = error.answer(Dialect { service: Some(service), protocol }, &id());
         let mut text = format!("{}\n", answer.status().as_u16());
         for (name, value) in answer.headers() {
             let _ = writeln!(text, "{name}: {}", value.to_str().unwrap());

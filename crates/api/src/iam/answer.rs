@@ -12,11 +12,7 @@ use crate::xml::{Xml, query_answer};
 
 const NAMESPACE: &str = "https://iam.amazonaws.com/doc/2010-05-08/";
 /// All but RFC 3986's unreserved characters.
-const DOCUMENT: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'~');
+const DOCUMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// A role.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,11 +143,7 @@ impl Answer {
                 });
                 page(xml, marker.as_deref());
             }
-            Self::GetRolePolicy {
-                role,
-                policy,
-                document,
-            } => {
+            Self::GetRolePolicy { role, policy, document } => {
                 xml.leaf("RoleName", role)
                     .leaf("PolicyName", policy)
                     .leaf("PolicyDocument", &encoded(document));
@@ -173,25 +165,18 @@ impl Role {
             .leaf("RoleId", &self.role_id)
             .leaf("Arn", &self.arn)
             .leaf("CreateDate", &time::iso_seconds(self.created_ms))
-            .leaf(
-                "AssumeRolePolicyDocument",
-                &encoded(&self.assume_role_policy),
-            );
+            .leaf("AssumeRolePolicyDocument", &encoded(&self.assume_role_policy));
         if let Some(description) = &self.description {
             xml.leaf("Description", description);
         }
-        xml.leaf(
-            "MaxSessionDuration",
-            &self.max_session_duration_s.to_string(),
-        );
+        xml.leaf("MaxSessionDuration", &self.max_session_duration_s.to_string());
     }
 
     fn write_whole(&self, xml: &mut Xml) {
         self.write(xml);
         if let Some(arn) = &self.permissions_boundary {
             xml.element("PermissionsBoundary", |xml| {
-                xml.leaf("PermissionsBoundaryType", "Policy")
-                    .leaf("PermissionsBoundaryArn", arn);
+                xml.leaf("PermissionsBoundaryType", "Policy").leaf("PermissionsBoundaryArn", arn);
             });
         }
         if !self.tags.is_empty() {
@@ -215,10 +200,7 @@ impl AttachedPolicy {
 }
 
 fn page(xml: &mut Xml, marker: Option<&str>) {
-    xml.leaf(
-        "IsTruncated",
-        if marker.is_some() { "true" } else { "false" },
-    );
+    xml.leaf("IsTruncated", if marker.is_some() { "true" } else { "false" });
     if let Some(marker) = marker {
         xml.leaf("Marker", marker);
     }
@@ -249,9 +231,7 @@ mod tests {
 
     fn body(answer: &Answer) -> String {
         let id = "11111111-2222-4333-8444-555555555555".parse().unwrap();
-        String::from_utf8(answer.answer(&id).body().to_vec())
-            .unwrap()
-            .replace("><", ">\n<")
+        String::from_utf8(answer.answer(&id).body().to_vec()).unwrap().replace("><", ">\n<")
     }
 
     #[test]
@@ -308,10 +288,7 @@ mod tests {
         </ResponseMetadata>
         </ListAttachedRolePoliciesResponse>
         "#);
-        let listed = body(&Answer::ListRoles {
-            roles: vec![role()],
-            marker: None,
-        });
+        let listed = body(&Answer::ListRoles { roles: vec![role()], marker: None });
         assert!(listed.contains("<IsTruncated>false") && !listed.contains("<Tags>"));
     }
 

@@ -26,10 +26,7 @@ pub fn no_such_role_policy(name: &str) -> ApiError {
 /// 404 for a policy that is not attached.
 #[must_use]
 pub fn policy_not_attached(arn: &str) -> ApiError {
-    ApiError::new(
-        Exception::IamNoSuchEntity,
-        format!("Policy {arn} was not found."),
-    )
+    ApiError::new(Exception::IamNoSuchEntity, format!("Policy {arn} was not found."))
 }
 
 /// 409 for a second role of a name.

@@ -18,9 +18,7 @@ pub(super) fn check(document: &str, kind: Kind) -> Result<(), ApiError> {
     let value: Value = serde_json::from_str(document)
         .map_err(|_| malformed("This policy contains invalid Json"))?;
     let statements = statements(&value).ok_or_else(|| malformed("Syntax errors in policy."))?;
-    statements
-        .into_iter()
-        .try_for_each(|statement| check_statement(statement, kind))
+    statements.into_iter().try_for_each(|statement| check_statement(statement, kind))
 }
 
 fn statements(document: &Value) -> Option<Vec<&Map<String, Value>>> {
@@ -80,29 +78,14 @@ mod tests {
         let permissions = r#"{"Statement":{"Effect":"Deny","NotAction":"*","Resource":"*"}}"#;
         assert_eq!(outcome(trust, Kind::Trust), "fine");
         assert_eq!(outcome(permissions, Kind::Permissions), "fine");
-        assert_eq!(
-            outcome(permissions, Kind::Trust),
-            "Has prohibited field Resource"
-        );
+        assert_eq!(outcome(permissions, Kind::Trust), "Has prohibited field Resource");
         assert_eq!(
             outcome(trust, Kind::Permissions),
             "Policy document should not specify a principal."
         );
-        assert_eq!(
-            outcome("{", Kind::Trust),
-            "This policy contains invalid Json"
-        );
-        for text in [
-            "1",
-            "{}",
-            r#"{"Statement":[]}"#,
-            r#"{"Version":"1","Statement":[{}]}"#,
-        ] {
-            assert_eq!(
-                outcome(text, Kind::Trust),
-                "Syntax errors in policy.",
-                "{text}"
-            );
+        assert_eq!(outcome("{", Kind::Trust), "This policy contains invalid Json");
+        for text in ["1", "{}", r#"{"Statement":[]}"#, r#"{"Version":"1","Statement":[{}]}"#] {
+            assert_eq!(outcome(text, Kind::Trust), "Syntax errors in policy.", "{text}");
         }
     }
 }

@@ -24,10 +24,7 @@ pub struct Paging {
 
 /// A request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(
-    missing_docs,
-    reason = "the members are those of IAM's model, by the same names"
-)]
+#[expect(missing_docs, reason = "the members are those of IAM's model, by the same names")]
 pub enum Request {
     CreateRole {
         role: String,
@@ -93,10 +90,7 @@ impl Request {
     /// # Errors
     /// Every violated constraint in one text; a document that is no policy.
     pub fn read(action: &str, form: &Form) -> Result<Option<Self>, ApiError> {
-        let mut members = Members {
-            form,
-            violations: Violations::default(),
-        };
+        let mut members = Members { form, violations: Violations::default() };
         let Some(request) = members.request(action) else {
             return Ok(None);
         };
@@ -107,11 +101,7 @@ impl Request {
 
     fn check_documents(&self) -> Result<(), ApiError> {
         match self {
-            Self::CreateRole {
-                assume_role_policy,
-                tags,
-                ..
-            } => {
+            Self::CreateRole { assume_role_policy, tags, .. } => {
                 if tags.len() > dormouse_model::limits::TAGS {
                     let text = "Number of tags exceeds the limit.";
                     return Err(ApiError::new(Exception::IamInvalidInput, text));
@@ -154,39 +144,30 @@ impl<'a> Members<'a> {
                 role: self.role(),
                 document: self.document("PolicyDocument", "policyDocument"),
             },
-            "AttachRolePolicy" => Request::AttachRolePolicy {
-                role: self.role(),
-                policy_arn: self.policy_arn(),
-            },
-            "DetachRolePolicy" => Request::DetachRolePolicy {
-                role: self.role(),
-                policy_arn: self.policy_arn(),
-            },
-            "ListAttachedRolePolicies" => Request::ListAttachedRolePolicies {
-                role: self.role(),
-                paging: self.paging(),
-            },
+            "AttachRolePolicy" => {
+                Request::AttachRolePolicy { role: self.role(), policy_arn: self.policy_arn() }
+            }
+            "DetachRolePolicy" => {
+                Request::DetachRolePolicy { role: self.role(), policy_arn: self.policy_arn() }
+            }
+            "ListAttachedRolePolicies" => {
+                Request::ListAttachedRolePolicies { role: self.role(), paging: self.paging() }
+            }
             "PutRolePolicy" => Request::PutRolePolicy {
                 role: self.role(),
                 policy: self.policy(),
                 document: self.document("PolicyDocument", "policyDocument"),
             },
-            "GetRolePolicy" => Request::GetRolePolicy {
-                role: self.role(),
-                policy: self.policy(),
-            },
-            "DeleteRolePolicy" => Request::DeleteRolePolicy {
-                role: self.role(),
-                policy: self.policy(),
-            },
-            "ListRolePolicies" => Request::ListRolePolicies {
-                role: self.role(),
-                paging: self.paging(),
-            },
-            "ListInstanceProfilesForRole" => Request::ListInstanceProfilesForRole {
-                role: self.role(),
-                paging: self.paging(),
-            },
+            "GetRolePolicy" => Request::GetRolePolicy { role: self.role(), policy: self.policy() },
+            "DeleteRolePolicy" => {
+                Request::DeleteRolePolicy { role: self.role(), policy: self.policy() }
+            }
+            "ListRolePolicies" => {
+                Request::ListRolePolicies { role: self.role(), paging: self.paging() }
+            }
+            "ListInstanceProfilesForRole" => {
+                Request::ListInstanceProfilesForRole { role: self.role(), paging: self.paging() }
+            }
             _ => return None,
         })
     }
@@ -206,13 +187,8 @@ impl<'a> Members<'a> {
         if let Some(description) = description {
             self.violations.length(description, "description", 0, 1_000);
         }
-        let duration = self.number(
-            "MaxSessionDuration",
-            "maxSessionDuration",
-            SESSION_DEFAULT_S,
-        );
-        self.violations
-            .range(duration, "maxSessionDuration", 3_600, 43_200);
+        let duration = self.number("MaxSessionDuration", "maxSessionDuration", SESSION_DEFAULT_S);
+        self.violations.range(duration, "maxSessionDuration", 3_600, 43_200);
         Request::CreateRole {
             role: self.role(),
             path: path.to_owned(),
@@ -231,10 +207,7 @@ impl<'a> Members<'a> {
         for key in &keys {
             self.violations.length(key, "tags.member.key", 1, 128);
         }
-        keys.iter()
-            .zip(values)
-            .map(|(key, value)| ((*key).to_owned(), value.to_owned()))
-            .collect()
+        keys.iter().zip(values).map(|(key, value)| ((*key).to_owned(), value.to_owned())).collect()
     }
 
     fn role(&mut self) -> String {
@@ -259,9 +232,7 @@ impl<'a> Members<'a> {
         };
         self.violations.length(name, path, 1, max);
         let fits = !name.is_empty()
-            && name
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"_+=,.@-".contains(&b));
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+=,.@-".contains(&b));
         self.violations.pattern(name, path, fits, NAME_PATTERN);
         name.to_owned()
     }
@@ -281,10 +252,7 @@ impl<'a> Members<'a> {
         let items = self.number("MaxItems", "maxItems", 100);
         self.violations.range(items, "maxItems", 1, 1_000);
         let marker = self.form.get("Marker").map(str::to_owned);
-        Paging {
-            marker,
-            items: usize::try_from(items).unwrap_or(PAGE_ITEMS),
-        }
+        Paging { marker, items: usize::try_from(items).unwrap_or(PAGE_ITEMS) }
     }
 
     fn number(&mut self, member: &str, path: &str, default: i64) -> i64 {
@@ -323,20 +291,12 @@ mod tests {
             "Action=CreateRole&RoleName=r&AssumeRolePolicyDocument={TRUST}\
              &Tags.member.1.Key=k&Tags.member.1.Value=v"
         );
-        let Some(Request::CreateRole {
-            role,
-            path,
-            max_session_duration_s,
-            tags,
-            ..
-        }) = read(&form).unwrap()
+        let Some(Request::CreateRole { role, path, max_session_duration_s, tags, .. }) =
+            read(&form).unwrap()
         else {
             panic!("not a CreateRole")
         };
-        assert_eq!(
-            (role.as_str(), path.as_str(), max_session_duration_s),
-            ("r", "/", 3_600)
-        );
+        assert_eq!((role.as_str(), path.as_str(), max_session_duration_s), ("r", "/", 3_600));
         assert_eq!(tags["k"], "v");
     }
 
@@ -362,43 +322,22 @@ mod tests {
     #[test]
     fn every_action_is_read_and_others_are_left() {
         let role = "r".to_owned();
-        let paging = Paging {
-            marker: None,
-            items: 100,
-        };
+        let paging = Paging { marker: None, items: 100 };
         let same = |form: &str, request: Request| assert_eq!(read(form), Ok(Some(request)));
-        same(
-            "Action=GetRole&RoleName=r",
-            Request::GetRole { role: role.clone() },
-        );
-        same(
-            "Action=DeleteRole&RoleName=r",
-            Request::DeleteRole { role: role.clone() },
-        );
+        same("Action=GetRole&RoleName=r", Request::GetRole { role: role.clone() });
+        same("Action=DeleteRole&RoleName=r", Request::DeleteRole { role: role.clone() });
         same(
             "Action=ListRolePolicies&RoleName=r",
-            Request::ListRolePolicies {
-                role: role.clone(),
-                paging: paging.clone(),
-            },
+            Request::ListRolePolicies { role: role.clone(), paging: paging.clone() },
         );
         same(
             "Action=ListInstanceProfilesForRole&RoleName=r&MaxItems=5&Marker=m",
             Request::ListInstanceProfilesForRole {
                 role,
-                paging: Paging {
-                    marker: Some("m".into()),
-                    items: 5,
-                },
+                paging: Paging { marker: Some("m".into()), items: 5 },
             },
         );
-        same(
-            "Action=ListRoles",
-            Request::ListRoles {
-                path_prefix: "/".into(),
-                paging,
-            },
-        );
+        same("Action=ListRoles", Request::ListRoles { path_prefix: "/".into(), paging });
         assert_eq!(read("Action=CreateUser"), Ok(None));
     }
 }

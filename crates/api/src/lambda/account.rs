@@ -41,10 +41,7 @@ impl GetAccountSettingsResponse {
                 unreserved_concurrent_executions: limits::ACCOUNT_CONCURRENCY
                     .saturating_sub(reserved_concurrency),
             },
-            account_usage: AccountUsage {
-                total_code_size: code_bytes,
-                function_count: functions,
-            },
+            account_usage: AccountUsage { total_code_size: code_bytes, function_count: functions },
         }
     }
 }

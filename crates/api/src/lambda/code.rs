@@ -47,9 +47,7 @@ impl FunctionCode {
             let path = format!("{path}s3Bucket");
             violations.length(bucket, &path, 3, 63);
             let fits = !bucket.ends_with('.')
-                && bucket
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b".-_".contains(&b));
+                && bucket.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_".contains(&b));
             violations.pattern(bucket, &path, fits, r"[0-9A-Za-z\.\-_]*(?<!\.)");
         }
         if let Some(key) = &self.s3_key {
@@ -82,11 +80,9 @@ impl FunctionCode {
             (Some(_), _, _) => refuse(
                 "Please do not provide other FunctionCode parameters when providing a ZipFile.",
             ),
-            (None, Some(bucket), Some(key)) => Ok(CodeSource::S3 {
-                bucket,
-                key,
-                version: self.s3_object_version,
-            }),
+            (None, Some(bucket), Some(key)) => {
+                Ok(CodeSource::S3 { bucket, key, version: self.s3_object_version })
+            }
             (None, None, None) => refuse("Please provide a source for function code."),
             (None, _, _) => refuse("Please provide both S3Bucket and S3Key."),
         }
@@ -119,9 +115,6 @@ impl Visitor<'_> for Base64 {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Blob, E> {
-        STANDARD
-            .decode(text)
-            .map(Blob)
-            .map_err(|_| E::custom("a blob is not valid base64"))
+        STANDARD.decode(text).map(Blob).map_err(|_| E::custom("a blob is not valid base64"))
     }
 }

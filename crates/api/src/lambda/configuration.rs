@@ -134,9 +134,7 @@ impl FunctionConfiguration {
             Some(qualifier) => function.key.qualified_arn(qualifier),
             None => function.key.arn(),
         };
-        let runtime_version_arn = configuration
-            .runtime
-            .version_arn(&function.key.scope.region);
+        let runtime_version_arn = configuration.runtime.version_arn(&function.key.scope.region);
         Self {
             function_name: function.key.name.to_string(),
             function_arn,
@@ -149,29 +147,17 @@ impl FunctionConfiguration {
             memory_size: configuration.memory_mb,
             last_modified: time::lambda(function.last_modified_ms),
             code_sha256: code_sha256(&function.code.digest),
-            version: shown
-                .version
-                .map_or(Version::Latest, Version::Number)
-                .to_string(),
-            environment: configuration
-                .variables
-                .clone()
-                .map(|variables| Environment { variables }),
-            tracing_config: TracingConfig {
-                mode: tracing(configuration.tracing),
-            },
+            version: shown.version.map_or(Version::Latest, Version::Number).to_string(),
+            environment: configuration.variables.clone().map(|variables| Environment { variables }),
+            tracing_config: TracingConfig { mode: tracing(configuration.tracing) },
             revision_id: function.revision.to_string(),
             layers: layers(&configuration.layers, shown.layer_bytes),
             state: state(&function.state),
             package_type: "Zip",
             architectures: [configuration.architecture.as_str()],
-            ephemeral_storage: EphemeralStorage {
-                size: configuration.ephemeral_mb,
-            },
+            ephemeral_storage: EphemeralStorage { size: configuration.ephemeral_mb },
             snap_start: snap_start(configuration.snap_start),
-            runtime_version_config: Some(RuntimeVersionConfig {
-                runtime_version_arn,
-            }),
+            runtime_version_config: Some(RuntimeVersionConfig { runtime_version_arn }),
             logging_config: logging(&configuration.logging, function),
         }
     }
@@ -210,10 +196,7 @@ impl GetFunctionResponse {
     pub fn of(function: &Function, shown: &Shown<'_>, location: String) -> Self {
         Self {
             configuration: FunctionConfiguration::of(function, shown),
-            code: FunctionCodeLocation {
-                repository_type: "S3",
-                location,
-            },
+            code: FunctionCodeLocation { repository_type: "S3", location },
             tags: function.tags.clone(),
         }
     }
@@ -223,16 +206,10 @@ impl GetFunctionResponse {
 #[must_use]
 pub fn code_sha256(digest: &Digest) -> String {
     let nibble = |b: u8| {
-        if b.is_ascii_digit() {
-            b - b'0'
-        } else {
-            b - b'a' + 10
-        }
+        if b.is_ascii_digit() { b - b'0' } else { b - b'a' + 10 }
     };
     let pairs = digest.as_str().as_bytes().chunks_exact(2);
-    let bytes: Vec<u8> = pairs
-        .map(|pair| nibble(pair[0]) << 4 | nibble(pair[1]))
-        .collect();
+    let bytes: Vec<u8> = pairs.map(|pair| nibble(pair[0]) << 4 | nibble(pair[1])).collect();
     STANDARD.encode(bytes)
 }
 
@@ -245,44 +222,24 @@ fn tracing(tracing: Tracing) -> &'static str {
 
 fn snap_start(on: bool) -> SnapStart {
     let apply_on = if on { "PublishedVersions" } else { "None" };
-    SnapStart {
-        apply_on,
-        optimization_status: "Off",
-    }
+    SnapStart { apply_on, optimization_status: "Off" }
 }
 
 fn layers(names: &[String], bytes: Option<&BTreeMap<String, u64>>) -> Vec<Layer> {
-    let size = |name: &String| {
-        bytes
-            .and_then(|bytes| bytes.get(name))
-            .copied()
-            .unwrap_or(0)
-    };
-    names
-        .iter()
-        .map(|name| Layer {
-            arn: name.clone(),
-            code_size: size(name),
-        })
-        .collect()
+    let size = |name: &String| bytes.and_then(|bytes| bytes.get(name)).copied().unwrap_or(0);
+    names.iter().map(|name| Layer { arn: name.clone(), code_size: size(name) }).collect()
 }
 
 fn logging(logging: &Logging, function: &Function) -> LoggingConfig {
     let (log_format, application_log_level, system_log_level) = match &logging.format {
         LogFormat::Text => ("Text", None, None),
-        LogFormat::Json {
-            application,
-            system,
-        } => ("JSON", Some(application.clone()), Some(system.clone())),
+        LogFormat::Json { application, system } => {
+            ("JSON", Some(application.clone()), Some(system.clone()))
+        }
     };
     let default_group = || format!("/aws/lambda/{}", function.key.name);
     let log_group = logging.group.clone().unwrap_or_else(default_group);
-    LoggingConfig {
-        log_format,
-        application_log_level,
-        system_log_level,
-        log_group,
-    }
+    LoggingConfig { log_format, application_log_level, system_log_level, log_group }
 }
 
 fn state(state: &State) -> ShownState {
@@ -293,10 +250,7 @@ fn state(state: &State) -> ShownState {
             state_reason_code: Some("Creating".to_owned()),
             ..ShownState::default()
         },
-        State::Active { update, .. } => ShownState {
-            state: Some("Active"),
-            ..updated(update)
-        },
+        State::Active { update, .. } => ShownState { state: Some("Active"), ..updated(update) },
         State::Failed { code, reason } => ShownState {
             state: Some("Failed"),
             state_reason: Some(reason.clone()),
@@ -309,10 +263,7 @@ fn state(state: &State) -> ShownState {
 fn updated(update: &Update) -> ShownState {
     let (status, reason) = match update {
         Update::Successful => ("Successful", None),
-        Update::InProgress => (
-            "InProgress",
-            Some((CREATING.to_owned(), "Creating".to_owned())),
-        ),
+        Update::InProgress => ("InProgress", Some((CREATING.to_owned(), "Creating".to_owned()))),
         Update::Failed { code, reason } => ("Failed", Some((reason.clone(), code.clone()))),
     };
     let (reason, code) = reason.unzip();
@@ -342,10 +293,7 @@ pub(crate) mod tests {
             region: "us-east-1".parse().unwrap(),
         };
         Function {
-            key: FunctionKey {
-                scope,
-                name: "hello".parse().unwrap(),
-            },
+            key: FunctionKey { scope, name: "hello".parse().unwrap() },
             unique_id: "u".into(),
             configuration: Configuration {
                 runtime: Runtime::Python { minor: 12 },
@@ -358,17 +306,11 @@ pub(crate) mod tests {
                 variables: None,
                 architecture: Architecture::X86_64,
                 tracing: Tracing::PassThrough,
-                logging: Logging {
-                    format: LogFormat::Text,
-                    group: None,
-                },
+                logging: Logging { format: LogFormat::Text, group: None },
                 layers: vec![],
                 snap_start: false,
             },
-            code: Code {
-                digest: "0a".repeat(32).parse().unwrap(),
-                size_bytes: 321,
-            },
+            code: Code { digest: "0a".repeat(32).parse().unwrap(), size_bytes: 321 },
             revision: REVISION.parse().unwrap(),
             last_modified_ms: 1_767_323_045_678,
             state: State::Pending,
@@ -434,10 +376,8 @@ pub(crate) mod tests {
         let layer = "arn:aws:lambda:us-east-1:123456789012:layer:l:1".to_owned();
         active.configuration.layers = vec![layer.clone()];
         let level = || "INFO".to_owned();
-        active.configuration.logging.format = LogFormat::Json {
-            application: level(),
-            system: level(),
-        };
+        active.configuration.logging.format =
+            LogFormat::Json { application: level(), system: level() };
         active.tags = [("team".to_owned(), "a".to_owned())].into();
         let shown = Shown {
             qualifier: Some(&Qualifier::Version(Version::Latest)),
@@ -542,10 +482,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_list_leaves_state_and_runtime_version_out() {
-        let listed = json(&FunctionConfiguration::listed(
-            &pending(),
-            &Shown::default(),
-        ));
+        let listed = json(&FunctionConfiguration::listed(&pending(), &Shown::default()));
         for member in ["State", "LastUpdate", "RuntimeVersionConfig"] {
             assert!(!listed.contains(&format!("\"{member}")), "{member}");
         }

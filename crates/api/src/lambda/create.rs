@@ -64,9 +64,8 @@ impl CreateFunctionRequest {
         if name.is_none() {
             violations.null("functionName");
         }
-        let pieces = name
-            .as_deref()
-            .and_then(|name| check_name(&mut violations, name, NameShape::Writing));
+        let pieces =
+            name.as_deref().and_then(|name| check_name(&mut violations, name, NameShape::Writing));
         self.check(&mut violations);
         violations.finish()?;
         let Some(pieces) = pieces else {
@@ -74,10 +73,7 @@ impl CreateFunctionRequest {
         };
         let target = resolve_pieces(scope, pieces, None)?;
         // A new function cannot have versions or aliases yet.
-        if target
-            .qualifier
-            .is_some_and(|q| q != Qualifier::Version(Version::Latest))
-        {
+        if target.qualifier.is_some_and(|q| q != Qualifier::Version(Version::Latest)) {
             let text = "The function name of a new function cannot have a qualifier.";
             return Err(ApiError::invalid_parameter(text));
         }
@@ -105,14 +101,9 @@ impl CreateFunctionRequest {
     }
 
     fn into_new(self, key: FunctionKey) -> Result<NewFunction, ApiError> {
-        refuse_if(
-            self.package_type.as_deref() == Some("Image"),
-            "PackageType Image",
-        )?;
+        refuse_if(self.package_type.as_deref() == Some("Image"), "PackageType Image")?;
         refuse_if(self.publish_to.is_some(), "PublishTo")?;
-        let signing = self
-            .code_signing_config_arn
-            .is_some_and(|arn| !arn.is_empty());
+        let signing = self.code_signing_config_arn.is_some_and(|arn| !arn.is_empty());
         refuse_if(signing, "CodeSigningConfigArn")?;
         refuse_if(self.tenancy_config.is_some(), "TenancyConfig")?;
         let tags = tags(self.tags)?;
@@ -120,13 +111,7 @@ impl CreateFunctionRequest {
         let configuration = self.settings.applied_to(base, &key.scope)?;
         let code = self.code.unwrap_or_default().source("creating")?;
         let publish = self.publish.unwrap_or(false);
-        Ok(NewFunction {
-            key,
-            configuration,
-            code,
-            publish,
-            tags,
-        })
+        Ok(NewFunction { key, configuration, code, publish, tags })
     }
 }
 
@@ -146,14 +131,9 @@ fn base(settings: &Settings, architectures: Option<&[String]>) -> Result<Configu
         memory_mb: limits::MEMORY_DEFAULT_MB,
         ephemeral_mb: limits::EPHEMERAL_DEFAULT_MB,
         variables: None,
-        architecture: architectures
-            .and_then(architecture)
-            .unwrap_or(Architecture::X86_64),
+        architecture: architectures.and_then(architecture).unwrap_or(Architecture::X86_64),
         tracing: Tracing::PassThrough,
-        logging: Logging {
-            format: LogFormat::Text,
-            group: None,
-        },
+        logging: Logging { format: LogFormat::Text, group: None },
         layers: Vec::new(),
         snap_start: false,
     })
@@ -166,10 +146,7 @@ fn check_tags(violations: &mut Violations, tags: &BTreeMap<String, Option<String
                     to 128, Member must have length greater than or equal to 1]";
         violations.add(format!("[{key}]"), "tags", rule);
     }
-    if tags
-        .values()
-        .any(|value| value.as_ref().is_none_or(|value| chars(value) > 256))
-    {
+    if tags.values().any(|value| value.as_ref().is_none_or(|value| chars(value) > 256)) {
         let rule = "Map value must satisfy constraint: [Member must have length less than or \
                     equal to 256, Member must not be null]";
         violations.add_hidden("tags", rule);
@@ -184,10 +161,7 @@ fn tags(
         let text = "Number of tags exceeds resource tag limit.";
         return Err(ApiError::invalid_parameter(text));
     }
-    Ok(tags
-        .into_iter()
-        .filter_map(|(key, value)| Some((key, value?)))
-        .collect())
+    Ok(tags.into_iter().filter_map(|(key, value)| Some((key, value?))).collect())
 }
 
 #[cfg(test)]
@@ -199,10 +173,7 @@ mod tests {
     use super::*;
 
     fn scope() -> Scope {
-        Scope {
-            account: "123456789012".parse().unwrap(),
-            region: "us-east-1".parse().unwrap(),
-        }
+        Scope { account: "123456789012".parse().unwrap(), region: "us-east-1".parse().unwrap() }
     }
 
     /// A minimal request with these members changed; null removes.
@@ -233,10 +204,7 @@ mod tests {
     #[test]
     fn a_minimal_request_gets_the_defaults() {
         let new = outcome(&json!({})).unwrap();
-        assert_eq!(
-            new.key.arn(),
-            "arn:aws:lambda:us-east-1:123456789012:function:f"
-        );
+        assert_eq!(new.key.arn(), "arn:aws:lambda:us-east-1:123456789012:function:f");
         assert_eq!(new.code, CodeSource::Zip(b"PK\x05\x06".to_vec()));
         let configuration = new.configuration;
         assert_eq!(configuration.runtime, Runtime::Python { minor: 12 });
@@ -259,23 +227,11 @@ mod tests {
         }))
         .unwrap();
         let c = new.configuration;
-        assert_eq!(
-            (c.timeout_s, c.memory_mb, c.ephemeral_mb),
-            (900, 10_240, 1_024)
-        );
+        assert_eq!((c.timeout_s, c.memory_mb, c.ephemeral_mb), (900, 10_240, 1_024));
         assert_eq!(c.variables.unwrap()["AB"], "c");
-        assert_eq!(
-            (c.architecture, c.tracing),
-            (Architecture::Arm64, Tracing::Active)
-        );
+        assert_eq!((c.architecture, c.tracing), (Architecture::Arm64, Tracing::Active));
         let level = || "INFO".to_owned();
-        assert_eq!(
-            c.logging.format,
-            LogFormat::Json {
-                application: level(),
-                system: level()
-            }
-        );
+        assert_eq!(c.logging.format, LogFormat::Json { application: level(), system: level() });
         assert_eq!(c.logging.group.as_deref(), Some("/x"));
         assert!(new.publish && c.snap_start);
         assert_eq!(new.tags["k"], "v");
@@ -395,19 +351,9 @@ mod tests {
 
     #[test]
     fn a_body_that_is_not_the_shape_is_refused() {
-        for body in [
-            "[]",
-            "{",
-            "\"x\"",
-            "{\"Timeout\":\"3\"}",
-            "{\"Code\":{\"ZipFile\":\"*\"}}",
-        ] {
+        for body in ["[]", "{", "\"x\"", "{\"Timeout\":\"3\"}", "{\"Code\":{\"ZipFile\":\"*\"}}"] {
             let error = CreateFunctionRequest::read(body.as_bytes()).unwrap_err();
-            assert_eq!(
-                error.exception.facts().code,
-                "SerializationException",
-                "{body}"
-            );
+            assert_eq!(error.exception.facts().code, "SerializationException", "{body}");
         }
     }
 

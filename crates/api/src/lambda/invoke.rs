@@ -86,9 +86,7 @@ impl InvokeRequest {
                 _ => InvocationType::RequestResponse,
             },
             tail: log_type == Some("Tail"),
-            client_context: header("x-amz-client-context")
-                .map(client_context)
-                .transpose()?,
+            client_context: header("x-amz-client-context").map(client_context).transpose()?,
             trace: trace.map(str::to_owned),
             tenant: tenant.map(str::to_owned),
         })
@@ -97,29 +95,20 @@ impl InvokeRequest {
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     // A header that is no text becomes one that no rule accepts.
-    headers
-        .get(name)
-        .map(|value| value.to_str().unwrap_or("\u{fffd}"))
+    headers.get(name).map(|value| value.to_str().unwrap_or("\u{fffd}"))
 }
 
 fn is_tenant(value: &str) -> bool {
-    value
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || b"._:/=+-@ ".contains(&b))
+    value.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:/=+-@ ".contains(&b))
 }
 
 fn client_context(encoded: &str) -> Result<String, ApiError> {
     let refuse = |text: String| ApiError::new(Exception::InvalidRequestContent, text);
     if encoded.len() > limits::CLIENT_CONTEXT_CHARS {
         let max = limits::CLIENT_CONTEXT_CHARS;
-        return Err(refuse(format!(
-            "Client context must be no more than {max} bytes."
-        )));
+        return Err(refuse(format!("Client context must be no more than {max} bytes.")));
     }
-    let decoded = STANDARD
-        .decode(encoded)
-        .ok()
-        .and_then(|bytes| String::from_utf8(bytes).ok());
+    let decoded = STANDARD.decode(encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     let is_json = |text: &String| serde_json::from_str::<IgnoredAny>(text).is_ok();
     decoded.filter(is_json).ok_or_else(|| {
         refuse("Client context must be a valid Base64-encoded JSON object.".to_owned())
@@ -138,11 +127,7 @@ pub fn check_payload(payload: &[u8]) -> Result<(), ApiError> {
     if let Err(error) = std::str::from_utf8(payload) {
         let byte = payload[error.valid_up_to()];
         let (line, column) = place(payload, error.valid_up_to());
-        return Err(unparsable(
-            &format!("Invalid UTF-8 start byte 0x{byte:x}"),
-            line,
-            column,
-        ));
+        return Err(unparsable(&format!("Invalid UTF-8 start byte 0x{byte:x}"), line, column));
     }
     match serde_json::from_slice::<IgnoredAny>(payload) {
         Ok(IgnoredAny) => Ok(()),
@@ -156,11 +141,7 @@ pub fn check_payload(payload: &[u8]) -> Result<(), ApiError> {
 /// The payload to hand on: `{}` for an empty one.
 #[must_use]
 pub fn event(payload: Bytes) -> Bytes {
-    if payload.is_empty() {
-        Bytes::from_static(b"{}")
-    } else {
-        payload
-    }
+    if payload.is_empty() { Bytes::from_static(b"{}") } else { payload }
 }
 
 fn place(payload: &[u8], offset: usize) -> (usize, usize) {
@@ -175,16 +156,11 @@ fn describe(payload: &[u8], error: &serde_json::Error) -> String {
     if error.is_eof() {
         return "Unexpected end-of-input".to_owned();
     }
-    let line = payload
-        .split(|b| *b == b'\n')
-        .nth(error.line().saturating_sub(1));
+    let line = payload.split(|b| *b == b'\n').nth(error.line().saturating_sub(1));
     let byte = line.and_then(|line| line.get(error.column().saturating_sub(1)));
     match byte {
         Some(byte) if byte.is_ascii_graphic() => {
-            format!(
-                "Unexpected character ('{}' (code {byte}))",
-                char::from(*byte)
-            )
+            format!("Unexpected character ('{}' (code {byte}))", char::from(*byte))
         }
         Some(byte) => format!("Unexpected character (code {byte})"),
         None => "Unexpected character".to_owned(),
@@ -227,12 +203,7 @@ impl InvokeAnswer {
         let mut response = match self {
             Self::Queued => empty(StatusCode::ACCEPTED),
             Self::Checked => empty(StatusCode::NO_CONTENT),
-            Self::Done {
-                payload,
-                function_error,
-                log_tail,
-                executed,
-            } => {
+            Self::Done { payload, function_error, log_tail, executed } => {
                 let mut response = Response::new(payload);
                 let headers = response.headers_mut();
                 insert(headers, "x-amz-executed-version", &executed.to_string());
@@ -303,14 +274,8 @@ mod tests {
         )
         .unwrap();
         assert_eq!(full.invocation_type, InvocationType::DryRun);
-        assert_eq!(
-            full.client_context.as_deref(),
-            Some(r#"{"custom":{"a":1}}"#)
-        );
-        assert_eq!(
-            full.target.arn(),
-            "arn:aws:lambda:us-east-1:123456789012:function:f:7"
-        );
+        assert_eq!(full.client_context.as_deref(), Some(r#"{"custom":{"a":1}}"#));
+        assert_eq!(full.target.arn(), "arn:aws:lambda:us-east-1:123456789012:function:f:7");
         assert!(full.tail && full.trace.is_some() && full.tenant.is_some());
     }
 

@@ -44,11 +44,7 @@ impl ListFunctionsRequest {
         let after = marker.map(|marker| marker.parse()).transpose();
         let after = after.map_err(|_| ApiError::invalid_parameter("Invalid marker."))?;
         let all_versions = query.get("FunctionVersion").is_some();
-        Ok(Self {
-            after,
-            items,
-            all_versions,
-        })
+        Ok(Self { after, items, all_versions })
     }
 }
 
@@ -89,14 +85,7 @@ mod tests {
         assert_eq!(read("").unwrap().items, 50);
         assert_eq!(read("MaxItems=7").unwrap().items, 7);
         assert_eq!(read("MaxItems=10000").unwrap().items, 50);
-        assert_eq!(
-            read("Marker=f&FunctionVersion=ALL")
-                .unwrap()
-                .after
-                .unwrap()
-                .as_str(),
-            "f"
-        );
+        assert_eq!(read("Marker=f&FunctionVersion=ALL").unwrap().after.unwrap().as_str(), "f");
     }
 
     #[test]
@@ -106,10 +95,7 @@ mod tests {
             text("MaxItems=0&FunctionVersion=1"),
             "ValidationException: 2 validation errors detected: Value '0' at 'maxItems' failed to satisfy constraint: Member must have value greater than or equal to 1; Value '1' at 'functionVersion' failed to satisfy constraint: Member must satisfy enum value set: [ALL]"
         );
-        assert_eq!(
-            text("Marker=%2e%2e%2f"),
-            "InvalidParameterValueException: Invalid marker."
-        );
+        assert_eq!(text("Marker=%2e%2e%2f"), "InvalidParameterValueException: Invalid marker.");
         assert!(text("MaxItems=x").starts_with("ValidationException"));
     }
 }

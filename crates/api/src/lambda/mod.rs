@@ -49,8 +49,6 @@ pub fn json_answer(status: u16, shape: &impl Serialize) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from(body));
     *response.status_mut() =
         StatusCode::from_u16(status).expect("the table of operations holds valid statuses");
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

@@ -95,11 +95,7 @@ pub(crate) fn check_name<'a>(
         NameShape::Existing => (EXISTING_PATTERN, EXISTING_CHARS),
     };
     let chars = name.chars().count();
-    let pieces = if chars <= max {
-        split(name, shape)
-    } else {
-        None
-    };
+    let pieces = if chars <= max { split(name, shape) } else { None };
     violations.length(name, "functionName", 1, max);
     if chars <= max {
         violations.pattern(name, "functionName", pieces.is_some(), pattern);
@@ -123,20 +119,14 @@ pub(crate) fn resolve_pieces(
     if pieces.name.len() > limits::FUNCTION_NAME_CHARS {
         return Err(name_too_long(pieces.name));
     }
-    if let Some(region) = pieces
-        .region
-        .filter(|region| *region != scope.region.as_str())
-    {
+    if let Some(region) = pieces.region.filter(|region| *region != scope.region.as_str()) {
         let text = format!(
             "Functions from '{region}' are not reachable in this region ('{}')",
             scope.region
         );
         return Err(ApiError::new(Exception::ResourceNotFound, text));
     }
-    if pieces
-        .account
-        .is_some_and(|account| account != scope.account.as_str())
-    {
+    if pieces.account.is_some_and(|account| account != scope.account.as_str()) {
         let text = "User is not authorized to access functions of another account.";
         return Err(ApiError::new(Exception::AccessDenied, text));
     }
@@ -150,24 +140,13 @@ pub(crate) fn resolve_pieces(
         (derived, given) => derived.or(given),
     };
     let unfindable = || {
-        let suffix = qualifier
-            .map(|qualifier| format!(":{qualifier}"))
-            .unwrap_or_default();
+        let suffix = qualifier.map(|qualifier| format!(":{qualifier}")).unwrap_or_default();
         let rest = format!("function:{}{suffix}", pieces.name);
         ApiError::function_not_found(&scope.arn("lambda", rest))
     };
     let name = pieces.name.parse().map_err(|_| unfindable())?;
-    let qualifier = qualifier
-        .map(str::parse)
-        .transpose()
-        .map_err(|_| unfindable())?;
-    Ok(Target {
-        key: FunctionKey {
-            scope: scope.clone(),
-            name,
-        },
-        qualifier,
-    })
+    let qualifier = qualifier.map(str::parse).transpose().map_err(|_| unfindable())?;
+    Ok(Target { key: FunctionKey { scope: scope.clone(), name }, qualifier })
 }
 
 fn name_too_long(name: &str) -> ApiError {
@@ -180,9 +159,7 @@ fn name_too_long(name: &str) -> ApiError {
 
 /// Cannot be reached, since a name without pieces has a violation; an answer beats a panic.
 fn not_a_name(name: &str) -> ApiError {
-    ApiError::invalid_parameter(format!(
-        "Value '{name}' at 'functionName' is not a function name."
-    ))
+    ApiError::invalid_parameter(format!("Value '{name}' at 'functionName' is not a function name."))
 }
 
 /// Reads a name as AWS's regular expression does: each optional part is taken when the rest still
@@ -194,32 +171,14 @@ fn split(text: &str, shape: NameShape) -> Option<Pieces<'_>> {
 /// Tries the optional part number `part` with and without.
 fn take<'a>(part: u8, rest: &'a str, pieces: Pieces<'a>, shape: NameShape) -> Option<Pieces<'a>> {
     let (with, after) = match part {
-        0 => (
-            Pieces {
-                is_arn: true,
-                ..pieces
-            },
-            after_arn(rest),
-        ),
+        0 => (Pieces { is_arn: true, ..pieces }, after_arn(rest)),
         1 => {
             let found = region(rest, pieces.is_arn);
-            (
-                Pieces {
-                    region: found.map(|f| f.0),
-                    ..pieces
-                },
-                found.map(|f| f.1),
-            )
+            (Pieces { region: found.map(|f| f.0), ..pieces }, found.map(|f| f.1))
         }
         2 => {
             let found = account(rest);
-            (
-                Pieces {
-                    account: found.map(|f| f.0),
-                    ..pieces
-                },
-                found.map(|f| f.1),
-            )
+            (Pieces { account: found.map(|f| f.0), ..pieces }, found.map(|f| f.1))
         }
         3 => (pieces, rest.strip_prefix("function:")),
         _ => return name_and_qualifier(rest, pieces, shape),
@@ -279,21 +238,13 @@ fn name_and_qualifier<'a>(
         None => (text, None),
     };
     let existing = shape == NameShape::Existing;
-    let name_fits = if existing {
-        is_word(&name.replace('.', "_"))
-    } else {
-        is_word(name)
-    };
+    let name_fits = if existing { is_word(&name.replace('.', "_")) } else { is_word(name) };
     let qualifier_fits = qualifier.is_none_or(|qualifier| {
         qualifier == "$LATEST"
             || (existing && qualifier == "$LATEST.PUBLISHED")
             || is_word(qualifier)
     });
-    (name_fits && qualifier_fits).then_some(Pieces {
-        name,
-        qualifier,
-        ..pieces
-    })
+    (name_fits && qualifier_fits).then_some(Pieces { name, qualifier, ..pieces })
 }
 
 #[cfg(test)]
@@ -303,27 +254,20 @@ mod tests {
     use super::*;
 
     fn scope() -> Scope {
-        Scope {
-            account: "123456789012".parse().unwrap(),
-            region: "us-east-1".parse().unwrap(),
-        }
+        Scope { account: "123456789012".parse().unwrap(), region: "us-east-1".parse().unwrap() }
     }
 
     fn resolved(name: &str, qualifier: Option<&str>, shape: NameShape) -> String {
         match Target::resolve(&scope(), name, qualifier, shape) {
-            Ok(target) => target
-                .arn()
-                .replace("arn:aws:lambda:us-east-1:123456789012:function:", ""),
+            Ok(target) => {
+                target.arn().replace("arn:aws:lambda:us-east-1:123456789012:function:", "")
+            }
             Err(error) => error.to_string(),
         }
     }
 
     fn check(name: &str, qualifier: Option<&str>, expected: &str) {
-        assert_eq!(
-            resolved(name, qualifier, NameShape::Existing),
-            expected,
-            "{name}"
-        );
+        assert_eq!(resolved(name, qualifier, NameShape::Existing), expected, "{name}");
     }
 
     #[test]
@@ -337,10 +281,7 @@ mod tests {
             ("123456789012:f:live", "f:live"),
             ("us-east-1:123456789012:function:f", "f"),
             ("arn:aws:lambda:us-east-1:123456789012:function:f", "f"),
-            (
-                "arn:aws:lambda:us-east-1:123456789012:function:f:live",
-                "f:live",
-            ),
+            ("arn:aws:lambda:us-east-1:123456789012:function:f:live", "f:live"),
             ("function:$LATEST", "function:$LATEST"),
         ] {
             check(name, None, expected);
@@ -352,10 +293,7 @@ mod tests {
 
     #[test]
     fn a_region_of_the_operators_own_is_read_in_an_arn() {
-        let scope = Scope {
-            region: "local".parse().unwrap(),
-            ..scope()
-        };
+        let scope = Scope { region: "local".parse().unwrap(), ..scope() };
         let arn = "arn:aws:lambda:local:123456789012:function:f:1";
         let target = Target::resolve(&scope, arn, None, NameShape::Existing).unwrap();
         assert_eq!(target.arn(), arn);
@@ -404,17 +342,7 @@ mod tests {
         ValidationException: 2 validation errors detected: Value 'a b' at 'functionName' failed to satisfy constraint: Member must satisfy regular expression pattern: (arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?(\d{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\$LATEST|[a-zA-Z0-9-_]+))?;
         Value 'x!' at 'qualifier' failed to satisfy constraint: Member must satisfy regular expression pattern: \$(LATEST(\.PUBLISHED)?)|[a-zA-Z0-9-_$]+
         ");
-        for name in [
-            "",
-            ":",
-            "f:",
-            "f:1:2",
-            "é",
-            "f:$OTHER",
-            "../x",
-            "arn:aws:s3:::b",
-            "f\0",
-        ] {
+        for name in ["", ":", "f:", "f:1:2", "é", "f:$OTHER", "../x", "arn:aws:s3:::b", "f\0"] {
             let text = resolved(name, None, NameShape::Writing);
             assert!(text.starts_with("ValidationException"), "{name}: {text}");
         }

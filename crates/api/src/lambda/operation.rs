@@ -203,9 +203,7 @@ pub fn call(method: &Method, path: &str, query: QueryString<'_>) -> Result<Call,
 pub fn is_lambda_path(path: &str) -> bool {
     let mut buffer = [""; SEGMENTS];
     split(path, &mut buffer).is_some_and(|segments| {
-        Operation::ALL
-            .iter()
-            .any(|operation| fits(operation.template(), segments))
+        Operation::ALL.iter().any(|operation| fits(operation.template(), segments))
     })
 }
 
@@ -232,9 +230,7 @@ fn label_name(segment: &'static str) -> Option<&'static str> {
 fn fits(template: &'static str, segments: &[&str]) -> bool {
     let mut wanted = template_segments(template);
     segments.iter().all(|segment| {
-        wanted
-            .next()
-            .is_some_and(|wanted| label_name(wanted).is_some() || wanted == *segment)
+        wanted.next().is_some_and(|wanted| label_name(wanted).is_some() || wanted == *segment)
     }) && wanted.next().is_none()
 }
 
@@ -246,9 +242,7 @@ fn labels(
         .zip(segments)
         .filter_map(|(wanted, segment)| Some((label_name(wanted)?, segment)))
         .map(|(name, segment)| {
-            let value = percent_decode_str(segment)
-                .decode_utf8()
-                .map_err(|_| NoCall::NotText)?;
+            let value = percent_decode_str(segment).decode_utf8().map_err(|_| NoCall::NotText)?;
             Ok((name, value.into_owned()))
         })
         .collect()
@@ -266,11 +260,7 @@ mod tests {
         let method: Method = method.parse().unwrap();
         match call(&method, uri.path(), QueryString::of(&uri)) {
             Ok(call) => {
-                let labels: Vec<_> = call
-                    .labels
-                    .iter()
-                    .map(|(k, v)| format!("{k}={v}"))
-                    .collect();
+                let labels: Vec<_> = call.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
                 format!("{} {}", call.operation.name(), labels.join(" "))
             }
             Err(error) => error.to_string(),
@@ -297,11 +287,7 @@ mod tests {
             |method, uri, expected: &str| assert_eq!(routed(method, uri), expected, "{uri}");
         check("POST", "/2015-03-31/functions", "CreateFunction ");
         check("GET", "/2015-03-31/functions/", "ListFunctions ");
-        check(
-            "GET",
-            "/2015-03-31/functions/f%3A1",
-            "GetFunction FunctionName=f:1",
-        );
+        check("GET", "/2015-03-31/functions/f%3A1", "GetFunction FunctionName=f:1");
         check(
             "POST",
             "/2015-03-31/functions/arn:aws:lambda:us-east-1:000000000000:function:f/invocations?Qualifier=1",
@@ -317,11 +303,7 @@ mod tests {
             "/2019-09-30/functions/f/provisioned-concurrency?Qualifier=1",
             "GetProvisionedConcurrencyConfig FunctionName=f",
         );
-        check(
-            "GET",
-            "/2018-10-31/layers?find=LayerVersion&Arn=x",
-            "GetLayerVersionByArn ",
-        );
+        check("GET", "/2018-10-31/layers?find=LayerVersion&Arn=x", "GetLayerVersionByArn ");
         check("GET", "/2018-10-31/layers", "ListLayers ");
         check(
             "GET",
@@ -353,10 +335,7 @@ mod tests {
         ] {
             assert_eq!(routed(method, uri), unknown, "{uri}");
         }
-        assert_eq!(
-            routed("GET", "/2015-03-31/functions/%ff"),
-            NoCall::NotText.to_string()
-        );
+        assert_eq!(routed("GET", "/2015-03-31/functions/%ff"), NoCall::NotText.to_string());
     }
 
     proptest! {

@@ -78,11 +78,7 @@ impl Settings {
             violations.one_of(mode, "tracingConfig.mode", &["Active", "PassThrough"]);
         }
         if let Some(apply_on) = self.snap_start.as_ref().and_then(|s| s.apply_on.as_deref()) {
-            violations.one_of(
-                apply_on,
-                "snapStart.applyOn",
-                &["PublishedVersions", "None"],
-            );
+            violations.one_of(apply_on, "snapStart.applyOn", &["PublishedVersions", "None"]);
         }
         if let Some(environment) = &self.environment {
             environment.check(violations);
@@ -120,11 +116,7 @@ impl Settings {
         for (value, path, range) in [
             (self.timeout, "timeout", limits::TIMEOUT_S),
             (self.memory_size, "memorySize", limits::MEMORY_MB),
-            (
-                size.flatten(),
-                "ephemeralStorage.size",
-                limits::EPHEMERAL_MB,
-            ),
+            (size.flatten(), "ephemeralStorage.size", limits::EPHEMERAL_MB),
         ] {
             if let Some(value) = value {
                 violations.range(value, path, (*range.start()).into(), (*range.end()).into());
@@ -154,11 +146,7 @@ impl Settings {
         }
         if let Some(mode) = self.tracing_config.and_then(|tracing| tracing.mode) {
             let active = mode == "Active";
-            configuration.tracing = if active {
-                Tracing::Active
-            } else {
-                Tracing::PassThrough
-            };
+            configuration.tracing = if active { Tracing::Active } else { Tracing::PassThrough };
         }
         if let Some(names) = self.layers {
             layers::check_service(scope, &names)?;
@@ -213,10 +201,7 @@ pub(crate) fn parse_runtime(id: &str) -> Result<Runtime, ApiError> {
 pub(crate) fn check_architectures(violations: &mut Violations, names: &[String]) {
     let shown = format!("[{}]", names.join(", "));
     violations.count(&shown, names.len(), "architectures", (1, 1));
-    if names
-        .iter()
-        .any(|name| !ARCHITECTURES.contains(&name.as_str()))
-    {
+    if names.iter().any(|name| !ARCHITECTURES.contains(&name.as_str())) {
         let rule = format!(
             "Member must satisfy constraint: [{ENUM}: [{}], Member must not be null]",
             ARCHITECTURES.join(", ")
@@ -228,11 +213,7 @@ pub(crate) fn check_architectures(violations: &mut Violations, names: &[String])
 /// The architecture named; call [`check_architectures`] first.
 pub(crate) fn architecture(names: &[String]) -> Option<Architecture> {
     let arm = names.first()? == "arm64";
-    Some(if arm {
-        Architecture::Arm64
-    } else {
-        Architecture::X86_64
-    })
+    Some(if arm { Architecture::Arm64 } else { Architecture::X86_64 })
 }
 
 fn is_role(role: &str) -> bool {
@@ -254,9 +235,7 @@ fn is_role(role: &str) -> bool {
         && account.len() == 12
         && account.bytes().all(|b| b.is_ascii_digit())
         && !path.is_empty()
-        && path
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"_+=,.@-/".contains(&b))
+        && path.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+=,.@-/".contains(&b))
 }
 
 /// Which runtimes have `SnapStart`: Python from 3.12 on; Node and custom runtimes never (developer guide).

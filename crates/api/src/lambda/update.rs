@@ -116,10 +116,7 @@ impl UpdateFunctionConfigurationRequest {
         self.settings.check(&mut violations);
         violations.finish()?;
         let expected = expected(self.revision_id)?;
-        Ok(ConfigurationChange {
-            settings: self.settings,
-            expected,
-        })
+        Ok(ConfigurationChange { settings: self.settings, expected })
     }
 }
 
@@ -159,10 +156,7 @@ mod tests {
 
     fn applied(body: &Value, to: &Configuration) -> Configuration {
         let scope = pending().key.scope;
-        change(body)
-            .unwrap()
-            .applied_to(to.clone(), &scope)
-            .unwrap()
+        change(body).unwrap().applied_to(to.clone(), &scope).unwrap()
     }
 
     #[test]
@@ -170,11 +164,7 @@ mod tests {
         let before = pending().configuration;
         assert_eq!(applied(&json!({}), &before), before);
         assert_eq!(
-            UpdateFunctionConfigurationRequest::read(b"")
-                .unwrap()
-                .validate()
-                .unwrap()
-                .expected,
+            UpdateFunctionConfigurationRequest::read(b"").unwrap().validate().unwrap().expected,
             None
         );
     }
@@ -185,14 +175,7 @@ mod tests {
         let after = applied(&json!({"Timeout": 10, "Environment": {}}), &before);
         assert_eq!(after.timeout_s, 10);
         assert_eq!(after.variables, Some([].into()));
-        assert_eq!(
-            Configuration {
-                timeout_s: 3,
-                variables: None,
-                ..after
-            },
-            before
-        );
+        assert_eq!(Configuration { timeout_s: 3, variables: None, ..after }, before);
     }
 
     #[test]
@@ -200,10 +183,7 @@ mod tests {
         let text = pending().configuration;
         let json_config = json!({"LoggingConfig": {"LogFormat": "JSON", "SystemLogLevel": "WARN"}});
         let after = applied(&json_config, &text);
-        let wanted = LogFormat::Json {
-            application: "INFO".into(),
-            system: "WARN".into(),
-        };
+        let wanted = LogFormat::Json { application: "INFO".into(), system: "WARN".into() };
         assert_eq!(after.logging.format, wanted);
         let kept = applied(&json!({"LoggingConfig": {"LogGroup": "/g"}}), &after);
         assert_eq!(kept.logging.format, wanted);
@@ -211,14 +191,8 @@ mod tests {
         assert_eq!(back.logging.format, LogFormat::Text);
         assert_eq!(back.logging.group.as_deref(), Some("/g"));
         let level = json!({"LoggingConfig": {"ApplicationLogLevel": "DEBUG"}});
-        let error = change(&level)
-            .unwrap()
-            .applied_to(text, &pending().key.scope)
-            .unwrap_err();
-        assert_eq!(
-            error.exception.facts().code,
-            "InvalidParameterValueException"
-        );
+        let error = change(&level).unwrap().applied_to(text, &pending().key.scope).unwrap_err();
+        assert_eq!(error.exception.facts().code, "InvalidParameterValueException");
     }
 
     #[test]
@@ -230,20 +204,14 @@ mod tests {
     #[test]
     fn code_changes_are_read_and_checked() {
         let read = |body: Value| {
-            UpdateFunctionCodeRequest::read(body.to_string().as_bytes())
-                .unwrap()
-                .validate()
+            UpdateFunctionCodeRequest::read(body.to_string().as_bytes()).unwrap().validate()
         };
         let change = read(json!({"ZipFile": "UEsFBg==", "DryRun": true})).unwrap();
         assert!(change.dry_run && !change.publish);
         let change = read(json!({"S3Bucket": "bkt", "S3Key": "k", "Architectures": ["arm64"]}));
         let change = change.unwrap();
         assert_eq!(change.architecture, Some(Architecture::Arm64));
-        let key = CodeSource::S3 {
-            bucket: "bkt".into(),
-            key: "k".into(),
-            version: None,
-        };
+        let key = CodeSource::S3 { bucket: "bkt".into(), key: "k".into(), version: None };
         assert_eq!(change.code, key);
         let error = read(json!({"ImageUri": "i"})).unwrap_err();
         assert_eq!(
@@ -251,10 +219,7 @@ mod tests {
             "Please don't provide ImageUri when updating a function with packageType Zip."
         );
         assert!(
-            read(json!({"S3Bucket": "b.", "S3Key": ""}))
-                .unwrap_err()
-                .message
-                .starts_with("3 ")
+            read(json!({"S3Bucket": "b.", "S3Key": ""})).unwrap_err().message.starts_with("3 ")
         );
     }
 }

@@ -179,10 +179,7 @@ pub fn done(request_id: &RequestId) -> Response<Bytes> {
 fn with_headers(body: Bytes, request_id: &RequestId) -> Response<Bytes> {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
-    headers.insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("application/x-amz-json-1.1"),
-    );
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-amz-json-1.1"));
     let id = HeaderValue::from_str(request_id.as_str()).expect("a UUID is a header value");
     headers.insert("x-amzn-requestid", id);
     response

@@ -85,9 +85,7 @@ fn quoted_term(text: &str) -> Result<(String, &str), ApiError> {
             c => term.push(c),
         }
     }
-    Err(invalid(
-        "Invalid filter pattern: a quoted term does not end.",
-    ))
+    Err(invalid("Invalid filter pattern: a quoted term does not end."))
 }
 
 fn bare_term(text: &str) -> Result<(String, &str), ApiError> {
@@ -98,11 +96,7 @@ fn bare_term(text: &str) -> Result<(String, &str), ApiError> {
             "Regular expressions in filter patterns are not supported by this version of Dormouse.",
         ));
     }
-    if term.is_empty()
-        || !term
-            .chars()
-            .all(|c| c.is_alphanumeric() || "_.*-".contains(c))
-    {
+    if term.is_empty() || !term.chars().all(|c| c.is_alphanumeric() || "_.*-".contains(c)) {
         return Err(invalid(&format!("Invalid character(s) in term '{term}'")));
     }
     Ok((term.to_owned(), rest))
@@ -120,11 +114,7 @@ mod tests {
 
     fn check(pattern: &str, message: &str, expected: bool) {
         let pattern = FilterPattern::parse(pattern).unwrap();
-        assert_eq!(
-            pattern.matches(message),
-            expected,
-            "{pattern:?} on {message:?}"
-        );
+        assert_eq!(pattern.matches(message), expected, "{pattern:?} on {message:?}");
     }
 
     #[test]
@@ -150,11 +140,7 @@ mod tests {
     fn what_is_no_term_is_refused() {
         for pattern in ["{ $.a = 1 }", "[a, b]", "%x%", "\"open", "a:b", "-", "?"] {
             let error = FilterPattern::parse(pattern).unwrap_err();
-            assert_eq!(
-                error.exception,
-                Exception::LogsInvalidParameter,
-                "{pattern}"
-            );
+            assert_eq!(error.exception, Exception::LogsInvalidParameter, "{pattern}");
         }
         assert!(FilterPattern::parse(&"a".repeat(1_025)).is_err());
     }

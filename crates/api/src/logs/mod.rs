@@ -53,9 +53,7 @@ impl Operation {
 #[must_use]
 pub fn is_group_name(text: &str) -> bool {
     (1..=512).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b".-_/#".contains(&b))
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_/#".contains(&b))
 }
 
 /// There is no such group.

@@ -160,12 +160,7 @@ impl DescribeLogGroups {
                 "LogGroup name prefix and LogGroup name pattern are mutually exclusive parameters.",
             ));
         }
-        Ok(Self {
-            prefix,
-            contains,
-            limit,
-            next_token: members.next_token,
-        })
+        Ok(Self { prefix, contains, limit, next_token: members.next_token })
     }
 }
 
@@ -194,11 +189,7 @@ impl DescribeLogStreams {
         Ok(Self {
             group,
             prefix,
-            order: if by_time {
-                OrderBy::LastEventTime
-            } else {
-                OrderBy::Name
-            },
+            order: if by_time { OrderBy::LastEventTime } else { OrderBy::Name },
             descending: members.descending.unwrap_or(false),
             limit,
             next_token: members.next_token,
@@ -272,18 +263,10 @@ impl CreateLogGroup {
     /// Every violation in one text; a key, since we do not encrypt.
     pub fn read(body: &[u8]) -> Result<Self, ApiError> {
         let members: Members = read(body)?;
-        if members
-            .kms_key_id
-            .as_ref()
-            .is_some_and(|key| !key.is_empty())
-        {
-            return Err(invalid(
-                "kmsKeyId is not supported by this version of Dormouse.",
-            ));
+        if members.kms_key_id.as_ref().is_some_and(|key| !key.is_empty()) {
+            return Err(invalid("kmsKeyId is not supported by this version of Dormouse."));
         }
-        Ok(Self {
-            group: members.named_group()?,
-        })
+        Ok(Self { group: members.named_group()? })
     }
 }
 
@@ -294,9 +277,7 @@ impl DeleteLogGroup {
     /// Every violation in one text.
     pub fn read(body: &[u8]) -> Result<Self, ApiError> {
         let members: Members = read(body)?;
-        Ok(Self {
-            group: members.named_group()?,
-        })
+        Ok(Self { group: members.named_group()? })
     }
 }
 
@@ -321,9 +302,9 @@ impl Members {
             (Some(_), Some(_)) => Err(invalid(
                 "LogGroup name and LogGroup identifier are mutually exclusive parameters.",
             )),
-            (None, None) => Err(invalid(
-                "Either logGroupName or logGroupIdentifier must be specified.",
-            )),
+            (None, None) => {
+                Err(invalid("Either logGroupName or logGroupIdentifier must be specified."))
+            }
             (Some(name), None) => Ok(name.clone()),
             (None, Some(identifier)) => identified(scope, identifier),
         }
@@ -336,9 +317,7 @@ fn identified(scope: &Scope, identifier: &str) -> Result<String, ApiError> {
         None => identifier,
         Some(_) => {
             let ours = scope.arn("logs", "log-group:");
-            let name = identifier
-                .strip_prefix(ours.as_str())
-                .ok_or_else(no_group)?;
+            let name = identifier.strip_prefix(ours.as_str()).ok_or_else(no_group)?;
             name.strip_suffix(":*").unwrap_or(name)
         }
     };
@@ -377,12 +356,7 @@ fn limit(violations: &mut Violations, asked: Option<i64>, max: usize) -> usize {
 
 fn check_group(violations: &mut Violations, name: &str, path: &str) {
     violations.length(name, path, 1, NAME_CHARS);
-    violations.pattern(
-        name,
-        path,
-        name.len() > NAME_CHARS || is_group_name(name),
-        GROUP_PATTERN,
-    );
+    violations.pattern(name, path, name.len() > NAME_CHARS || is_group_name(name), GROUP_PATTERN);
 }
 
 fn check_stream(violations: &mut Violations, name: &str, path: &str) {
@@ -409,10 +383,7 @@ mod tests {
     use super::*;
 
     fn scope() -> Scope {
-        Scope {
-            account: "123456789012".parse().unwrap(),
-            region: "us-east-1".parse().unwrap(),
-        }
+        Scope { account: "123456789012".parse().unwrap(), region: "us-east-1".parse().unwrap() }
     }
 
     #[test]
@@ -423,19 +394,10 @@ mod tests {
         };
         let with = |member: &str| group(&format!(r#"{{"logStreamName":"s",{member}}}"#));
         assert_eq!(with(r#""logGroupName":"/aws/lambda/f""#), "/aws/lambda/f");
-        assert_eq!(
-            with(r#""logGroupIdentifier":"/aws/lambda/f""#),
-            "/aws/lambda/f"
-        );
+        assert_eq!(with(r#""logGroupIdentifier":"/aws/lambda/f""#), "/aws/lambda/f");
         let arn = "arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/f";
-        assert_eq!(
-            with(&format!(r#""logGroupIdentifier":"{arn}""#)),
-            "/aws/lambda/f"
-        );
-        assert_eq!(
-            with(&format!(r#""logGroupIdentifier":"{arn}:*""#)),
-            "/aws/lambda/f"
-        );
+        assert_eq!(with(&format!(r#""logGroupIdentifier":"{arn}""#)), "/aws/lambda/f");
+        assert_eq!(with(&format!(r#""logGroupIdentifier":"{arn}:*""#)), "/aws/lambda/f");
         let arn = arn.replace("us-east-1", "eu-west-1");
         assert_eq!(
             with(&format!(r#""logGroupIdentifier":"{arn}""#)),
@@ -467,10 +429,7 @@ mod tests {
         ");
         let body = br#"{"logGroupName":"a","orderBy":"LastEventTime","logStreamNamePrefix":"x"}"#;
         let error = DescribeLogStreams::read(&scope(), body).unwrap_err();
-        assert_eq!(
-            error.message,
-            "Cannot order by LastEventTime with a logStreamNamePrefix."
-        );
+        assert_eq!(error.message, "Cannot order by LastEventTime with a logStreamNamePrefix.");
         assert!(DeleteLogGroup::read(b"{}").is_err());
         assert!(CreateLogGroup::read(br#"{"logGroupName":"a","tags":{"k":"v"}}"#).is_ok());
         assert!(DescribeLogGroups::read(b"").unwrap().prefix.is_empty());

@@ -26,11 +26,7 @@ pub(crate) async fn answer(
     let Some(request) = Request::read(operation, form)? else {
         return Err(ApiError::not_implemented(dialect, operation));
     };
-    let service = Iam {
-        inner,
-        account: &scope.account,
-        dialect,
-    };
+    let service = Iam { inner, account: &scope.account, dialect };
     service.run(request).await.map(|answer| answer.answer(id))
 }
 
@@ -47,10 +43,7 @@ impl Iam<'_> {
             Request::CreateRole { .. } => self.create(request).await,
             Request::GetRole { role } => Ok(Answer::GetRole(shown(&self.role(&role).await?))),
             Request::DeleteRole { role } => self.delete(&role).await,
-            Request::ListRoles {
-                path_prefix,
-                paging,
-            } => self.list(&path_prefix, paging).await,
+            Request::ListRoles { path_prefix, paging } => self.list(&path_prefix, paging).await,
             Request::UpdateAssumeRolePolicy { role, document } => {
                 self.change("UpdateAssumeRolePolicy", &role, |role| {
                     role.assume_role_policy = document;
@@ -68,17 +61,11 @@ impl Iam<'_> {
             Request::DetachRolePolicy { role, policy_arn } => {
                 self.change("DetachRolePolicy", &role, move |role| {
                     let attached = role.attached.remove(&policy_arn);
-                    attached
-                        .then_some(())
-                        .ok_or_else(|| iam::policy_not_attached(&policy_arn))
+                    attached.then_some(()).ok_or_else(|| iam::policy_not_attached(&policy_arn))
                 })
                 .await
             }
-            Request::PutRolePolicy {
-                role,
-                policy,
-                document,
-            } => {
+            Request::PutRolePolicy { role, policy, document } => {
                 self.change("PutRolePolicy", &role, |role| {
                     role.inline.insert(policy, document);
                     Ok(())
@@ -88,9 +75,7 @@ impl Iam<'_> {
             Request::DeleteRolePolicy { role, policy } => {
                 self.change("DeleteRolePolicy", &role, move |role| {
                     let removed = role.inline.remove(&policy).is_some();
-                    removed
-                        .then_some(())
-                        .ok_or_else(|| iam::no_such_role_policy(&policy))
+                    removed.then_some(()).ok_or_else(|| iam::no_such_role_policy(&policy))
                 })
                 .await
             }
@@ -104,11 +89,7 @@ impl Iam<'_> {
                 let stored = self.role(&role).await?;
                 let document = stored.inline.get(&policy).cloned();
                 let document = document.ok_or_else(|| iam::no_such_role_policy(&policy))?;
-                Ok(Answer::GetRolePolicy {
-                    role,
-                    policy,
-                    document,
-                })
+                Ok(Answer::GetRolePolicy { role, policy, document })
             }
             Request::ListRolePolicies { role, paging } => {
                 let stored = self.role(&role).await?;
@@ -174,26 +155,17 @@ impl Iam<'_> {
             }
             Ok(())
         });
-        self.outcome(name, deleted.await).map(|_| Answer::Done {
-            action: "DeleteRole",
-        })
+        self.outcome(name, deleted.await).map(|_| Answer::Done { action: "DeleteRole" })
     }
 
     async fn list(&self, path_prefix: &str, paging: Paging) -> Result<Answer, ApiError> {
         let after = paging.marker.as_deref();
-        let roles = self
-            .inner
-            .roles
-            .list(self.account, path_prefix, after, paging.items + 1)
-            .await;
+        let roles = self.inner.roles.list(self.account, path_prefix, after, paging.items + 1).await;
         let mut roles = roles.map_err(|fault| self.storage(&fault))?;
         let more = roles.len() > paging.items;
         roles.truncate(paging.items);
         let marker = roles.last().filter(|_| more).map(|role| role.name.clone());
-        Ok(Answer::ListRoles {
-            roles: roles.iter().map(shown).collect(),
-            marker,
-        })
+        Ok(Answer::ListRoles { roles: roles.iter().map(shown).collect(), marker })
     }
 
     async fn change(
@@ -206,14 +178,12 @@ impl Iam<'_> {
             let mut role = role.clone();
             change(&mut role).map(|()| role)
         });
-        self.outcome(name, changed.await)
-            .map(|_| Answer::Done { action })
+        self.outcome(name, changed.await).map(|_| Answer::Done { action })
     }
 
     async fn role(&self, name: &str) -> Result<Role, ApiError> {
         let role = self.inner.roles.get(self.account, name).await;
-        role.map_err(|fault| self.storage(&fault))?
-            .ok_or_else(|| iam::no_such_role(name))
+        role.map_err(|fault| self.storage(&fault))?.ok_or_else(|| iam::no_such_role(name))
     }
 
     fn outcome(
@@ -263,10 +233,8 @@ fn shown(role: &Role) -> iam::Role {
 fn role_id(bits: u128) -> String {
     const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
     let letters = bits.to_le_bytes();
-    let id: String = letters
-        .iter()
-        .map(|byte| char::from(LETTERS[usize::from(byte % 32)]))
-        .collect();
+    let id: String =
+        letters.iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)])).collect();
     format!("AROA{id}")
 }
 
@@ -277,14 +245,8 @@ mod tests {
     #[test]
     fn pages_of_names_follow_each_other() {
         let names = || ["a", "b", "c"].map(String::from).into_iter();
-        let paging = |marker: Option<&str>| Paging {
-            marker: marker.map(Into::into),
-            items: 2,
-        };
-        assert_eq!(
-            page(names(), &paging(None)),
-            (vec!["a".into(), "b".into()], Some("b".into()))
-        );
+        let paging = |marker: Option<&str>| Paging { marker: marker.map(Into::into), items: 2 };
+        assert_eq!(page(names(), &paging(None)), (vec!["a".into(), "b".into()], Some("b".into())));
         assert_eq!(page(names(), &paging(Some("b"))), (vec!["c".into()], None));
     }
 

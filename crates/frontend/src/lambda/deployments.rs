@@ -45,11 +45,7 @@ impl Deployments {
         tasks: &mut JoinSet<()>,
     ) -> Result<Self, StorageError> {
         let serving = functions.serving().await?;
-        let loaded = serving
-            .iter()
-            .filter_map(resolved)
-            .map(|v| (v.key.clone(), v))
-            .collect();
+        let loaded = serving.iter().filter_map(resolved).map(|v| (v.key.clone(), v)).collect();
         let snapshot: Arc<ArcSwap<Snapshot>> = Arc::new(ArcSwap::from_pointee(loaded));
         let (requests, inbox) = mpsc::channel(limits::OWNER_QUEUE);
         let mut owner = Owner {
@@ -75,21 +71,13 @@ impl Deployments {
     /// Makes a created or changed function serve; the record tells when it does.
     pub(crate) async fn settle(&self, function: Function) {
         // When the server stops, the next one settles it.
-        let _ = self
-            .requests
-            .send(Request::Settle(Box::new(function)))
-            .await;
+        let _ = self.requests.send(Request::Settle(Box::new(function))).await;
     }
 
     /// A deleted function serves no more once this returns.
     pub(crate) async fn removed(&self, key: &FunctionKey) {
         let (reply, removed) = oneshot::channel();
-        if self
-            .requests
-            .send(Request::Remove(key.clone(), reply))
-            .await
-            .is_ok()
-        {
+        if self.requests.send(Request::Remove(key.clone(), reply)).await.is_ok() {
             let _ = removed.await;
         }
     }
@@ -180,9 +168,7 @@ impl Owner {
         };
         info!(function = %function.key.name, generation = version.deployment.generation, "function serves");
         self.publish(&function.key, Some(version.clone()));
-        self.placement
-            .retire(&function.key, Some(&version), Cause::Update)
-            .await;
+        self.placement.retire(&function.key, Some(&version), Cause::Update).await;
     }
 
     fn publish(&self, key: &FunctionKey, version: Option<Arc<ResolvedVersion>>) {
@@ -199,15 +185,9 @@ async fn ready(placement: &Placement, function: &Function) -> Result<(), NotRead
     placement
         .can_run(function.configuration.runtime)
         .await
-        .map_err(|missing| NotReady {
-            code: "InvalidRuntime",
-            reason: missing.to_string(),
-        })?;
+        .map_err(|missing| NotReady { code: "InvalidRuntime", reason: missing.to_string() })?;
     placement
         .prepare(&function.code.digest)
         .await
-        .map_err(|reason| NotReady {
-            code: "InvalidZipFileException",
-            reason,
-        })
+        .map_err(|reason| NotReady { code: "InvalidZipFileException", reason })
 }

@@ -41,25 +41,15 @@ pub(super) fn target(
 
 /// The stored function of a target; only `$LATEST` exists so far.
 pub(super) async fn stored(inner: &Inner, target: &Target) -> Result<Function, ApiError> {
-    if !matches!(
-        target.qualifier,
-        None | Some(Qualifier::Version(Version::Latest))
-    ) {
+    if !matches!(target.qualifier, None | Some(Qualifier::Version(Version::Latest))) {
         return Err(ApiError::function_not_found(&target.arn()));
     }
-    let function = inner
-        .functions
-        .get(&target.key)
-        .await
-        .map_err(|fault| storage(&fault))?;
+    let function = inner.functions.get(&target.key).await.map_err(|fault| storage(&fault))?;
     function.ok_or_else(|| ApiError::function_not_found(&target.arn()))
 }
 
 fn shown(target: &Target) -> Shown<'_> {
-    Shown {
-        qualifier: target.qualifier.as_ref(),
-        ..Shown::default()
-    }
+    Shown { qualifier: target.qualifier.as_ref(), ..Shown::default() }
 }
 
 pub(super) async fn create(inner: &Inner, scope: &Scope, body: &[u8]) -> Answer {
@@ -97,40 +87,22 @@ pub(super) async fn get(inner: &Inner, target: &Target, host: &str) -> Answer {
 pub(super) async fn get_configuration(inner: &Inner, target: &Target) -> Answer {
     let function = stored(inner, target).await?;
     let answer = FunctionConfiguration::of(&function, &shown(target));
-    Ok(json_answer(
-        Operation::GetFunctionConfiguration.status(),
-        &answer,
-    ))
+    Ok(json_answer(Operation::GetFunctionConfiguration.status(), &answer))
 }
 
 pub(super) async fn list(inner: &Inner, scope: &Scope, parts: &Parts) -> Answer {
     let asked = ListFunctionsRequest::read(&parts.uri)?;
     // One more than the page tells whether there is another.
-    let found = inner
-        .functions
-        .list(scope, asked.after.as_ref(), asked.items + 1)
-        .await;
+    let found = inner.functions.list(scope, asked.after.as_ref(), asked.items + 1).await;
     let mut functions = found.map_err(|fault| storage(&fault))?;
     let more = functions.len() > asked.items;
     functions.truncate(asked.items);
-    let next_marker = functions
-        .last()
-        .filter(|_| more)
-        .map(|last| last.key.name.to_string());
+    let next_marker = functions.last().filter(|_| more).map(|last| last.key.name.to_string());
     let latest = Qualifier::Version(Version::Latest);
     let qualifier = asked.all_versions.then_some(&latest);
-    let shown = Shown {
-        qualifier,
-        ..Shown::default()
-    };
-    let functions = functions
-        .iter()
-        .map(|f| FunctionConfiguration::listed(f, &shown))
-        .collect();
-    let answer = ListFunctionsResponse {
-        functions,
-        next_marker,
-    };
+    let shown = Shown { qualifier, ..Shown::default() };
+    let functions = functions.iter().map(|f| FunctionConfiguration::listed(f, &shown)).collect();
+    let answer = ListFunctionsResponse { functions, next_marker };
     Ok(json_answer(Operation::ListFunctions.status(), &answer))
 }
 
@@ -145,11 +117,7 @@ pub(super) async fn update_code(inner: &Inner, target: &Target, body: &[u8]) -> 
     let mut configuration = current.configuration.clone();
     configuration.architecture = asked.architecture.unwrap_or(configuration.architecture);
     if asked.dry_run {
-        let would_be = Function {
-            configuration,
-            code,
-            ..current
-        };
+        let would_be = Function { configuration, code, ..current };
         let answer = FunctionConfiguration::of(&would_be, &shown(target));
         return Ok(json_answer(Operation::UpdateFunctionCode.status(), &answer));
     }
@@ -160,13 +128,7 @@ pub(super) async fn update_code(inner: &Inner, target: &Target, body: &[u8]) -> 
         let mut configuration = function.configuration.clone();
         configuration.architecture = architecture.unwrap_or(configuration.architecture);
         let expected = asked.expected;
-        Ok(Change {
-            configuration,
-            code,
-            revision,
-            expected,
-            now_ms,
-        })
+        Ok(Change { configuration, code, revision, expected, now_ms })
     })
     .await?;
     let answer = FunctionConfiguration::of(&function, &shown(target));
@@ -186,21 +148,12 @@ pub(super) async fn update_configuration(
     let function = change(inner, target, move |function| {
         let expected = asked.expected.clone();
         let configuration = asked.applied_to(function.configuration.clone(), &scope)?;
-        Ok(Change {
-            configuration,
-            code: function.code.clone(),
-            revision,
-            expected,
-            now_ms,
-        })
+        Ok(Change { configuration, code: function.code.clone(), revision, expected, now_ms })
     })
     .await?;
     let answer = FunctionConfiguration::of(&function, &shown(target));
     inner.deployments.settle(function).await;
-    Ok(json_answer(
-        Operation::UpdateFunctionConfiguration.status(),
-        &answer,
-    ))
+    Ok(json_answer(Operation::UpdateFunctionConfiguration.status(), &answer))
 }
 
 /// Reads, changes and writes a function in one transaction.
@@ -209,21 +162,16 @@ async fn change(
     target: &Target,
     make: impl FnOnce(&Function) -> Result<Change, ApiError> + Send + 'static,
 ) -> Result<Function, ApiError> {
-    if !matches!(
-        target.qualifier,
-        None | Some(Qualifier::Version(Version::Latest))
-    ) {
+    if !matches!(target.qualifier, None | Some(Qualifier::Version(Version::Latest))) {
         return Err(ApiError::function_not_found(&target.arn()));
     }
     let arn = target.key.arn();
     let changed = inner.functions.change(&target.key, move |function| {
-        function
-            .changed(make(function)?)
-            .map_err(|denied| match denied {
-                ChangeDenied::Pending => ApiError::function_in_state("Pending"),
-                ChangeDenied::InProgress => ApiError::update_in_progress(&arn),
-                ChangeDenied::StaleRevision => ApiError::stale_revision(),
-            })
+        function.changed(make(function)?).map_err(|denied| match denied {
+            ChangeDenied::Pending => ApiError::function_in_state("Pending"),
+            ChangeDenied::InProgress => ApiError::update_in_progress(&arn),
+            ChangeDenied::StaleRevision => ApiError::stale_revision(),
+        })
     });
     match changed.await {
         Ok(result) => result,
@@ -242,11 +190,7 @@ pub(super) async fn delete(inner: &Inner, target: &Target) -> Answer {
         }
         Some(_) => return Err(ApiError::function_not_found(&target.arn())),
     }
-    let deleted = inner
-        .functions
-        .delete(&target.key)
-        .await
-        .map_err(|fault| storage(&fault))?;
+    let deleted = inner.functions.delete(&target.key).await.map_err(|fault| storage(&fault))?;
     if deleted.is_none() {
         return Err(ApiError::function_not_found(&target.arn()));
     }
@@ -258,11 +202,7 @@ pub(super) async fn delete(inner: &Inner, target: &Target) -> Answer {
 }
 
 pub(super) async fn account_settings(inner: &Inner, scope: &Scope) -> Answer {
-    let usage = inner
-        .functions
-        .usage(scope)
-        .await
-        .map_err(|fault| storage(&fault))?;
+    let usage = inner.functions.usage(scope).await.map_err(|fault| storage(&fault))?;
     let answer = GetAccountSettingsResponse::of(usage.code_bytes, usage.functions, 0);
     Ok(json_answer(Operation::GetAccountSettings.status(), &answer))
 }
@@ -278,11 +218,8 @@ fn refuse_publish(publish: bool) -> Result<(), ApiError> {
 
 /// Code for another instruction set would fail at its first start; better to hear it now.
 fn refuse_foreign(architecture: Architecture) -> Result<(), ApiError> {
-    let here = if cfg!(target_arch = "aarch64") {
-        Architecture::Arm64
-    } else {
-        Architecture::X86_64
-    };
+    let here =
+        if cfg!(target_arch = "aarch64") { Architecture::Arm64 } else { Architecture::X86_64 };
     if architecture != here {
         return Err(ApiError::invalid_parameter(format!(
             "This machine runs {} code, not {}.",

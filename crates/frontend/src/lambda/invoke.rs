@@ -90,10 +90,7 @@ async fn run(
 /// The version to run: from the snapshot, or the exact reason why there is none.
 async fn resolve(inner: &Inner, asked: &InvokeRequest) -> Result<Arc<ResolvedVersion>, ApiError> {
     let target = &asked.target;
-    let latest = matches!(
-        target.qualifier,
-        None | Some(Qualifier::Version(Version::Latest))
-    );
+    let latest = matches!(target.qualifier, None | Some(Qualifier::Version(Version::Latest)));
     if latest && let Some(version) = inner.deployments.latest(&target.key) {
         return Ok(version);
     }

@@ -71,9 +71,5 @@ pub(crate) async fn answer(
 
 /// The address under which the caller knows us.
 fn host(parts: &Parts) -> &str {
-    parts
-        .headers
-        .get(HOST)
-        .and_then(|host| host.to_str().ok())
-        .unwrap_or("localhost")
+    parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost")
 }

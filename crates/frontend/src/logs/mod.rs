@@ -30,20 +30,13 @@ pub(crate) async fn answer(
     body: &[u8],
     id: &RequestId,
 ) -> Answer {
-    let service = Service {
-        inner,
-        scope,
-        dialect,
-        id,
-    };
+    let service = Service { inner, scope, dialect, id };
     match Operation::of_name(operation) {
         Some(Operation::CreateLogGroup) => service.create(CreateLogGroup::read(body)?).await,
         Some(Operation::DeleteLogGroup) => service.delete(DeleteLogGroup::read(body)?).await,
         Some(Operation::DescribeLogGroups) => service.groups(DescribeLogGroups::read(body)?).await,
         Some(Operation::DescribeLogStreams) => {
-            service
-                .streams(DescribeLogStreams::read(scope, body)?)
-                .await
+            service.streams(DescribeLogStreams::read(scope, body)?).await
         }
         Some(Operation::GetLogEvents) => service.events(GetLogEvents::read(scope, body)?).await,
         Some(Operation::FilterLogEvents) => {
@@ -62,20 +55,12 @@ struct Service<'a> {
 
 impl Service<'_> {
     fn group(&self, name: String) -> GroupKey {
-        GroupKey {
-            scope: self.scope.clone(),
-            name,
-        }
+        GroupKey { scope: self.scope.clone(), name }
     }
 
     async fn create(&self, asked: CreateLogGroup) -> Answer {
         let group = self.group(asked.group);
-        match self
-            .inner
-            .logs
-            .create_group(&group, self.inner.clock.wall_ms())
-            .await
-        {
+        match self.inner.logs.create_group(&group, self.inner.clock.wall_ms()).await {
             Ok(()) => Ok(logs::done(self.id)),
             Err(CreateGroupError::Exists) => Err(logs::group_exists()),
             Err(CreateGroupError::Storage(fault)) => Err(self.storage(&fault)),
@@ -96,9 +81,7 @@ impl Service<'_> {
         let mut after = asked.next_token;
         let next_token = loop {
             let found =
-                self.inner
-                    .logs
-                    .groups(self.scope, &asked.prefix, after.as_deref(), asked.limit);
+                self.inner.logs.groups(self.scope, &asked.prefix, after.as_deref(), asked.limit);
             let found = found.await.map_err(|fault| self.storage(&fault))?;
             let exhausted = found.len() < asked.limit;
             for group in found {
@@ -119,13 +102,7 @@ impl Service<'_> {
                 break after;
             }
         };
-        Ok(logs::answer(
-            &DescribeLogGroupsResponse {
-                log_groups,
-                next_token,
-            },
-            self.id,
-        ))
+        Ok(logs::answer(&DescribeLogGroupsResponse { log_groups, next_token }, self.id))
     }
 
     async fn streams(&self, asked: DescribeLogStreams) -> Answer {
@@ -141,22 +118,12 @@ impl Service<'_> {
             limit: asked.limit,
         };
         let group = self.group(asked.group);
-        let page = self
-            .inner
-            .logs
-            .streams(&group, query)
-            .await
-            .map_err(|error| self.read(error))?;
+        let page =
+            self.inner.logs.streams(&group, query).await.map_err(|error| self.read(error))?;
         let shown = |stream: &dormouse_store::logs::Stream| {
             let times = stream.events.as_ref();
             let times = times.map(|t| (t.first_ms, t.last_ms, t.last_ingestion_ms));
-            LogStream::of(
-                self.scope,
-                &group.name,
-                &stream.name,
-                stream.created_ms,
-                times,
-            )
+            LogStream::of(self.scope, &group.name, &stream.name, stream.created_ms, times)
         };
         let answer = DescribeLogStreamsResponse {
             log_streams: page.streams.iter().map(shown).collect(),
@@ -171,21 +138,10 @@ impl Service<'_> {
             None if asked.from_head => EventsFrom::Head,
             None => EventsFrom::Tail,
         };
-        let stream = StreamKey {
-            group: self.group(asked.group),
-            name: asked.stream,
-        };
-        let query = EventsQuery {
-            between: asked.between,
-            from,
-            limit: asked.limit,
-        };
-        let page = self
-            .inner
-            .logs
-            .events(&stream, query)
-            .await
-            .map_err(|error| self.read(error))?;
+        let stream = StreamKey { group: self.group(asked.group), name: asked.stream };
+        let query = EventsQuery { between: asked.between, from, limit: asked.limit };
+        let page =
+            self.inner.logs.events(&stream, query).await.map_err(|error| self.read(error))?;
         let events = page.events.into_iter().map(|event| OutputLogEvent {
             timestamp: event.timestamp_ms,
             message: event.message,

@@ -27,24 +27,13 @@ fn mask(lines: &[String]) -> String {
             let is_id = bare.len() == 36 && bare.matches('-').count() == 4;
             let is_time =
                 bare.parse::<f64>().is_ok() || (bare.ends_with('Z') && bare.contains('T'));
-            out.push_str(&if is_id || is_time {
-                word.replace(bare, "_")
-            } else {
-                word.to_owned()
-            });
+            out.push_str(&if is_id || is_time { word.replace(bare, "_") } else { word.to_owned() });
         }
         out.push('\n');
     }
     out.replace("arn:aws:lambda:us-east-1::runtime:", "RUNTIME ")
         .lines()
-        .map(|line| {
-            line.split("RUNTIME ")
-                .next()
-                .unwrap_or_default()
-                .trim_end()
-                .to_owned()
-                + "\n"
-        })
+        .map(|line| line.split("RUNTIME ").next().unwrap_or_default().trim_end().to_owned() + "\n")
         .collect()
 }
 
@@ -52,16 +41,8 @@ async fn check(event: &str, payload: &str, log: &str) {
     let world = world().await;
     let answer = world.invoke(event).await.unwrap();
     let got = String::from_utf8(answer.payload.to_vec()).unwrap();
-    let request = got
-        .split("RequestId: ")
-        .nth(1)
-        .and_then(|rest| rest.get(..36))
-        .unwrap_or("-");
-    assert_eq!(
-        got.replace(request, if request == "-" { "-" } else { "ID" }),
-        payload,
-        "{event}"
-    );
+    let request = got.split("RequestId: ").nth(1).and_then(|rest| rest.get(..36)).unwrap_or("-");
+    assert_eq!(got.replace(request, if request == "-" { "-" } else { "ID" }), payload, "{event}");
     // Whatever happened, the next one works, in the same environment.
     let next = world.invoke("\"next\"").await.unwrap();
     assert_eq!(&next.payload[..], b"\"next\"", "{event}");
@@ -71,14 +52,8 @@ async fn check(event: &str, payload: &str, log: &str) {
     assert!(logs.len() <= 2, "{event}: {} environments", logs.len());
     let masked = mask(&logs[0]);
     let until_next = masked.split("got \"next\"").next().unwrap();
-    let wanted: String = log
-        .lines()
-        .map(|line| line.trim().to_owned() + "\n")
-        .collect();
-    assert!(
-        until_next.contains(wanted.trim_start()),
-        "{event}:\n{until_next}\nwanted:\n{wanted}"
-    );
+    let wanted: String = log.lines().map(|line| line.trim().to_owned() + "\n").collect();
+    assert!(until_next.contains(wanted.trim_start()), "{event}:\n{until_next}\nwanted:\n{wanted}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -165,11 +140,7 @@ async fn as_many_environments_as_simultaneous_callers_and_then_reuse() {
     }
     assert_eq!(world.placement.lives().all().await.len(), 3);
     let logs = world.drain_and_read_logs().await;
-    let starts = logs
-        .iter()
-        .flatten()
-        .filter(|line| line.starts_with("START"))
-        .count();
+    let starts = logs.iter().flatten().filter(|line| line.starts_with("START")).count();
     assert_eq!(starts, 8, "each ran once");
 }
 
@@ -177,11 +148,7 @@ async fn as_many_environments_as_simultaneous_callers_and_then_reuse() {
 async fn an_init_that_fails_once_is_made_good_by_the_first_invocation() {
     let starts = AtomicUsize::new(0);
     let boot = move || {
-        if starts.fetch_add(1, Ordering::Relaxed) == 0 {
-            "exit"
-        } else {
-            "well"
-        }
+        if starts.fetch_add(1, Ordering::Relaxed) == 0 { "exit" } else { "well" }
     };
     let world = World::new(Arc::new(boot), LONG).await;
     let answer = world.invoke("1").await.unwrap();
@@ -200,10 +167,7 @@ async fn an_init_that_keeps_failing_gives_the_caller_its_own_words() {
     for _ in 0..2 {
         let answer = world.invoke("1").await.unwrap();
         assert!(answer.function_error);
-        assert_eq!(
-            &answer.payload[..],
-            br#"{"errorType":"Init","errorMessage":"no"}"#
-        );
+        assert_eq!(&answer.payload[..], br#"{"errorType":"Init","errorMessage":"no"}"#);
     }
     let logs = mask(&world.drain_and_read_logs().await[0]);
     let suppressed = "INIT_REPORT Init Duration: _ ms\tPhase: invoke\tStatus: error\tError Type: Runtime.Unknown\nSTART";
@@ -219,15 +183,10 @@ async fn an_idle_environment_ends_after_its_time() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), ended)
-        .await
-        .expect("it ends");
+    tokio::time::timeout(Duration::from_secs(10), ended).await.expect("it ends");
     world.invoke("1").await.unwrap();
     let lives = world.placement.lives().all().await;
-    assert_eq!(
-        lives.iter().map(|l| l.cold_reason).collect::<Vec<_>>(),
-        ["first", "idle-expiry"]
-    );
+    assert_eq!(lives.iter().map(|l| l.cold_reason).collect::<Vec<_>>(), ["first", "idle-expiry"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -239,14 +198,9 @@ async fn an_update_lets_the_old_invocation_finish_and_gives_the_next_a_new_envir
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(10), busy)
-            .await
-            .expect("it starts");
+        tokio::time::timeout(Duration::from_secs(10), busy).await.expect("it starts");
         let new = world.version(2);
-        world
-            .placement
-            .retire(&new.key, Some(&new), Cause::Update)
-            .await;
+        world.placement.retire(&new.key, Some(&new), Cause::Update).await;
         world.invoke_version(&new, "2").await
     });
     let old = running.0;
@@ -275,9 +229,7 @@ async fn a_drain_with_no_patience_answers_what_still_runs() {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(10), busy)
-            .await
-            .expect("it starts");
+        tokio::time::timeout(Duration::from_secs(10), busy).await.expect("it starts");
         world.placement.drain(Duration::ZERO).await;
     });
     assert!(answer.unwrap().function_error);

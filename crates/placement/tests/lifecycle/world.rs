@@ -66,21 +66,9 @@ impl World {
             endpoint: mpsc::channel(1).0,
         };
         let worker = Worker::start(config, &mut tasks).unwrap();
-        let config = dormouse_placement::Config {
-            worker,
-            clock,
-            idle,
-        };
+        let config = dormouse_placement::Config { worker, clock, idle };
         let placement = Placement::start(config, &mut tasks);
-        Self {
-            placement,
-            fake,
-            store,
-            digest,
-            tasks,
-            chance,
-            _directory: directory,
-        }
+        Self { placement, fake, store, digest, tasks, chance, _directory: directory }
     }
 
     pub(crate) fn version(&self, generation: u64) -> Arc<ResolvedVersion> {
@@ -99,29 +87,16 @@ impl World {
             variables: None,
             architecture: Architecture::X86_64,
             tracing: Tracing::PassThrough,
-            logging: Logging {
-                format: LogFormat::Text,
-                group: None,
-            },
+            logging: Logging { format: LogFormat::Text, group: None },
             layers: vec![],
             snap_start: false,
         };
-        let code = Code {
-            digest: self.digest.clone(),
-            size_bytes: 1,
-        };
+        let code = Code { digest: self.digest.clone(), size_bytes: 1 };
         Arc::new(ResolvedVersion {
-            key: FunctionKey {
-                scope,
-                name: "f".parse().unwrap(),
-            },
+            key: FunctionKey { scope, name: "f".parse().unwrap() },
             unique_id: "u".into(),
             version: Version::Latest,
-            deployment: Deployment {
-                configuration,
-                code,
-                generation,
-            },
+            deployment: Deployment { configuration, code, generation },
         })
     }
 
@@ -151,14 +126,8 @@ impl World {
 
     /// All log lines of the function's environments, stream by stream.
     pub(crate) async fn drain_and_read_logs(mut self) -> Vec<Vec<String>> {
-        let streams: Vec<String> = self
-            .placement
-            .lives()
-            .all()
-            .await
-            .into_iter()
-            .map(|life| life.log_stream)
-            .collect();
+        let streams: Vec<String> =
+            self.placement.lives().all().await.into_iter().map(|life| life.log_stream).collect();
         self.placement.drain(Duration::from_secs(5)).await;
         drop(self.placement);
         while self.tasks.join_next().await.is_some() {}
@@ -170,19 +139,10 @@ impl World {
         };
         let mut all = Vec::new();
         for name in streams {
-            let group = GroupKey {
-                scope: scope.clone(),
-                name: "/aws/lambda/f".into(),
-            };
-            let query = EventsQuery {
-                between: 0..u64::MAX >> 1,
-                from: EventsFrom::Head,
-                limit: 1_000,
-            };
-            let page = logs
-                .events(&StreamKey { group, name }, query)
-                .await
-                .unwrap();
+            let group = GroupKey { scope: scope.clone(), name: "/aws/lambda/f".into() };
+            let query =
+                EventsQuery { between: 0..u64::MAX >> 1, from: EventsFrom::Head, limit: 1_000 };
+            let page = logs.events(&StreamKey { group, name }, query).await.unwrap();
             all.push(page.events.into_iter().map(|event| event.message).collect());
         }
         self.store.close().await;
@@ -266,21 +226,14 @@ async fn runtime(process: FakeProcess, boot: &'static str) -> i32 {
 }
 
 async fn respond(process: &FakeProcess, id: &str, body: &str) {
-    post(
-        process,
-        &format!("/2018-06-01/runtime/invocation/{id}/response"),
-        body,
-    )
-    .await;
+    post(process, &format!("/2018-06-01/runtime/invocation/{id}/response"), body).await;
 }
 
 async fn next(process: &FakeProcess) -> (String, String) {
     let request = "GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: x\r\n\r\n";
     let answer = talk(process, request).await;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    let id = head
-        .lines()
-        .find_map(|line| line.strip_prefix("Lambda-Runtime-Aws-Request-Id: "));
+    let id = head.lines().find_map(|line| line.strip_prefix("Lambda-Runtime-Aws-Request-Id: "));
     (id.unwrap().to_owned(), body.to_owned())
 }
 
@@ -305,9 +258,7 @@ async fn talk(process: &FakeProcess, request: &str) -> String {
         let text = String::from_utf8_lossy(&answer).into_owned();
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
             let length = head.lines().find_map(|line| {
-                line.to_lowercase()
-                    .strip_prefix("content-length: ")
-                    .map(str::to_owned)
+                line.to_lowercase().strip_prefix("content-length: ").map(str::to_owned)
             });
             if body.len() >= length.unwrap().parse().unwrap() {
                 return text;

@@ -43,23 +43,13 @@ fn forbidden(from: &str, to: &str) -> String {
 }
 
 fn invalid_id() -> String {
-    error(
-        "400 Bad Request",
-        "",
-        "InvalidRequestID",
-        "Invalid request ID",
-    )
+    error("400 Bad Request", "", "InvalidRequestID", "Invalid request ID")
 }
 
 fn truncated() -> String {
     let message = "HTTP request detected as truncated";
     // hyper puts no header of its own before ours.
-    error(
-        "400 Bad Request",
-        "Connection: close\r\n",
-        "TruncatedHTTPRequest",
-        message,
-    )
+    error("400 Bad Request", "Connection: close\r\n", "TruncatedHTTPRequest", message)
 }
 
 /// The requests on one connection with two events at hand, what comes back, what the owner was asked.
@@ -70,33 +60,20 @@ fn check(input: &[String], expected: &[String], calls: &[&str]) {
 fn check_then(then: Then, input: &str, expected: &str, calls: &[&str]) {
     let talk = talk(input.as_bytes(), then, Owner::with([event(1), event(2)]));
     assert_eq!(talk.output, expected);
-    let calls: Vec<String> = calls
-        .iter()
-        .map(|call| call.replace("ID1", &id(1)))
-        .collect();
+    let calls: Vec<String> = calls.iter().map(|call| call.replace("ID1", &id(1))).collect();
     assert_eq!(talk.calls, calls);
 }
 
 #[test]
 fn an_event_and_its_response_pass_untouched() {
     check(
-        &[
-            NEXT.into(),
-            response(1, "Content-Type: text/x\r\n", "not json"),
-            NEXT.into(),
-        ],
+        &[NEXT.into(), response(1, "Content-Type: text/x\r\n", "not json"), NEXT.into()],
         &[
             EVENT_1.into(),
             ACCEPTED.into(),
-            EVENT_1
-                .replace("000001\r\n", "000002\r\n")
-                .replace(":1}", ":2}"),
+            EVENT_1.replace("000001\r\n", "000002\r\n").replace(":1}", ":2}"),
         ],
-        &[
-            "next",
-            "Response(\"ID1\") not json Some(\"text/x\")",
-            "next",
-        ],
+        &["next", "Response(\"ID1\") not json Some(\"text/x\")", "next"],
     );
 }
 
@@ -119,24 +96,9 @@ fn every_header_of_an_event_is_there_and_empty_ones_are_not() {
 #[test]
 fn a_lost_event_is_given_again_and_answered_once() {
     check(
-        &[
-            NEXT.into(),
-            NEXT.into(),
-            response(1, "", "a"),
-            response(1, "", "b"),
-        ],
-        &[
-            EVENT_1.into(),
-            EVENT_1.into(),
-            ACCEPTED.into(),
-            invalid_id(),
-        ],
-        &[
-            "next",
-            "next",
-            "Response(\"ID1\") a None",
-            "Response(\"ID1\") b None",
-        ],
+        &[NEXT.into(), NEXT.into(), response(1, "", "a"), response(1, "", "b")],
+        &[EVENT_1.into(), EVENT_1.into(), ACCEPTED.into(), invalid_id()],
+        &["next", "next", "Response(\"ID1\") a None", "Response(\"ID1\") b None"],
     );
 }
 
@@ -144,18 +106,8 @@ fn a_lost_event_is_given_again_and_answered_once() {
 fn an_answer_out_of_turn_or_to_another_invocation_is_refused() {
     let path = "invocation/none/response";
     check(
-        &[
-            response(1, "", "a"),
-            NEXT.into(),
-            post(path, "", "b"),
-            post(path, "", ""),
-        ],
-        &[
-            forbidden("Started", "InvocationResponse"),
-            EVENT_1.into(),
-            invalid_id(),
-            invalid_id(),
-        ],
+        &[response(1, "", "a"), NEXT.into(), post(path, "", "b"), post(path, "", "")],
+        &[forbidden("Started", "InvocationResponse"), EVENT_1.into(), invalid_id(), invalid_id()],
         &[
             "Response(\"ID1\") a None",
             "next",
@@ -170,10 +122,7 @@ fn an_error_is_taken_with_its_type_and_cause() {
     let headers = "Lambda-Runtime-Function-Error-Type: Unhandled\r\n\
         Lambda-Runtime-Function-XRay-Error-Cause: {\"message\":\"m\"}\r\n";
     check(
-        &[
-            NEXT.into(),
-            post(&format!("invocation/{}/error", id(1)), headers, "{}"),
-        ],
+        &[NEXT.into(), post(&format!("invocation/{}/error", id(1)), headers, "{}")],
         &[EVENT_1.into(), ACCEPTED.into()],
         &[
             "next",
@@ -189,11 +138,7 @@ fn an_init_error_is_taken_once_and_only_during_init() {
     let input = post("init/error", headers, "x");
     check(
         &[input.clone(), input, NEXT.into()],
-        &[
-            ACCEPTED.into(),
-            forbidden("InitError", "InitError"),
-            forbidden("InitError", "Ready"),
-        ],
+        &[ACCEPTED.into(), forbidden("InitError", "InitError"), forbidden("InitError", "Ready")],
         &[
             "InitError x Some(\"Function.Bad\") None",
             "InitError x Some(\"Function.Bad\") None",
@@ -234,14 +179,8 @@ fn ping_answers_and_unknown_routes_have_the_apis_own_shape() {
 #[test]
 fn restore_is_refused_without_snap_start() {
     check(
-        &[
-            NEXT.replace("invocation", "restore"),
-            post("restore/error", "", "x"),
-        ],
-        &[
-            forbidden("Started", "RestoreReady"),
-            forbidden("Started", "RestoreError"),
-        ],
+        &[NEXT.replace("invocation", "restore"), post("restore/error", "", "x")],
+        &[forbidden("Started", "RestoreReady"), forbidden("Started", "RestoreError")],
         &["RestoreNext ", "RestoreError x None None"],
     );
 }
@@ -260,14 +199,7 @@ fn a_streamed_response_is_taken_whole_and_other_modes_are_refused() {
         &["next", "Response(\"ID1\") abcde None"],
     );
     check(
-        &[
-            NEXT.into(),
-            response(
-                1,
-                "Lambda-Runtime-Function-Response-Mode: buffered\r\n",
-                "abc",
-            ),
-        ],
+        &[NEXT.into(), response(1, "Lambda-Runtime-Function-Response-Mode: buffered\r\n", "abc")],
         &[
             EVENT_1.into(),
             error(
@@ -292,9 +224,7 @@ fn the_largest_response_is_taken_and_one_byte_more_is_not() {
         "Exceeded maximum allowed payload size (6291556 bytes).",
     );
     let calls = ["next", "Response(\"ID1\") too large 6291557", "next"];
-    let next = EVENT_1
-        .replace("000001\r\n", "000002\r\n")
-        .replace(":1}", ":2}");
+    let next = EVENT_1.replace("000001\r\n", "000002\r\n").replace(":1}", ":2}");
     check(
         &[NEXT.into(), response(1, "", &whole)],
         &[EVENT_1.into(), ACCEPTED.into()],
@@ -311,11 +241,7 @@ fn the_largest_response_is_taken_and_one_byte_more_is_not() {
         id(1),
         whole.len()
     );
-    check(
-        &[NEXT.into(), chunked, NEXT.into()],
-        &[EVENT_1.into(), too_large, next],
-        &calls,
-    );
+    check(&[NEXT.into(), chunked, NEXT.into()], &[EVENT_1.into(), too_large, next], &calls);
 }
 
 #[test]
@@ -341,11 +267,7 @@ fn a_client_may_wait_to_be_told_to_go_on() {
     let input = response(1, "Expect: 100-continue\r\n", "abc");
     check(
         &[NEXT.into(), input],
-        &[
-            EVENT_1.into(),
-            "HTTP/1.1 100 Continue\r\n\r\n".into(),
-            ACCEPTED.into(),
-        ],
+        &[EVENT_1.into(), "HTTP/1.1 100 Continue\r\n\r\n".into(), ACCEPTED.into()],
         &["next", "Response(\"ID1\") abc None"],
     );
 }
@@ -363,20 +285,14 @@ fn a_handler_may_take_longer_than_any_deadline_of_ours() {
             client.read_exact(&mut seen).await.unwrap();
             let long = std::time::Duration::from_millis(limits::BODY_MS * 100);
             tokio::time::advance(long).await;
-            client
-                .write_all(response(1, "", "x").as_bytes())
-                .await
-                .unwrap();
+            client.write_all(response(1, "", "x").as_bytes()).await.unwrap();
             let mut seen = vec![0; ACCEPTED.len()];
             client.read_exact(&mut seen).await.unwrap();
             assert_eq!(seen, ACCEPTED.as_bytes());
         };
         let owner = Owner::with([event(1)]);
-        let ((), served, _) = tokio::join!(
-            talk,
-            dormouse_runtime_api::serve(server, sender),
-            owner.run(receiver)
-        );
+        let ((), served, _) =
+            tokio::join!(talk, dormouse_runtime_api::serve(server, sender), owner.run(receiver));
         served.unwrap();
     });
 }

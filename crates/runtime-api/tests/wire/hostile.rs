@@ -13,49 +13,27 @@ const NEXT: &[u8] = b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\n\r\n";
 
 /// The statuses of all answers, and the calls, without `next`.
 fn check(input: &str, then: Then, expected: &str) {
-    let input = input.replace(
-        "RESPONSE",
-        &format!("/2018-06-01/runtime/invocation/{}/response", id(1)),
-    );
+    let input =
+        input.replace("RESPONSE", &format!("/2018-06-01/runtime/invocation/{}/response", id(1)));
     let input = [NEXT, input.as_bytes()].concat();
     let talk = talk(&input, then, Owner::with([event(1), event(2)]));
-    let statuses = talk
-        .output
-        .split("HTTP/1.1 ")
-        .skip(2)
-        .map(|answer| &answer[..3]);
-    let calls = talk
-        .calls
-        .iter()
-        .skip(1)
-        .map(|call| call.replace(&id(1), "ID"));
+    let statuses = talk.output.split("HTTP/1.1 ").skip(2).map(|answer| &answer[..3]);
+    let calls = talk.calls.iter().skip(1).map(|call| call.replace(&id(1), "ID"));
     let got: Vec<String> = statuses.map(str::to_owned).chain(calls).collect();
     assert_eq!(
         got.join(" "),
         expected,
         "{}",
-        input
-            .escape_ascii()
-            .to_string()
-            .get(..600)
-            .unwrap_or_default()
+        input.escape_ascii().to_string().get(..600).unwrap_or_default()
     );
 }
 
 #[test]
 fn endless_headers_are_refused() {
     let headers = "A: b\r\n".repeat(100_000);
-    check(
-        &format!("GET /2018-06-01/ping HTTP/1.1\r\n{headers}\r\n"),
-        Then::Wait,
-        "431",
-    );
+    check(&format!("GET /2018-06-01/ping HTTP/1.1\r\n{headers}\r\n"), Then::Wait, "431");
     let headers = "A: b\r\n".repeat(101);
-    check(
-        &format!("GET /2018-06-01/ping HTTP/1.1\r\n{headers}\r\n"),
-        Then::Wait,
-        "431",
-    );
+    check(&format!("GET /2018-06-01/ping HTTP/1.1\r\n{headers}\r\n"), Then::Wait, "431");
     let path = "x".repeat(1_000_000);
     check(&format!("GET /{path} HTTP/1.1\r\n\r\n"), Then::Wait, "431");
 }
@@ -80,14 +58,7 @@ fn malformed_heads_are_refused() {
 
 #[test]
 fn lengths_that_cannot_be_are_refused() {
-    for length in [
-        "-1",
-        "+3",
-        "0x3",
-        "3, 4",
-        "99999999999999999999",
-        "3\r\nContent-Length: 4",
-    ] {
+    for length in ["-1", "+3", "0x3", "3, 4", "99999999999999999999", "3\r\nContent-Length: 4"] {
         let head = format!("POST RESPONSE HTTP/1.1\r\nContent-Length: {length}\r\n\r\nabc");
         check(&head, Then::Wait, "400");
     }
@@ -95,10 +66,7 @@ fn lengths_that_cannot_be_are_refused() {
 
 #[test]
 fn a_length_no_body_can_have_is_refused() {
-    let head = format!(
-        "POST RESPONSE HTTP/1.1\r\nContent-Length: {}\r\n\r\nabc",
-        u64::MAX
-    );
+    let head = format!("POST RESPONSE HTTP/1.1\r\nContent-Length: {}\r\n\r\nabc", u64::MAX);
     check(&head, Then::Wait, "431");
 }
 
@@ -145,11 +113,7 @@ fn endless_chunk_extensions_and_trailers_end() {
 
 #[test]
 fn a_body_without_a_length_is_empty() {
-    check(
-        "POST RESPONSE HTTP/1.1\r\n\r\n",
-        Then::Wait,
-        "202 Response(\"ID\")  None",
-    );
+    check("POST RESPONSE HTTP/1.1\r\n\r\n", Then::Wait, "202 Response(\"ID\")  None");
 }
 
 #[test]
@@ -164,12 +128,9 @@ fn two_framings_at_once_never_make_two_readings() {
         Then::HalfClose,
         "202 Response(\"ID\")  None",
     );
-    for encoding in [
-        "identity",
-        "xchunked",
-        "chunked, identity",
-        "chunked\r\nTransfer-Encoding: gzip",
-    ] {
+    for encoding in
+        ["identity", "xchunked", "chunked, identity", "chunked\r\nTransfer-Encoding: gzip"]
+    {
         check(
             &format!("POST RESPONSE HTTP/1.1\r\nTransfer-Encoding: {encoding}\r\n\r\n{smuggled}"),
             Then::HalfClose,
@@ -184,11 +145,7 @@ fn pipelined_requests_are_answered_in_order() {
     let input = format!(
         "{ping}POST RESPONSE HTTP/1.1\r\nContent-Length: 1\r\n\r\na{ping}GET / HTTP/1.1\r\n\r\n"
     );
-    check(
-        &input,
-        Then::Wait,
-        "200 202 200 404 Response(\"ID\") a None",
-    );
+    check(&input, Then::Wait, "200 202 200 404 Response(\"ID\") a None");
 }
 
 #[test]
@@ -211,10 +168,7 @@ fn of_a_thousand_calls_of_next_a_few_are_parked_and_the_rest_refused() {
         for client in &mut clients {
             let mut answer = [0; 12];
             let read = client.read_exact(&mut answer);
-            if tokio::time::timeout(std::time::Duration::from_secs(1), read)
-                .await
-                .is_ok()
-            {
+            if tokio::time::timeout(std::time::Duration::from_secs(1), read).await.is_ok() {
                 assert_eq!(&answer, b"HTTP/1.1 403");
                 refused += 1;
             }
@@ -251,9 +205,7 @@ fn no_more_bodies_are_read_at_once_than_the_owner_has_places_for() {
         let writing = second.write_all(&body);
         tokio::pin!(writing);
         let patience = std::time::Duration::from_millis(limits::BODY_MS / 2);
-        tokio::time::timeout(patience, &mut writing)
-            .await
-            .unwrap_err();
+        tokio::time::timeout(patience, &mut writing).await.unwrap_err();
 
         slow.write_all(b"cde").await.unwrap();
         assert!(

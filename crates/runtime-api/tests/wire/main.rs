@@ -1,9 +1,6 @@
 //! The Runtime API as bytes on a connection: what each request is answered, and what hostile ones do.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test's helpers fail by panicking, like the test"
-)]
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail by panicking, like the test")]
 
 mod answers;
 mod hostile;

@@ -37,10 +37,7 @@ pub(crate) struct Owner {
 
 impl Owner {
     pub(crate) fn with(events: impl IntoIterator<Item = Delivery>) -> Self {
-        Self {
-            events: events.into_iter().collect(),
-            ..Self::default()
-        }
+        Self { events: events.into_iter().collect(), ..Self::default() }
     }
 
     /// Serves calls until all connections are gone; says what it was asked for.
@@ -54,44 +51,27 @@ impl Owner {
     pub(crate) fn take(&mut self, call: Call) {
         match call {
             Call::Next { reply } => self.next(reply),
-            Call::Response {
-                request,
-                body,
-                content_type,
-                reply,
-            } => {
+            Call::Response { request, body, content_type, reply } => {
                 let content_type = content_type.map(|value| value.to_str().unwrap().to_owned());
                 let body = if body.len() < 100 {
                     String::from_utf8_lossy(&body).into_owned()
                 } else {
                     format!("{} bytes", body.len())
                 };
-                self.answer(
-                    Request::Response(&request),
-                    format!("{body} {content_type:?}"),
-                    reply,
-                );
+                self.answer(Request::Response(&request), format!("{body} {content_type:?}"), reply);
             }
-            Call::TooLarge {
-                request,
-                size_bytes,
-                reply,
-            } => self.answer(
-                Request::Response(&request),
-                format!("too large {size_bytes}"),
-                reply,
-            ),
+            Call::TooLarge { request, size_bytes, reply } => {
+                self.answer(Request::Response(&request), format!("too large {size_bytes}"), reply)
+            }
             Call::Truncated { request, reply } => {
                 self.answer(Request::Response(&request), "truncated".into(), reply);
             }
             Call::InvalidResponseMode { request, reply } => {
                 self.answer(Request::Response(&request), "mode".into(), reply);
             }
-            Call::Error {
-                request,
-                report,
-                reply,
-            } => self.answer(Request::Error(&request), text(&report), reply),
+            Call::Error { request, report, reply } => {
+                self.answer(Request::Error(&request), text(&report), reply)
+            }
             Call::InitError { report, reply } => {
                 self.answer(Request::InitError, text(&report), reply);
             }

@@ -46,11 +46,7 @@ pub(crate) fn talk(input: &[u8], then: Then, owner: Owner) -> Talk {
             async { serve(server, sender).await.is_ok() },
             owner.run(receiver),
         );
-        Talk {
-            output,
-            calls,
-            served,
-        }
+        Talk { output, calls, served }
     })
 }
 

@@ -1,11 +1,7 @@
 //! A Runtime API small enough to read, and one run of a bootstrap against it.
 //!
 //! Owns: the listener, the child process, the temporary directories. Must never: outlive its test.
-#![allow(
-    dead_code,
-    clippy::unwrap_used,
-    reason = "test code, of which each file uses its part"
-)]
+#![allow(dead_code, clippy::unwrap_used, reason = "test code, of which each file uses its part")]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -73,10 +69,7 @@ impl Post {
 }
 
 fn find<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    headers
-        .iter()
-        .find(|(key, _)| key.eq_ignore_ascii_case(name))
-        .map(|(_, value)| value.as_str())
+    headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
 }
 
 pub(crate) struct Case {
@@ -148,10 +141,7 @@ impl Case {
         all.extend(headers);
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         let headers = all.into_iter().map(owned).collect();
-        self.events.push(Event {
-            headers,
-            body: body.into(),
-        });
+        self.events.push(Event { headers, body: body.into() });
         self
     }
 
@@ -189,11 +179,8 @@ impl Case {
     fn command(&self, interpreter: &Interpreter, runtime_dir: &Path, task: &Path) -> Command {
         let launch = launch(self.runtime, Some(interpreter), 256, None);
         let here = runtime_dir.to_str().unwrap();
-        let mut argv: Vec<String> = launch
-            .argv
-            .iter()
-            .map(|word| word.replace(RUNTIME_DIR, here))
-            .collect();
+        let mut argv: Vec<String> =
+            launch.argv.iter().map(|word| word.replace(RUNTIME_DIR, here)).collect();
         if self.frames {
             let redirect = ["/bin/sh", "-c", "exec \"$0\" \"$@\" 9>\"$FRAMES\""];
             argv.splice(0..0, redirect.map(str::to_owned));
@@ -243,11 +230,7 @@ fn masked(text: &str) -> String {
     while let Some(first) = rest.chars().next() {
         let fits = rest.len() > SHAPE.len()
             && rest.bytes().zip(SHAPE.bytes()).all(|(byte, shape)| {
-                if shape == b'0' {
-                    byte.is_ascii_digit()
-                } else {
-                    byte == shape
-                }
+                if shape == b'0' { byte.is_ascii_digit() } else { byte == shape }
             });
         if fits {
             out.push_str("<time>");
@@ -278,21 +261,15 @@ struct State {
 fn serve(mut command: Command, events: Vec<Event>, wire: Wire) -> Outcome {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let state = Arc::new(Mutex::new(State {
-        events: events.into_iter(),
-        posts: Vec::new(),
-        pid: None,
-    }));
+    let state =
+        Arc::new(Mutex::new(State { events: events.into_iter(), posts: Vec::new(), pid: None }));
     let (signs, heard) = channel();
     let accepting = {
         let (state, signs) = (state.clone(), signs.clone());
         std::thread::spawn(move || accept(&listener, &state, &signs, wire))
     };
     command.env("AWS_LAMBDA_RUNTIME_API", address.to_string());
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     // Held until the id is noted: the first request is served only then.
     let mut guard = state.lock().unwrap();
     let mut child = command.spawn().unwrap();
@@ -313,21 +290,12 @@ fn serve(mut command: Command, events: Vec<Event>, wire: Wire) -> Outcome {
     accepting.join().unwrap();
     let posts = std::mem::take(&mut state.lock().unwrap().posts);
     let (stdout, stderr) = (stdout.join().unwrap(), stderr.join().unwrap());
-    Outcome {
-        posts,
-        stdout,
-        stderr,
-        exit,
-        frames: Vec::new(),
-    }
+    Outcome { posts, stdout, stderr, exit, frames: Vec::new() }
 }
 
 fn wait(heard: &Receiver<Signs>) -> Option<Signs> {
     let sign = heard.recv_timeout(HANG).ok();
-    assert!(
-        sign.is_some(),
-        "the runtime neither ended nor asked for the next event"
-    );
+    assert!(sign.is_some(), "the runtime neither ended nor asked for the next event");
     sign
 }
 
@@ -353,9 +321,7 @@ fn accept(listener: &TcpListener, state: &Arc<Mutex<State>>, signs: &Sender<Sign
             break;
         }
         let (state, signs) = (state.clone(), signs.clone());
-        threads.push(std::thread::spawn(move || {
-            connection(stream, &state, &signs, wire)
-        }));
+        threads.push(std::thread::spawn(move || connection(stream, &state, &signs, wire)));
     }
     for thread in threads {
         thread.join().unwrap();
@@ -396,11 +362,7 @@ fn connection(stream: TcpStream, state: &Mutex<State>, signs: &Sender<Signs>, wi
             let streamed = request.header("transfer-encoding").is_some();
             let large = request.body.len() > 6_291_556;
             state.lock().unwrap().posts.push(request);
-            let status = if large {
-                "413 Payload Too Large"
-            } else {
-                "202 Accepted"
-            };
+            let status = if large { "413 Payload Too Large" } else { "202 Accepted" };
             let written = answer(&mut writer, status, &[], b"{\"status\":\"OK\"}\n", wire);
             if streamed {
                 return;
@@ -437,21 +399,14 @@ fn answer(
     let mut bytes = format!("{text}Content-Length: {}\r\n\r\n", body.len()).into_bytes();
     bytes.extend(body);
     let piece = if wire == Wire::Split { 7 } else { bytes.len() };
-    bytes
-        .chunks(piece)
-        .try_for_each(|piece| writer.write_all(piece))
+    bytes.chunks(piece).try_for_each(|piece| writer.write_all(piece))
 }
 
 fn read_request(reader: &mut BufReader<TcpStream>) -> Option<Post> {
     let first = read_line(reader)?;
     let path = first.split(' ').nth(1)?.to_owned();
     let headers = read_fields(reader)?;
-    let mut post = Post {
-        path,
-        headers,
-        body: Vec::new(),
-        trailers: Vec::new(),
-    };
+    let mut post = Post { path, headers, body: Vec::new(), trailers: Vec::new() };
     if post.header("transfer-encoding").is_some() {
         loop {
             let size = usize::from_str_radix(&read_line(reader)?, 16).unwrap();
@@ -465,9 +420,7 @@ fn read_request(reader: &mut BufReader<TcpStream>) -> Option<Post> {
             assert_eq!(read_line(reader)?, "");
         }
     }
-    let length = post
-        .header("content-length")
-        .map_or(0, |text| text.parse().unwrap());
+    let length = post.header("content-length").map_or(0, |text| text.parse().unwrap());
     post.body = vec![0; length];
     reader.read_exact(&mut post.body).ok()?;
     Some(post)

@@ -59,14 +59,9 @@ impl Database {
         lock: std::sync::Arc<DirectoryLock>,
     ) -> Result<Self, OpenError> {
         let path = directory.join(schema.file);
-        let failed = |source| OpenError::Database {
-            path: path.clone(),
-            source,
-        };
-        make_private(&path).map_err(|source| OpenError::Directory {
-            path: path.clone(),
-            source,
-        })?;
+        let failed = |source| OpenError::Database { path: path.clone(), source };
+        make_private(&path)
+            .map_err(|source| OpenError::Directory { path: path.clone(), source })?;
         let mut connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
         prepare_to_write(&connection, schema).map_err(failed)?;
         migrate(&mut connection, &path, schema.migrations)?;
@@ -75,10 +70,7 @@ impl Database {
             reading.push(connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failed)?);
         }
         let writer = Writer::start(connection, schema.sweep, lock).map_err(OpenError::Thread)?;
-        let handle = Handle {
-            writes: writer.handle(),
-            readers: Readers::new(reading),
-        };
+        let handle = Handle { writes: writer.handle(), readers: Readers::new(reading) };
         Ok(Self { writer, handle })
     }
 
@@ -129,13 +121,7 @@ pub(crate) fn after_prefix(prefix: &str) -> String {
 /// Makes the file before SQLite does, so that nobody else can read what it will hold; SQLite gives
 /// its companion files the same mode.
 fn make_private(path: &Path) -> std::io::Result<()> {
-    OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
-        .map(drop)
+    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).map(drop)
 }
 
 fn connect(path: &Path, mode: OpenFlags) -> rusqlite::Result<Connection> {
@@ -154,21 +140,15 @@ fn prepare_to_write(connection: &Connection, schema: &Schema) -> rusqlite::Resul
 
 /// Brings the schema up to date, each step in a transaction with its own number.
 fn migrate(connection: &mut Connection, path: &Path, migrations: &[&str]) -> Result<(), OpenError> {
-    let failed = |source| OpenError::Database {
-        path: path.to_owned(),
-        source,
-    };
-    let found: usize = connection
-        .pragma_query_value(None, "user_version", |row| row.get(0))
-        .map_err(failed)?;
+    let failed = |source| OpenError::Database { path: path.to_owned(), source };
+    let found: usize =
+        connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
     let known = migrations.len();
-    let missing = migrations
-        .get(found..)
-        .ok_or_else(|| OpenError::NewerSchema {
-            path: path.to_owned(),
-            found,
-            known,
-        })?;
+    let missing = migrations.get(found..).ok_or_else(|| OpenError::NewerSchema {
+        path: path.to_owned(),
+        found,
+        known,
+    })?;
     for (step, migration) in missing.iter().enumerate() {
         let transaction = connection.transaction().map_err(failed)?;
         transaction

@@ -31,10 +31,8 @@ impl Readers {
         T: Send + 'static,
         E: From<StorageError> + Send + 'static,
     {
-        let permit = Arc::clone(&self.permits)
-            .acquire_owned()
-            .await
-            .map_err(|_| StorageError::Closed)?;
+        let permit =
+            Arc::clone(&self.permits).acquire_owned().await.map_err(|_| StorageError::Closed)?;
         let readers = self.clone();
         tokio::task::spawn_blocking(move || {
             let connection = readers.take().ok_or(StorageError::Closed)?;
@@ -72,8 +70,6 @@ fn on_one_snapshot<T, E: From<StorageError>>(
     connection: &Connection,
     work: impl FnOnce(&Connection) -> Result<T, E>,
 ) -> Result<T, E> {
-    let transaction = connection
-        .unchecked_transaction()
-        .map_err(StorageError::from)?;
+    let transaction = connection.unchecked_transaction().map_err(StorageError::from)?;
     work(&transaction)
 }

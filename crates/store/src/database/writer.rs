@@ -53,32 +53,19 @@ impl Writer {
     ) -> io::Result<Self> {
         let (jobs, queue) = mpsc::channel(limits::GROUP_COMMIT);
         let (end, ended) = oneshot::channel();
-        let mut task = Task {
-            connection,
-            queue,
-            sweep,
-            state: State::Accepting,
-        };
-        let thread = thread::Builder::new()
-            .name("store-writer".to_owned())
-            .spawn(move || {
-                task.run();
-                drop(task);
-                drop(lock);
-                // Nobody waits for the end of a writer that was dropped.
-                let _ = end.send(());
-            })?;
-        Ok(Self {
-            jobs,
-            ended,
-            thread,
-        })
+        let mut task = Task { connection, queue, sweep, state: State::Accepting };
+        let thread = thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
+            task.run();
+            drop(task);
+            drop(lock);
+            // Nobody waits for the end of a writer that was dropped.
+            let _ = end.send(());
+        })?;
+        Ok(Self { jobs, ended, thread })
     }
 
     pub(super) fn handle(&self) -> WriteHandle {
-        WriteHandle {
-            jobs: self.jobs.downgrade(),
-        }
+        WriteHandle { jobs: self.jobs.downgrade() }
     }
 
     /// Finishes what was accepted, then joins the thread.
@@ -182,9 +169,7 @@ impl Task {
         if matches!(self.state, State::Stopped) {
             return;
         }
-        let done = self
-            .connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        let done = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         if let Err(error) = done {
             tracing::warn!(?error, "store checkpoint failed");
         }
@@ -211,11 +196,7 @@ struct Batch<'c> {
 
 impl<'c> Batch<'c> {
     fn begin(connection: &'c Connection) -> Self {
-        let mut batch = Self {
-            connection,
-            sound: Ok(()),
-            answers: Vec::new(),
-        };
+        let mut batch = Self { connection, sound: Ok(()), answers: Vec::new() };
         batch.sound = batch.execute("BEGIN IMMEDIATE");
         batch
     }
@@ -245,10 +226,8 @@ impl<'c> Batch<'c> {
 
     /// Ends the transaction and answers every job.
     fn commit(self, commit: fn(&Connection) -> rusqlite::Result<()>) -> Result<(), StorageError> {
-        let committed = self
-            .sound
-            .clone()
-            .and_then(|()| commit(self.connection).map_err(StorageError::from));
+        let committed =
+            self.sound.clone().and_then(|()| commit(self.connection).map_err(StorageError::from));
         if !self.connection.is_autocommit()
             && let Err(error) = self.execute("ROLLBACK")
         {
@@ -329,19 +308,13 @@ mod tests {
         }
         let _ = batch.commit(commit);
         assert!(connection.is_autocommit(), "a transaction was left open");
-        let told: Vec<String> = told
-            .into_iter()
-            .map(|t| t.blocking_recv().unwrap())
-            .collect();
+        let told: Vec<String> = told.into_iter().map(|t| t.blocking_recv().unwrap()).collect();
         told.join(" | ")
     }
 
     fn io_error(_: &Connection) -> rusqlite::Result<()> {
         let code = rusqlite::ffi::SQLITE_IOERR_FSYNC;
-        Err(rusqlite::Error::SqliteFailure(
-            rusqlite::ffi::Error::new(code),
-            None,
-        ))
+        Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None))
     }
 
     #[test]
@@ -373,11 +346,7 @@ mod tests {
         );
         assert_eq!(told, "database error | database error");
         assert_eq!(numbers(&connection), [0; 0]);
-        let told = check(
-            &connection,
-            &["INSERT INTO numbers (number) VALUES (3)"],
-            commit,
-        );
+        let told = check(&connection, &["INSERT INTO numbers (number) VALUES (3)"], commit);
         assert_eq!((told.as_str(), numbers(&connection)), ("kept", vec![3]));
     }
 
@@ -406,44 +375,25 @@ mod tests {
         let told = check(&connection, &[fill], commit);
         assert!(["disk is full", "database gave up the transaction"].contains(&told.as_str()));
         assert!(!StorageError::DiskFull.leaves_doubt());
-        let told = check(
-            &connection,
-            &["INSERT INTO numbers (number) VALUES (3)"],
-            commit,
-        );
+        let told = check(&connection, &["INSERT INTO numbers (number) VALUES (3)"], commit);
         assert_eq!(told, "kept");
     }
 
     #[test]
     fn after_a_commit_that_was_not_synced_no_write_is_accepted() {
         let connection = database();
-        let told = check(
-            &connection,
-            &["INSERT INTO numbers (number) VALUES (1)"],
-            io_error,
-        );
+        let told = check(&connection, &["INSERT INTO numbers (number) VALUES (1)"], io_error);
         assert_eq!(told, "database error");
         let error = StorageError::from(io_error(&connection).unwrap_err());
         assert!(error.leaves_doubt());
         let (sender, queue) = mpsc::channel(limits::GROUP_COMMIT);
         let (late, told) = job("INSERT INTO numbers (number) VALUES (2)");
-        sender
-            .blocking_send(late)
-            .map_err(|_| "queue is closed")
-            .unwrap();
+        sender.blocking_send(late).map_err(|_| "queue is closed").unwrap();
         drop(sender);
-        let mut task = Task {
-            connection,
-            queue,
-            sweep: |_| Ok(true),
-            state: State::Stopped,
-        };
+        let mut task = Task { connection, queue, sweep: |_| Ok(true), state: State::Stopped };
         task.run();
         let told = told.blocking_recv().unwrap();
-        assert_eq!(
-            told,
-            "store accepts no writes since a commit was not synced"
-        );
+        assert_eq!(told, "store accepts no writes since a commit was not synced");
         assert_eq!(numbers(&task.connection), [0; 0]);
     }
 }

@@ -23,10 +23,7 @@ pub(super) struct Position {
 impl Position {
     /// Before every event of that time and later: ids begin at 1.
     pub(super) fn before(timestamp_ms: u64) -> Self {
-        Self {
-            timestamp_ms: timestamp_ms.min(i64::MAX as u64),
-            id: 0,
-        }
+        Self { timestamp_ms: timestamp_ms.min(i64::MAX as u64), id: 0 }
     }
 }
 
@@ -40,10 +37,7 @@ impl FromStr for Position {
     type Err = InvalidCursor;
     fn from_str(text: &str) -> Result<Self, InvalidCursor> {
         let (timestamp_ms, id) = text.split_at_checked(DIGITS).ok_or(InvalidCursor)?;
-        Ok(Self {
-            timestamp_ms: number(timestamp_ms)?,
-            id: number(id)?,
-        })
+        Ok(Self { timestamp_ms: number(timestamp_ms)?, id: number(id)? })
     }
 }
 
@@ -52,9 +46,7 @@ fn number(text: &str) -> Result<u64, InvalidCursor> {
     if text.len() != DIGITS || !text.bytes().all(|b| b.is_ascii_digit()) {
         return Err(InvalidCursor);
     }
-    text.parse::<i64>()
-        .map(i64::unsigned_abs)
-        .map_err(|_| InvalidCursor)
+    text.parse::<i64>().map(i64::unsigned_abs).map_err(|_| InvalidCursor)
 }
 
 /// Where a page of one stream's events ends, and to which side it goes on.
@@ -88,10 +80,7 @@ impl FromStr for EventsCursor {
             Some(("b", position)) => (Direction::Backward, position),
             _ => return Err(InvalidCursor),
         };
-        Ok(Self {
-            direction,
-            position: position.parse()?,
-        })
+        Ok(Self { direction, position: position.parse()? })
     }
 }
 
@@ -132,10 +121,7 @@ impl FromStr for StreamsCursor {
         if name.is_empty() {
             return Err(InvalidCursor);
         }
-        Ok(Self {
-            last_event_ms: number(last_event_ms)?,
-            name: name.to_owned(),
-        })
+        Ok(Self { last_event_ms: number(last_event_ms)?, name: name.to_owned() })
     }
 }
 
@@ -176,16 +162,9 @@ mod tests {
         let wide = "é".repeat(20);
         for text in ["", "x", "f/", "f", &zeros[1..], &signed, &too_large, &wide] {
             assert_eq!(text.parse::<FilterCursor>(), Err(InvalidCursor), "{text}");
-            assert_eq!(
-                format!("f/{text}").parse::<EventsCursor>(),
-                Err(InvalidCursor),
-                "{text}"
-            );
+            assert_eq!(format!("f/{text}").parse::<EventsCursor>(), Err(InvalidCursor), "{text}");
         }
-        assert_eq!(
-            format!("x/{zeros}").parse::<EventsCursor>(),
-            Err(InvalidCursor)
-        );
+        assert_eq!(format!("x/{zeros}").parse::<EventsCursor>(), Err(InvalidCursor));
         assert_eq!("0".repeat(20).parse::<StreamsCursor>(), Err(InvalidCursor));
     }
 }

@@ -131,11 +131,7 @@ fn streams(
     group: i64,
     query: &StreamsQuery,
 ) -> Result<StreamsPage, StorageError> {
-    let (sign, direction) = if query.descending {
-        ("<", "DESC")
-    } else {
-        (">", "ASC")
-    };
+    let (sign, direction) = if query.descending { ("<", "DESC") } else { (">", "ASC") };
     // An expression instead of the bare name keeps SQLite to the index on the last event, which
     // spares it sorting all streams of the group for a page.
     let (name, place, last_event) = match query.order {
@@ -175,18 +171,12 @@ fn streams(
 fn stream(row: &Row<'_>) -> rusqlite::Result<Stream> {
     let (first, last): (Option<u64>, Option<u64>) = (row.get(2)?, row.get(3)?);
     let events = match (first, last, row.get(4)?) {
-        (Some(first_ms), Some(last_ms), Some(last_ingestion_ms)) => Some(EventTimes {
-            first_ms,
-            last_ms,
-            last_ingestion_ms,
-        }),
+        (Some(first_ms), Some(last_ms), Some(last_ingestion_ms)) => {
+            Some(EventTimes { first_ms, last_ms, last_ingestion_ms })
+        }
         _ => None,
     };
-    Ok(Stream {
-        name: row.get(0)?,
-        created_ms: row.get(1)?,
-        events,
-    })
+    Ok(Stream { name: row.get(0)?, created_ms: row.get(1)?, events })
 }
 
 /// The columns of an event, as [`event`] reads them.
@@ -204,10 +194,7 @@ fn event(row: &Row<'_>) -> rusqlite::Result<StoredEvent> {
 }
 
 fn position(event: &StoredEvent) -> Position {
-    Position {
-        timestamp_ms: event.timestamp_ms,
-        id: event.id,
-    }
+    Position { timestamp_ms: event.timestamp_ms, id: event.id }
 }
 
 /// A page that fills up to a number of events or bytes.
@@ -219,11 +206,7 @@ struct Page {
 
 impl Page {
     fn new(limit: usize) -> Self {
-        Self {
-            events: Vec::new(),
-            bytes: 0,
-            limit,
-        }
+        Self { events: Vec::new(), bytes: 0, limit }
     }
 
     fn is_full(&self) -> bool {
@@ -241,10 +224,7 @@ fn events(
     stream: i64,
     query: &EventsQuery,
 ) -> Result<EventsPage, StorageError> {
-    let (start, end) = (
-        Position::before(query.between.start),
-        Position::before(query.between.end),
-    );
+    let (start, end) = (Position::before(query.between.start), Position::before(query.between.end));
     let (direction, from) = match query.from {
         EventsFrom::Head => (Direction::Forward, start),
         EventsFrom::Tail => (Direction::Backward, end),
@@ -260,12 +240,7 @@ fn events(
              AND e.timestamp_ms {limit_sign} ?4
          ORDER BY e.timestamp_ms {order}, e.id {order}",
     ))?;
-    let of = params![
-        stream,
-        position.timestamp_ms,
-        position.id,
-        limit.timestamp_ms
-    ];
+    let of = params![stream, position.timestamp_ms, position.id, limit.timestamp_ms];
     let mut rows = statement.query(of)?;
     let mut page = Page::new(query.limit);
     while !page.is_full()
@@ -277,11 +252,7 @@ fn events(
         page.events.reverse();
     }
     // A stream without events so far is read on from its head, not from the end of time.
-    let empty_at = if matches!(query.from, EventsFrom::Tail) {
-        start
-    } else {
-        from
-    };
+    let empty_at = if matches!(query.from, EventsFrom::Tail) { start } else { from };
     Ok(events_page(page.events, empty_at))
 }
 
@@ -290,14 +261,8 @@ fn events_page(events: Vec<StoredEvent>, empty_at: Position) -> EventsPage {
     let last = events.last().map_or(empty_at, position);
     EventsPage {
         events,
-        backward: EventsCursor {
-            direction: Direction::Backward,
-            position: first,
-        },
-        forward: EventsCursor {
-            direction: Direction::Forward,
-            position: last,
-        },
+        backward: EventsCursor { direction: Direction::Backward, position: first },
+        forward: EventsCursor { direction: Direction::Forward, position: last },
     }
 }
 
@@ -370,23 +335,14 @@ fn filter(
     let mut looked_at = 0;
     while !page.is_full() && looked_at < FILTER_EVENTS {
         let Some(row) = rows.next()? else {
-            return Ok(FilterPage {
-                events: page.events,
-                next: None,
-            });
+            return Ok(FilterPage { events: page.events, next: None });
         };
         looked_at += 1;
-        last = Position {
-            timestamp_ms: row.get(2)?,
-            id: row.get(0)?,
-        };
+        last = Position { timestamp_ms: row.get(2)?, id: row.get(0)? };
         let text = |column| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
         if streams.contain(text(1)?) && wanted(text(4)?) {
             page.push(event(row)?);
         }
     }
-    Ok(FilterPage {
-        events: page.events,
-        next: Some(FilterCursor(last)),
-    })
+    Ok(FilterPage { events: page.events, next: Some(FilterCursor(last)) })
 }

@@ -40,12 +40,10 @@ impl Logs {
     ) -> Result<(), CreateGroupError> {
         let group = group.clone();
         self.database
-            .write(
-                move |connection| match insert_group(connection, &group, created_ms)? {
-                    None => Err(CreateGroupError::Exists),
-                    Some(_) => Ok(()),
-                },
-            )
+            .write(move |connection| match insert_group(connection, &group, created_ms)? {
+                None => Err(CreateGroupError::Exists),
+                Some(_) => Ok(()),
+            })
             .await
     }
 
@@ -92,11 +90,7 @@ impl Logs {
                          WHERE account = ?1 AND region = ?2 AND name = ?3",
                     )?
                     .execute(params![account, region, name, days])?;
-                if changed == 0 {
-                    Err(ChangeError::Missing)
-                } else {
-                    Ok(())
-                }
+                if changed == 0 { Err(ChangeError::Missing) } else { Ok(()) }
             })
             .await
     }
@@ -137,10 +131,7 @@ pub(super) fn group_id(
     group: &GroupKey,
 ) -> Result<Option<i64>, StorageError> {
     let sql = "SELECT id FROM log_groups WHERE account = ?1 AND region = ?2 AND name = ?3";
-    Ok(connection
-        .prepare_cached(sql)?
-        .query_row(of(group), |row| row.get(0))
-        .optional()?)
+    Ok(connection.prepare_cached(sql)?.query_row(of(group), |row| row.get(0)).optional()?)
 }
 
 fn insert_group(
@@ -154,10 +145,7 @@ fn insert_group(
             "INSERT INTO log_groups (account, region, name, created_ms, stored_bytes)
              VALUES (?1, ?2, ?3, ?4, 0) ON CONFLICT DO NOTHING RETURNING id",
         )?
-        .query_row(
-            params![account, region, name, stored_ms(created_ms)],
-            |row| row.get(0),
-        )
+        .query_row(params![account, region, name, stored_ms(created_ms)], |row| row.get(0))
         .optional()?)
 }
 
@@ -180,18 +168,9 @@ fn append(
     )?;
     for event in events {
         let timestamp_ms = stored_ms(event.timestamp_ms);
-        insert.execute(params![
-            group,
-            stream,
-            timestamp_ms,
-            ingestion_ms,
-            event.message
-        ])?;
+        insert.execute(params![group, stream, timestamp_ms, ingestion_ms, event.message])?;
     }
-    let bytes: usize = events
-        .iter()
-        .map(|event| event.message.len() + EVENT_OVERHEAD_BYTES)
-        .sum();
+    let bytes: usize = events.iter().map(|event| event.message.len() + EVENT_OVERHEAD_BYTES).sum();
     connection
         .prepare_cached("UPDATE log_groups SET stored_bytes = stored_bytes + ?2 WHERE id = ?1")?
         .execute(params![group, bytes])?;
@@ -207,10 +186,7 @@ struct Times {
 
 fn times(events: &[Event], ingestion_ms: i64) -> Times {
     let at = || events.iter().map(|event| stored_ms(event.timestamp_ms));
-    Times {
-        events_ms: at().min().zip(at().max()),
-        ingestion_ms,
-    }
+    Times { events_ms: at().min().zip(at().max()), ingestion_ms }
 }
 
 /// Makes the stream if it is not there and widens its times. Returns its id.
@@ -232,9 +208,7 @@ fn touch_stream(
             "SELECT id, first_event_ms, last_event_ms FROM log_streams
              WHERE group_id = ?1 AND name = ?2",
         )?
-        .query_row(params![group, name], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-        })?;
+        .query_row(params![group, name], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     if let Some((from, to)) = times.events_ms {
         let first = first.map_or(from, |first| first.min(from));
         let last = last.map_or(to, |last| last.max(to));

@@ -43,9 +43,7 @@ pub(super) struct Directory {
 
 /// Finds the directory, counts its entries one by one and checks that they fill it exactly.
 pub(super) fn find(file: &mut (impl Read + Seek)) -> Result<Directory, PackageError> {
-    let length = file
-        .seek(SeekFrom::End(0))
-        .map_err(PackageError::Unreadable)?;
+    let length = file.seek(SeekFrom::End(0)).map_err(PackageError::Unreadable)?;
     let (end_at, end) = end_record(file, length)?;
     let directory = match end64_record(file, end_at, &end)? {
         Some(directory) => directory,
@@ -64,9 +62,7 @@ fn end_record(
     let tail_at = length - tail_bytes;
     let mut tail = Vec::new();
     seek(file, tail_at)?;
-    file.take(tail_bytes)
-        .read_to_end(&mut tail)
-        .map_err(PackageError::Unreadable)?;
+    file.take(tail_bytes).read_to_end(&mut tail).map_err(PackageError::Unreadable)?;
     let at = tail
         .windows(END_SIGNATURE.len())
         .rposition(|window| window == END_SIGNATURE)
@@ -89,12 +85,9 @@ fn from_end_record(end_at: u64, end: &[u8; END_BYTES]) -> Result<Directory, Pack
     let start = end_at.checked_sub(u32_at(end, 12).into());
     let archive_offset = start.and_then(|start| start.checked_sub(u32_at(end, 16).into()));
     match (start, archive_offset) {
-        (Some(start), Some(archive_offset)) => Ok(Directory {
-            archive_offset,
-            start,
-            end: end_at,
-            entries: entries.into(),
-        }),
+        (Some(start), Some(archive_offset)) => {
+            Ok(Directory { archive_offset, start, end: end_at, entries: entries.into() })
+        }
         _ => Err(not_a_zip("its directory begins outside of it")),
     }
 }
@@ -223,9 +216,7 @@ fn not_a_zip(reason: &'static str) -> PackageError {
 }
 
 fn seek(file: &mut impl Seek, to: u64) -> Result<(), PackageError> {
-    file.seek(SeekFrom::Start(to))
-        .map(|_| ())
-        .map_err(PackageError::Unreadable)
+    file.seek(SeekFrom::Start(to)).map(|_| ()).map_err(PackageError::Unreadable)
 }
 
 fn read_exact(file: &mut impl Read, bytes: &mut [u8]) -> Result<(), PackageError> {

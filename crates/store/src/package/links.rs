@@ -46,11 +46,7 @@ fn follow(
         return Ok(*end);
     }
     let What::Link { target } = tree.what(link) else {
-        return Ok(Place {
-            node: link,
-            missing: 0,
-            links: 0,
-        });
+        return Ok(Place { node: link, missing: 0, links: 0 });
     };
     let refuse = |rule| PackageError::UnsafeLink {
         path: text(&tree.path(link)),
@@ -63,11 +59,7 @@ fn follow(
     if target.starts_with(b"/") {
         return Err(refuse(LinkRule::Absolute));
     }
-    let mut at = Place {
-        node: tree.parent(link),
-        missing: 0,
-        links: 1,
-    };
+    let mut at = Place { node: tree.parent(link), missing: 0, links: 1 };
     for name in target.split(|byte| *byte == b'/') {
         at = match name {
             b"" | b"." => at,
@@ -91,14 +83,8 @@ fn follow(
 fn up(tree: &Tree, at: Place) -> Option<Place> {
     match at {
         Place { missing: 0, .. } if at.node == Tree::ROOT => None,
-        Place { missing: 0, .. } => Some(Place {
-            node: tree.parent(at.node),
-            ..at
-        }),
-        Place { missing, .. } => Some(Place {
-            missing: missing - 1,
-            ..at
-        }),
+        Place { missing: 0, .. } => Some(Place { node: tree.parent(at.node), ..at }),
+        Place { missing, .. } => Some(Place { missing: missing - 1, ..at }),
     }
 }
 
@@ -114,14 +100,8 @@ fn down(
         _ => None,
     };
     let Some(child) = child else {
-        return Ok(Place {
-            missing: at.missing + 1,
-            ..at
-        });
+        return Ok(Place { missing: at.missing + 1, ..at });
     };
     let end = follow(tree, child, depth + 1, ends)?;
-    Ok(Place {
-        links: at.links + end.links,
-        ..end
-    })
+    Ok(Place { links: at.links + end.links, ..end })
 }

@@ -60,9 +60,7 @@ pub(super) fn open<R: Read + Seek>(
     if directory.entries == 0 {
         return Err(PackageError::Empty);
     }
-    let config = Config {
-        archive_offset: ArchiveOffset::Known(directory.archive_offset),
-    };
+    let config = Config { archive_offset: ArchiveOffset::Known(directory.archive_offset) };
     let mut archive =
         ZipArchive::with_config(config, window).map_err(|error| zip_error(error, b""))?;
     if archive.has_duplicate_names() {
@@ -70,22 +68,13 @@ pub(super) fn open<R: Read + Seek>(
         return Err(PackageError::Duplicate { path: text(&name) });
     }
     if archive.central_directory_start() != directory.start || archive.len() != directory.entries {
-        return Err(PackageError::NotAZip {
-            reason: "it has two directories",
-        });
+        return Err(PackageError::NotAZip { reason: "it has two directories" });
     }
-    if archive
-        .has_overlapping_entries()
-        .map_err(|error| zip_error(error, b""))?
-    {
+    if archive.has_overlapping_entries().map_err(|error| zip_error(error, b""))? {
         return Err(PackageError::Overlapping);
     }
-    let mut contents = Contents {
-        archive,
-        chunk: vec![0; CHUNK_BYTES],
-        limit_bytes,
-        unzipped_bytes: 0,
-    };
+    let mut contents =
+        Contents { archive, chunk: vec![0; CHUNK_BYTES], limit_bytes, unzipped_bytes: 0 };
     let layout = contents.layout()?;
     Ok((contents, layout))
 }
@@ -97,21 +86,14 @@ impl<R: Read + Seek> Contents<R> {
     }
 
     fn layout(&mut self) -> Result<Layout, PackageError> {
-        let mut layout = Layout {
-            entries: self.archive.len(),
-            tree: Tree::new(),
-            files: Vec::new(),
-        };
+        let mut layout =
+            Layout { entries: self.archive.len(), tree: Tree::new(), files: Vec::new() };
         for index in 0..self.archive.len() {
             let (name, mode, mtime) = self.describe(index)?;
             let plan = walk::decide(&Entry { name: &name, mode })?;
             let node = layout.tree.insert(&plan, mtime)?;
             match plan.kind {
-                Kind::File { executable } => layout.files.push(Item {
-                    index,
-                    node,
-                    executable,
-                }),
+                Kind::File { executable } => layout.files.push(Item { index, node, executable }),
                 Kind::Link => layout.tree.set_target(node, self.target(index, &name)?),
                 Kind::Directory => self.copy(index, |_| {
                     Err(PackageError::Corrupt {
@@ -127,13 +109,8 @@ impl<R: Read + Seek> Contents<R> {
 
     /// An entry's name, mode and time; refuses what cannot be decompressed here.
     fn describe(&mut self, index: usize) -> Result<(Vec<u8>, u32, i64), PackageError> {
-        let entry = self
-            .archive
-            .by_index_raw(index)
-            .map_err(|error| zip_error(error, b""))?;
-        let name = entry
-            .name()
-            .map_err(|error| zip_error(error, entry.name_raw()))?;
+        let entry = self.archive.by_index_raw(index).map_err(|error| zip_error(error, b""))?;
+        let name = entry.name().map_err(|error| zip_error(error, entry.name_raw()))?;
         if entry.encrypted() {
             return Err(PackageError::Encrypted { path: name.into() });
         }
@@ -174,15 +151,11 @@ impl<R: Read + Seek> Contents<R> {
         index: usize,
         mut each: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut entry = self
-            .archive
-            .by_index(index)
-            .map_err(|error| zip_error(error, b""))?;
+        let mut entry = self.archive.by_index(index).map_err(|error| zip_error(error, b""))?;
         let mut bytes = 0;
         loop {
-            let read = entry
-                .read(&mut self.chunk)
-                .map_err(|error| read_error(error, entry.name_raw()))?;
+            let read =
+                entry.read(&mut self.chunk).map_err(|error| read_error(error, entry.name_raw()))?;
             if read == 0 {
                 break;
             }
@@ -216,10 +189,7 @@ fn mtime<R: Read>(entry: &ZipFile<'_, R>) -> i64 {
     match exact {
         // The field is a signed number that the crate reads as an unsigned one.
         Some(seconds) => i64::from(seconds.cast_signed()),
-        None => entry
-            .last_modified()
-            .filter(DateTime::is_valid)
-            .map_or(OLDEST, seconds),
+        None => entry.last_modified().filter(DateTime::is_valid).map_or(OLDEST, seconds),
     }
 }
 
@@ -227,11 +197,7 @@ fn seconds(time: DateTime) -> i64 {
     let year = i64::from(time.year());
     let month = i64::from(time.month());
     // Years that begin in March have their leap day at the end.
-    let (year, month) = if month > 2 {
-        (year, month - 3)
-    } else {
-        (year - 1, month + 9)
-    };
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let day_of_year = (153 * month + 2) / 5 + i64::from(time.day()) - 1;
     // 719 468 days lie between the first of March of the year 0 and 1970.
     let days = year * 365 + year / 4 - year / 100 + year / 400 + day_of_year - 719_468;
@@ -242,25 +208,18 @@ fn seconds(time: DateTime) -> i64 {
 fn zip_error(error: ZipError, name: &[u8]) -> PackageError {
     match error {
         ZipError::Io(error) => read_error(error, name),
-        other => PackageError::Corrupt {
-            path: text(name),
-            reason: other.to_string(),
-        },
+        other => PackageError::Corrupt { path: text(name), reason: other.to_string() },
     }
 }
 
 /// Tells an error of the file from one of the package, which the zip crate reports alike.
 fn read_error(error: io::Error, name: &[u8]) -> PackageError {
-    let is_ours = error
-        .get_ref()
-        .is_some_and(<dyn std::error::Error + Send + Sync>::is::<FileError>);
+    let is_ours =
+        error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<FileError>);
     if is_ours {
         PackageError::Unreadable(error)
     } else {
-        PackageError::Corrupt {
-            path: text(name),
-            reason: error.to_string(),
-        }
+        PackageError::Corrupt { path: text(name), reason: error.to_string() }
     }
 }
 
@@ -306,11 +265,7 @@ impl<R: Read + Seek> Window<R> {
         self.bytes.clear();
         self.start = self.position;
         self.file.seek(SeekFrom::Start(self.start)).map_err(mark)?;
-        self.file
-            .by_ref()
-            .take(WINDOW_BYTES as u64)
-            .read_to_end(&mut self.bytes)
-            .map_err(mark)?;
+        self.file.by_ref().take(WINDOW_BYTES as u64).read_to_end(&mut self.bytes).map_err(mark)?;
         Ok(())
     }
 }

@@ -66,9 +66,7 @@ impl Tree {
         let what = match plan.kind {
             Kind::Directory => What::Directory { declared: true },
             Kind::File { .. } => What::File,
-            Kind::Link => What::Link {
-                target: Box::default(),
-            },
+            Kind::Link => What::Link { target: Box::default() },
         };
         let Some((name, above)) = plan.components.split_last() else {
             return Ok(Self::ROOT);
@@ -80,9 +78,7 @@ impl Tree {
                 None => self.add(parent, name, What::Directory { declared: false })?,
             };
             if !self.is_directory(parent) {
-                return Err(PackageError::NotADirectory {
-                    path: text(&self.path(parent)),
-                });
+                return Err(PackageError::NotADirectory { path: text(&self.path(parent)) });
             }
         }
         let node = match self.child(parent, name) {
@@ -120,22 +116,14 @@ impl Tree {
         let node = NodeId(self.nodes.len());
         let name: Rc<[u8]> = Rc::from(name);
         self.nodes[parent.0].children.insert(Rc::clone(&name), node);
-        self.nodes.push(Node {
-            parent,
-            name,
-            what,
-            mtime: None,
-            children: HashMap::new(),
-        });
+        self.nodes.push(Node { parent, name, what, mtime: None, children: HashMap::new() });
         Ok(node)
     }
 
     /// Says where a link leads.
     pub(super) fn set_target(&mut self, node: NodeId, bytes: Vec<u8>) {
         debug_assert!(matches!(self.what(node), What::Link { .. }));
-        self.nodes[node.0].what = What::Link {
-            target: bytes.into_boxed_slice(),
-        };
+        self.nodes[node.0].what = What::Link { target: bytes.into_boxed_slice() };
     }
 
     /// Every place but the package itself, parents first.

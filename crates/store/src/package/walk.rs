@@ -54,16 +54,11 @@ pub(super) struct Plan<'a> {
 
 /// Decides.
 pub(super) fn decide<'a>(entry: &Entry<'a>) -> Result<Plan<'a>, PackageError> {
-    let components = components(entry.name).map_err(|rule| PackageError::UnsafePath {
-        path: text(entry.name),
-        rule,
-    })?;
+    let components = components(entry.name)
+        .map_err(|rule| PackageError::UnsafePath { path: text(entry.name), rule })?;
     let kind = kind(entry)?;
     if components.is_empty() && kind != Kind::Directory {
-        return Err(PackageError::UnsafePath {
-            path: text(entry.name),
-            rule: PathRule::Empty,
-        });
+        return Err(PackageError::UnsafePath { path: text(entry.name), rule: PathRule::Empty });
     }
     Ok(Plan { components, kind })
 }
@@ -113,23 +108,16 @@ fn kind(entry: &Entry<'_>) -> Result<Kind, PackageError> {
     let kind = match entry.mode & TYPE_BITS {
         // Some tools give directories the type of files; the slash is what readers go by.
         NO_TYPE | FILE if is_directory_name => Kind::Directory,
-        NO_TYPE | FILE => Kind::File {
-            executable: entry.mode & EXECUTE_BITS != 0,
-        },
+        NO_TYPE | FILE => Kind::File { executable: entry.mode & EXECUTE_BITS != 0 },
         DIRECTORY => Kind::Directory,
         LINK if !is_directory_name => Kind::Link,
         file_type => {
-            return Err(PackageError::ForbiddenType {
-                path: text(entry.name),
-                file_type,
-            });
+            return Err(PackageError::ForbiddenType { path: text(entry.name), file_type });
         }
     };
     // On a directory the bits only say which group new files get; they are dropped, not refused.
     if matches!(kind, Kind::File { .. }) && entry.mode & SET_ID_BITS != 0 {
-        return Err(PackageError::SetId {
-            path: text(entry.name),
-        });
+        return Err(PackageError::SetId { path: text(entry.name) });
     }
     Ok(kind)
 }

@@ -44,18 +44,13 @@ pub(super) struct NewFile<'a> {
 impl<'a> Writer<'a> {
     /// Writes into `target`.
     pub(super) fn new(target: BorrowedFd<'a>, tree: &'a Tree) -> Self {
-        Self {
-            target,
-            tree,
-            last: None,
-        }
+        Self { target, tree, last: None }
     }
 
     /// Creates all directories.
     pub(super) fn directories(&mut self) -> Result<(), ExtractError> {
         for node in self.tree.ids().filter(|node| self.tree.is_directory(*node)) {
-            self.directory(node)
-                .map_err(|error| failed(self.tree, node, error))?;
+            self.directory(node).map_err(|error| failed(self.tree, node, error))?;
         }
         Ok(())
     }
@@ -73,14 +68,8 @@ impl<'a> Writer<'a> {
 
     /// Creates a file.
     pub(super) fn file(&mut self, item: &Item) -> Result<NewFile<'a>, ExtractError> {
-        let file = self
-            .create(item)
-            .map_err(|error| failed(self.tree, item.node, error))?;
-        Ok(NewFile {
-            file,
-            tree: self.tree,
-            item: *item,
-        })
+        let file = self.create(item).map_err(|error| failed(self.tree, item.node, error))?;
+        Ok(NewFile { file, tree: self.tree, item: *item })
     }
 
     fn create(&mut self, item: &Item) -> io::Result<File> {
@@ -101,8 +90,7 @@ impl<'a> Writer<'a> {
     pub(super) fn links(&mut self) -> Result<(), ExtractError> {
         for node in self.tree.ids() {
             if let What::Link { target } = self.tree.what(node) {
-                self.link(node, target)
-                    .map_err(|error| failed(self.tree, node, error))?;
+                self.link(node, target).map_err(|error| failed(self.tree, node, error))?;
             }
         }
         Ok(())
@@ -119,8 +107,7 @@ impl<'a> Writer<'a> {
     /// Sets the directories' times, which everything created in them has changed.
     pub(super) fn directory_times(&mut self) -> Result<(), ExtractError> {
         for node in self.tree.ids().filter(|node| self.tree.is_directory(*node)) {
-            self.directory_time(node)
-                .map_err(|error| failed(self.tree, node, error))?;
+            self.directory_time(node).map_err(|error| failed(self.tree, node, error))?;
         }
         Ok(())
     }
@@ -148,9 +135,7 @@ impl<'a> Writer<'a> {
 impl NewFile<'_> {
     /// Writes the next bytes.
     pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), ExtractError> {
-        self.file
-            .write_all(bytes)
-            .map_err(|error| failed(self.tree, self.item.node, error))
+        self.file.write_all(bytes).map_err(|error| failed(self.tree, self.item.node, error))
     }
 
     /// Sets the time: compiled Python is thrown away when it differs from what it was made of.
@@ -171,19 +156,10 @@ fn beneath() -> ResolveFlags {
 }
 
 fn times(tree: &Tree, node: NodeId) -> Timestamps {
-    let time = Timespec {
-        tv_sec: tree.mtime(node).unwrap_or(OLDEST),
-        tv_nsec: 0,
-    };
-    Timestamps {
-        last_access: time,
-        last_modification: time,
-    }
+    let time = Timespec { tv_sec: tree.mtime(node).unwrap_or(OLDEST), tv_nsec: 0 };
+    Timestamps { last_access: time, last_modification: time }
 }
 
 fn failed(tree: &Tree, node: NodeId, source: io::Error) -> ExtractError {
-    ExtractError::Write {
-        path: text(&tree.path(node)),
-        source,
-    }
+    ExtractError::Write { path: text(&tree.path(node)), source }
 }

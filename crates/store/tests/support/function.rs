@@ -11,10 +11,7 @@ use dormouse_model::runtime::Runtime;
 /// A pending function.
 pub(crate) fn function(scope: &Scope, name: &str) -> Function {
     Function {
-        key: FunctionKey {
-            scope: scope.clone(),
-            name: name.parse().unwrap(),
-        },
+        key: FunctionKey { scope: scope.clone(), name: name.parse().unwrap() },
         unique_id: "u".into(),
         configuration: Configuration {
             runtime: Runtime::Python { minor: 12 },
@@ -27,17 +24,11 @@ pub(crate) fn function(scope: &Scope, name: &str) -> Function {
             variables: None,
             architecture: Architecture::X86_64,
             tracing: Tracing::PassThrough,
-            logging: Logging {
-                format: LogFormat::Text,
-                group: None,
-            },
+            logging: Logging { format: LogFormat::Text, group: None },
             layers: vec![],
             snap_start: false,
         },
-        code: Code {
-            digest: "a".repeat(64).parse().unwrap(),
-            size_bytes: 10,
-        },
+        code: Code { digest: "a".repeat(64).parse().unwrap(), size_bytes: 10 },
         revision: "00000000-0000-4000-8000-000000000001".parse().unwrap(),
         last_modified_ms: 0,
         state: State::Pending,

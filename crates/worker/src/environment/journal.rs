@@ -60,10 +60,7 @@ impl Journal {
     /// Bytes that a process wrote.
     pub(super) fn output(&mut self, process: ProcessId, stream: Stream, bytes: &[u8]) {
         let mut lines = Vec::new();
-        self.partial
-            .entry((process, stream))
-            .or_default()
-            .push(bytes, |line| lines.push(line));
+        self.partial.entry((process, stream)).or_default().push(bytes, |line| lines.push(line));
         self.application(lines);
     }
 
@@ -104,10 +101,7 @@ impl Journal {
 
     fn push(&mut self, line: String) {
         self.tail.push(&line);
-        self.waiting.push(Event {
-            timestamp_ms: self.clock.wall_ms(),
-            message: line,
-        });
+        self.waiting.push(Event { timestamp_ms: self.clock.wall_ms(), message: line });
     }
 
     /// Whether lines wait to be handed over.
@@ -123,10 +117,7 @@ impl Journal {
         if self.waiting.is_empty() {
             return;
         }
-        if let Err(kept) = self
-            .sink
-            .offer(&self.destination, std::mem::take(&mut self.waiting))
-        {
+        if let Err(kept) = self.sink.offer(&self.destination, std::mem::take(&mut self.waiting)) {
             self.waiting = kept;
         }
     }
@@ -155,13 +146,6 @@ impl Journal {
     pub(super) fn moment(&self, what: &'static str, request: Option<&RequestId>) {
         let at_micros = self.clock.now() - self.born;
         let request_id = request.map(ToString::to_string);
-        self.lives.tell(
-            &self.id,
-            Moment {
-                at_micros,
-                what,
-                request_id,
-            },
-        );
+        self.lives.tell(&self.id, Moment { at_micros, what, request_id });
     }
 }

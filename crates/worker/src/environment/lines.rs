@@ -17,11 +17,7 @@ impl Lines {
     pub(super) fn push(&mut self, mut bytes: &[u8], mut line: impl FnMut(String)) {
         while !bytes.is_empty() {
             let room = limits::LOG_EVENT_BYTES - self.partial.len();
-            let end = bytes
-                .iter()
-                .take(room)
-                .position(|b| *b == b'\n')
-                .map(|i| i + 1);
+            let end = bytes.iter().take(room).position(|b| *b == b'\n').map(|i| i + 1);
             let (taken, complete) = match end {
                 Some(end) => (end, true),
                 None => (bytes.len().min(room), bytes.len() >= room),
@@ -54,12 +50,7 @@ pub(super) struct Budget {
 
 impl Budget {
     pub(super) fn new(now: Micros) -> Self {
-        Self {
-            bytes: limits::LOG_BYTES_PER_S,
-            refilled: now,
-            dropped_lines: 0,
-            dropped_bytes: 0,
-        }
+        Self { bytes: limits::LOG_BYTES_PER_S, refilled: now, dropped_lines: 0, dropped_bytes: 0 }
     }
 
     /// Whether a line of this size may pass; one that may not is counted.
@@ -86,10 +77,8 @@ impl Budget {
 
     /// The notice about what was dropped since the last one.
     pub(super) fn notice(&mut self) -> Option<String> {
-        let (lines, bytes) = (
-            std::mem::take(&mut self.dropped_lines),
-            std::mem::take(&mut self.dropped_bytes),
-        );
+        let (lines, bytes) =
+            (std::mem::take(&mut self.dropped_lines), std::mem::take(&mut self.dropped_bytes));
         (lines > 0).then(|| {
             format!("[dormouse] {lines} log lines ({bytes} bytes) were dropped: the function writes faster than its log may grow\n")
         })
@@ -107,8 +96,7 @@ impl Tail {
         self.bytes.extend_from_slice(text.as_bytes());
         // Cut now and then, not at every line.
         if self.bytes.len() > 4 * limits::LOG_TAIL_BYTES {
-            self.bytes
-                .drain(..self.bytes.len() - limits::LOG_TAIL_BYTES);
+            self.bytes.drain(..self.bytes.len() - limits::LOG_TAIL_BYTES);
         }
     }
 
@@ -146,10 +134,7 @@ mod tests {
     fn an_endless_line_is_split_at_the_size_of_an_event() {
         let flood = vec![b'x'; limits::LOG_EVENT_BYTES * 2 + 1];
         let lengths: Vec<usize> = split(&[&flood]).iter().map(String::len).collect();
-        assert_eq!(
-            lengths,
-            [limits::LOG_EVENT_BYTES, limits::LOG_EVENT_BYTES, 1]
-        );
+        assert_eq!(lengths, [limits::LOG_EVENT_BYTES, limits::LOG_EVENT_BYTES, 1]);
     }
 
     #[test]

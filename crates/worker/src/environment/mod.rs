@@ -118,14 +118,12 @@ impl EnvironmentHandle {
         reason = "what comes back is what was sent, unboxed on the warm path"
     )]
     pub fn lease(&self, job: Job) -> Result<(), Job> {
-        self.commands
-            .try_send(Command::Lease(job))
-            .map_err(|refused| match refused.into_inner() {
-                Command::Lease(job) => job,
-                Command::Stop(_) | Command::Kill(_) => {
-                    unreachable!("what comes back is what was sent")
-                }
-            })
+        self.commands.try_send(Command::Lease(job)).map_err(|refused| match refused.into_inner() {
+            Command::Lease(job) => job,
+            Command::Stop(_) | Command::Kill(_) => {
+                unreachable!("what comes back is what was sent")
+            }
+        })
     }
 
     /// Ends it when nothing runs.

@@ -14,13 +14,9 @@ impl Permit {
     #[must_use]
     pub fn take(taken: &Arc<AtomicU32>, limit: u32) -> Option<Self> {
         taken
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| {
-                (n < limit).then_some(n + 1)
-            })
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| (n < limit).then_some(n + 1))
             .ok()
-            .map(|_| Self {
-                taken: taken.clone(),
-            })
+            .map(|_| Self { taken: taken.clone() })
     }
 }
 

@@ -56,10 +56,7 @@ impl Runtime {
 
     /// The next call.
     pub(super) async fn call(&mut self) -> Call {
-        self.calls
-            .recv()
-            .await
-            .expect("a sender is kept beside the receiver")
+        self.calls.recv().await.expect("a sender is kept beside the receiver")
     }
 
     /// Whether a request is allowed now; if so the state moves on.

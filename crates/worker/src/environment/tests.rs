@@ -30,17 +30,11 @@ pub(crate) fn resolved() -> ResolvedVersion {
                 variables: None,
                 architecture: Architecture::X86_64,
                 tracing: Tracing::PassThrough,
-                logging: Logging {
-                    format: LogFormat::Text,
-                    group: None,
-                },
+                logging: Logging { format: LogFormat::Text, group: None },
                 layers: vec![],
                 snap_start: false,
             },
-            code: Code {
-                digest: "a".repeat(64).parse().unwrap(),
-                size_bytes: 1,
-            },
+            code: Code { digest: "a".repeat(64).parse().unwrap(), size_bytes: 1 },
             generation: 1,
         },
     }

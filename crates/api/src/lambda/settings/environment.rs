@@ -63,11 +63,8 @@ impl Environment {
             .into_iter()
             .filter_map(|(key, value)| Some((key, value?)))
             .collect();
-        let reserved: Vec<&str> = variables
-            .keys()
-            .map(String::as_str)
-            .filter(|key| RESERVED.contains(key))
-            .collect();
+        let reserved: Vec<&str> =
+            variables.keys().map(String::as_str).filter(|key| RESERVED.contains(key)).collect();
         if !reserved.is_empty() {
             return Err(ApiError::invalid_parameter(format!(
                 "{UNABLE} contains reserved keys that are currently not supported for \

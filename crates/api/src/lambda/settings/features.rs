@@ -25,11 +25,7 @@ impl VpcConfig {
     pub(crate) fn check(&self, violations: &mut Violations) {
         for (ids, path, max) in [
             (&self.subnet_ids, "vpcConfig.subnetIds", SUBNETS),
-            (
-                &self.security_group_ids,
-                "vpcConfig.securityGroupIds",
-                SECURITY_GROUPS,
-            ),
+            (&self.security_group_ids, "vpcConfig.securityGroupIds", SECURITY_GROUPS),
         ] {
             if let Some(ids) = ids {
                 let shown = format!("[{}]", ids.join(", "));
@@ -53,31 +49,15 @@ pub(crate) struct DeadLetterConfig {
 impl Settings {
     /// Refuses what would otherwise be stored and never done.
     pub(super) fn refuse_unsupported(&self) -> Result<(), ApiError> {
-        let dead_letter = self
-            .dead_letter_config
-            .as_ref()
-            .and_then(|d| d.target_arn.as_deref());
+        let dead_letter = self.dead_letter_config.as_ref().and_then(|d| d.target_arn.as_deref());
         let given = |text: Option<&str>| text.is_some_and(|text| !text.is_empty());
         for (asked, name) in [
-            (
-                self.vpc_config
-                    .as_ref()
-                    .is_some_and(VpcConfig::asks_for_something),
-                "VpcConfig",
-            ),
+            (self.vpc_config.as_ref().is_some_and(VpcConfig::asks_for_something), "VpcConfig"),
             (given(dead_letter), "DeadLetterConfig"),
             (given(self.kms_key_arn.as_deref()), "KMSKeyArn"),
-            (
-                self.file_system_configs
-                    .as_ref()
-                    .is_some_and(|f| !f.is_empty()),
-                "FileSystemConfigs",
-            ),
+            (self.file_system_configs.as_ref().is_some_and(|f| !f.is_empty()), "FileSystemConfigs"),
             (self.image_config.is_some(), "ImageConfig"),
-            (
-                self.capacity_provider_config.is_some(),
-                "CapacityProviderConfig",
-            ),
+            (self.capacity_provider_config.is_some(), "CapacityProviderConfig"),
             (self.durable_config.is_some(), "DurableConfig"),
             (self.runtime_config.is_some(), "RuntimeConfig"),
             (self.accelerator_config.is_some(), "AcceleratorConfig"),

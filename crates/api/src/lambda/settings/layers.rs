@@ -10,10 +10,7 @@ use crate::validate::{Violations, is_word};
 const PATTERN: &str = r"(arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\d{12}:layer:[a-zA-Z0-9-_]+:[0-9]+)|(arn:[a-zA-Z0-9-]+:lambda:::awslayer:[a-zA-Z0-9-_]+)";
 
 pub(super) fn check(violations: &mut Violations, names: &[String]) {
-    if names
-        .iter()
-        .any(|name| name.len() > 140 || parse(name).is_none())
-    {
+    if names.iter().any(|name| name.len() > 140 || parse(name).is_none()) {
         let shown = format!("[{}]", names.join(", "));
         violations.add(shown, "layers", member_rule(1, 140, PATTERN));
     }
@@ -35,9 +32,7 @@ pub(super) fn check_service(scope: &Scope, names: &[String]) -> Result<(), ApiEr
                 scope.region
             )));
         }
-        let twin = names[..i]
-            .iter()
-            .find(|other| parse(other).is_some_and(|o| o.0 == layer));
+        let twin = names[..i].iter().find(|other| parse(other).is_some_and(|o| o.0 == layer));
         if let Some(twin) = twin {
             return Err(ApiError::invalid_parameter(format!(
                 "Two different versions of the same layer are not allowed to be referenced in the \
@@ -51,23 +46,12 @@ pub(super) fn check_service(scope: &Scope, names: &[String]) -> Result<(), ApiEr
 /// The layer without its version, and its region.
 fn parse(name: &str) -> Option<(&str, &str)> {
     let parts: Vec<&str> = name.split(':').collect();
-    let [
-        "arn",
-        partition,
-        "lambda",
-        region,
-        account,
-        "layer",
-        layer,
-        version,
-    ] = parts.as_slice()
+    let ["arn", partition, "lambda", region, account, "layer", layer, version] = parts.as_slice()
     else {
         return None;
     };
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    let fits = [partition, region, layer]
-        .into_iter()
-        .all(|text| is_word(text))
+    let fits = [partition, region, layer].into_iter().all(|text| is_word(text))
         && account.len() == 12
         && digits(account)
         && digits(version);

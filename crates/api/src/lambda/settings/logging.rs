@@ -21,21 +21,9 @@ impl LoggingConfig {
     pub(crate) fn check(&self, violations: &mut Violations) {
         let levels = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"];
         for (value, path, allowed) in [
-            (
-                &self.log_format,
-                "loggingConfig.logFormat",
-                &["JSON", "Text"][..],
-            ),
-            (
-                &self.application_log_level,
-                "loggingConfig.applicationLogLevel",
-                &levels[..],
-            ),
-            (
-                &self.system_log_level,
-                "loggingConfig.systemLogLevel",
-                &["DEBUG", "INFO", "WARN"],
-            ),
+            (&self.log_format, "loggingConfig.logFormat", &["JSON", "Text"][..]),
+            (&self.application_log_level, "loggingConfig.applicationLogLevel", &levels[..]),
+            (&self.system_log_level, "loggingConfig.systemLogLevel", &["DEBUG", "INFO", "WARN"]),
         ] {
             if let Some(value) = value {
                 violations.one_of(value, path, allowed);
@@ -61,16 +49,10 @@ impl LoggingConfig {
                     "ApplicationLogLevel and SystemLogLevel can only be set when LogFormat is JSON.",
                 ));
             }
-            return Ok(Logging {
-                format: LogFormat::Text,
-                group,
-            });
+            return Ok(Logging { format: LogFormat::Text, group });
         }
         let (application, system) = match before.format {
-            LogFormat::Json {
-                application,
-                system,
-            } => (application, system),
+            LogFormat::Json { application, system } => (application, system),
             LogFormat::Text => (DEFAULT_LEVEL.to_owned(), DEFAULT_LEVEL.to_owned()),
         };
         let format = LogFormat::Json {

@@ -23,42 +23,22 @@ impl Owner {
                     let _ = reply.send(Err(refusal));
                 }
             },
-            Call::Response {
-                request,
-                body,
-                reply,
-                ..
-            } => {
-                let outcome = Outcome {
-                    payload: body,
-                    function_error: false,
-                };
-                self.answered(Request::Response(&request), reply, outcome)
-                    .await;
+            Call::Response { request, body, reply, .. } => {
+                let outcome = Outcome { payload: body, function_error: false };
+                self.answered(Request::Response(&request), reply, outcome).await;
             }
-            Call::Error {
-                request,
-                report,
-                reply,
-            } => {
-                let outcome = Outcome {
-                    payload: report.body,
-                    function_error: true,
-                };
-                self.answered(Request::Error(&request), reply, outcome)
-                    .await;
+            Call::Error { request, report, reply } => {
+                let outcome = Outcome { payload: report.body, function_error: true };
+                self.answered(Request::Error(&request), reply, outcome).await;
             }
             Call::TooLarge { request, reply, .. } => {
-                self.spoilt(&request, reply, &invocation::response_too_large())
-                    .await;
+                self.spoilt(&request, reply, &invocation::response_too_large()).await;
             }
             Call::Truncated { request, reply } => {
-                self.spoilt(&request, reply, &invocation::truncated_response())
-                    .await;
+                self.spoilt(&request, reply, &invocation::truncated_response()).await;
             }
             Call::InvalidResponseMode { request, reply } => {
-                self.spoilt(&request, reply, &invocation::invalid_response_mode())
-                    .await;
+                self.spoilt(&request, reply, &invocation::invalid_response_mode()).await;
             }
             Call::InitError { report, reply } => self.init_error(report, reply).await,
             Call::RestoreNext { reply } => {
@@ -84,12 +64,8 @@ impl Owner {
 
     /// The runtime's one answer cannot be used: the caller gets an error instead.
     async fn spoilt(&mut self, request: &str, reply: Verdict, payload: &ErrorPayload) {
-        let outcome = Outcome {
-            payload: payload.to_json().into(),
-            function_error: true,
-        };
-        self.answered(Request::Response(request), reply, outcome)
-            .await;
+        let outcome = Outcome { payload: payload.to_json().into(), function_error: true };
+        self.answered(Request::Response(request), reply, outcome).await;
     }
 
     async fn init_error(&mut self, report: ErrorReport, reply: Verdict) {
@@ -98,9 +74,7 @@ impl Owner {
         let _ = reply.send(verdict);
         if admitted {
             self.init_error = Some(report.body);
-            let error_type = report
-                .error_type
-                .unwrap_or_else(|| "Runtime.Unknown".into());
+            let error_type = report.error_type.unwrap_or_else(|| "Runtime.Unknown".into());
             self.step(Event::InitError { error_type }).await;
         }
     }

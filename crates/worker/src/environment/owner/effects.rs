@@ -61,9 +61,7 @@ impl Owner {
         self.journal.moment("init", None);
         self.journal.platform(report::init_start(
             &self.runtime_version(),
-            &configuration
-                .runtime
-                .version_arn(&self.spec.version.key.scope.region),
+            &configuration.runtime.version_arn(&self.spec.version.key.scope.region),
         ));
         self.runtime = Runtime::new();
         self.forget_dialled();
@@ -77,8 +75,7 @@ impl Owner {
         if let Some(sandbox) = self.sandbox.clone() {
             // Init may use the whole machine; a reset comes back here with the share still set.
             let _ = sandbox.set_cpu(None).await;
-            self.effects
-                .spawn(async move { Done::Started(sandbox.start(process).await) });
+            self.effects.spawn(async move { Done::Started(sandbox.start(process).await) });
         }
     }
 
@@ -137,14 +134,9 @@ impl Owner {
         }
         let payload = match (failure, self.init_error.take()) {
             (Failure::InitError { .. }, Some(body)) => body,
-            _ => invocation::payload(failure, &request, self.timeout_s())
-                .to_json()
-                .into(),
+            _ => invocation::payload(failure, &request, self.timeout_s()).to_json().into(),
         };
-        self.answer(Outcome {
-            payload,
-            function_error: true,
-        });
+        self.answer(Outcome { payload, function_error: true });
     }
 
     fn answer(&mut self, outcome: Outcome) {
@@ -183,8 +175,7 @@ impl Owner {
             peak_bytes: self.usage.memory_peak_bytes,
         };
         self.journal.platform(report::end(&request));
-        self.journal
-            .platform(report::report(&request, report, memory));
+        self.journal.platform(report::report(&request, report, memory));
         self.journal.moment("reported", Some(&request));
         if let Some(mut answer) = self.held.take() {
             answer.log_tail = Some(self.journal.take_tail().into());
@@ -219,9 +210,7 @@ impl Owner {
         self.journal.moment("ready", None);
         let memory_mb = self.spec.version.deployment.configuration.memory_mb;
         if let Some(sandbox) = &self.sandbox {
-            let _ = sandbox
-                .set_cpu(recipe::cpu_millis(self.shared.cpu, memory_mb))
-                .await;
+            let _ = sandbox.set_cpu(recipe::cpu_millis(self.shared.cpu, memory_mb)).await;
         }
         self.tell(Fact::Ready(self.spec.id.clone())).await;
     }

@@ -107,14 +107,8 @@ pub(crate) struct Owner {
 impl Owner {
     pub(crate) fn new(shared: Arc<Shared>, spec: Spec, names: Names) -> Self {
         let scope = spec.version.key.scope.clone();
-        let group = GroupKey {
-            scope,
-            name: spec.version.log_group(),
-        };
-        let destination = StreamKey {
-            group,
-            name: names.log_stream.clone(),
-        };
+        let group = GroupKey { scope, name: spec.version.log_group() };
+        let destination = StreamKey { group, name: names.log_stream.clone() };
         let journal = Journal::new(
             spec.id.clone(),
             destination,
@@ -238,21 +232,13 @@ impl Owner {
 
     async fn sandbox_event(&mut self, event: sandbox::Event) {
         match event {
-            sandbox::Event::Output {
-                process,
-                stream,
-                bytes,
-            } => {
+            sandbox::Event::Output { process, stream, bytes } => {
                 self.journal.output(process, stream, &bytes);
             }
             sandbox::Event::Exited { process, exit } if process == recipe::RUNTIME => {
                 let out_of_memory = self.died_of_memory(exit).await;
                 self.journal.finish_lines();
-                self.step(Event::Exited {
-                    exit: model_exit(exit),
-                    out_of_memory,
-                })
-                .await;
+                self.step(Event::Exited { exit: model_exit(exit), out_of_memory }).await;
             }
             sandbox::Event::Exited { .. } => {}
             sandbox::Event::Empty => self.step(Event::Empty).await,
@@ -280,10 +266,7 @@ impl Owner {
 
     async fn done(&mut self, done: Done) {
         match done {
-            Done::Created(Ok(Made {
-                created,
-                interpreter,
-            })) => {
+            Done::Created(Ok(Made { created, interpreter })) => {
                 self.interpreter = interpreter;
                 self.sandbox = Some(created.sandbox);
                 self.events = Some(created.events);
@@ -297,14 +280,9 @@ impl Owner {
             }
             Done::Created(Err(reason)) => {
                 warn!(environment = %self.spec.id, reason, "environment could not be made");
-                self.journal.platform(format!(
-                    "[dormouse] environment could not be made: {reason}\n"
-                ));
-                let event = if self.unwanted {
-                    Event::Gone
-                } else {
-                    Event::ProvisionFailed
-                };
+                self.journal
+                    .platform(format!("[dormouse] environment could not be made: {reason}\n"));
+                let event = if self.unwanted { Event::Gone } else { Event::ProvisionFailed };
                 self.step(event).await;
             }
             Done::Started(Ok(())) | Done::Started(Err(StartError::Gone(_))) | Done::Nothing => {}
@@ -359,33 +337,14 @@ async fn create(shared: Arc<Shared>, version: Arc<ResolvedVersion>, id: String) 
 
 async fn make(shared: &Shared, version: &ResolvedVersion, id: &str) -> Result<Made, String> {
     let runtime = version.deployment.configuration.runtime;
-    let interpreter = shared
-        .interpreters
-        .of(runtime)
-        .await
-        .map_err(|e| e.to_string())?;
+    let interpreter = shared.interpreters.of(runtime).await.map_err(|e| e.to_string())?;
     let digest = &version.deployment.code.digest;
-    let code = shared
-        .artifacts
-        .code(digest)
-        .await
-        .map_err(|e| e.to_string())?;
+    let code = shared.artifacts.code(digest).await.map_err(|e| e.to_string())?;
     let bootstraps = shared.bootstraps.clone();
-    let parts = Parts {
-        code,
-        bootstraps,
-        interpreter: interpreter.clone(),
-    };
+    let parts = Parts { code, bootstraps, interpreter: interpreter.clone() };
     let spec = recipe::sandbox(id, version, &parts, shared.network);
-    let created = shared
-        .backend
-        .create(spec)
-        .await
-        .map_err(|e| in_words(&e))?;
-    Ok(Made {
-        created,
-        interpreter,
-    })
+    let created = shared.backend.create(spec).await.map_err(|e| in_words(&e))?;
+    Ok(Made { created, interpreter })
 }
 
 fn in_words(error: &CreateError) -> String {
