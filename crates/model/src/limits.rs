@@ -84,9 +84,11 @@ pub const LOG_EVENT_BYTES: usize = 262_118;
 /// Log events of one environment that may wait to be stored (ours). Past it events are dropped and
 /// counted, and a line says how many.
 pub const LOG_QUEUE_EVENTS: usize = 4_096;
-/// Log bytes one environment may write in a second, on average (ours); a second's worth may come
-/// at once. Past it its lines are dropped and counted.
-pub const LOG_BYTES_PER_S: u64 = 4 * 1_048_576;
+/// Bytes that a log event counts beside its message (`PutLogEvents`).
+pub const LOG_EVENT_OVERHEAD_BYTES: u64 = 26;
+/// Log bytes, overhead included, that one environment may write in a second on average (ours); a
+/// second's worth may come at once. Past it its lines are dropped and counted.
+pub const LOG_BYTES_PER_S: u64 = 2 * 1_048_576;
 
 /// Callers of one function version that may wait for an environment (ours). Past it: 429.
 pub const WAITERS: usize = 1_000;

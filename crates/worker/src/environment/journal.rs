@@ -52,9 +52,15 @@ impl Journal {
         }
     }
 
-    /// A line of the platform: never dropped.
+    /// A line of the platform: not part of the function's budget, and dropped only when the store
+    /// has taken nothing for long.
     pub(super) fn platform(&mut self, line: String) {
-        self.push(line);
+        if self.waiting.len() < 2 * limits::LOG_QUEUE_EVENTS {
+            self.push(line);
+        } else {
+            self.tail.push(&line);
+            self.budget.count_dropped(line.len());
+        }
     }
 
     /// Bytes that a process wrote.
@@ -84,17 +90,17 @@ impl Journal {
 
     fn application(&mut self, lines: Vec<String>) {
         let now = self.clock.now();
+        if self.waiting.len() + lines.len() > limits::LOG_QUEUE_EVENTS {
+            self.flush();
+        }
         for line in lines {
             if !self.budget.admit(line.len(), now) {
                 continue;
             }
-            if self.waiting.len() >= limits::LOG_QUEUE_EVENTS {
-                self.flush();
-            }
-            if self.waiting.len() >= limits::LOG_QUEUE_EVENTS {
-                self.budget.count_dropped(line.len() as u64);
-            } else {
+            if self.waiting.len() < limits::LOG_QUEUE_EVENTS {
                 self.push(line);
+            } else {
+                self.budget.count_dropped(line.len());
             }
         }
     }
@@ -109,16 +115,17 @@ impl Journal {
         !self.waiting.is_empty()
     }
 
-    /// Hands lines over if there is room.
+    /// Hands lines over if there is room. What was dropped is told once there is, or the telling
+    /// itself would be a flood.
     pub(super) fn flush(&mut self) {
-        if let Some(notice) = self.budget.notice() {
-            self.push(notice);
-        }
-        if self.waiting.is_empty() {
+        if !self.waiting.is_empty()
+            && let Err(kept) = self.sink.offer(&self.destination, std::mem::take(&mut self.waiting))
+        {
+            self.waiting = kept;
             return;
         }
-        if let Err(kept) = self.sink.offer(&self.destination, std::mem::take(&mut self.waiting)) {
-            self.waiting = kept;
+        if let Some(notice) = self.budget.notice() {
+            self.push(notice);
         }
     }
 

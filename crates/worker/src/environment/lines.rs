@@ -55,14 +55,15 @@ impl Budget {
 
     /// Whether a line of this size may pass; one that may not is counted.
     pub(super) fn admit(&mut self, size: usize, now: Micros) -> bool {
-        let size = size as u64;
+        // A line costs its store more than its text, as it does at AWS.
+        let cost = size as u64 + limits::LOG_EVENT_OVERHEAD_BYTES;
         let earned = (now - self.refilled).saturating_mul(limits::LOG_BYTES_PER_S) / 1_000_000;
         if earned > 0 {
             self.bytes = (self.bytes + earned).min(limits::LOG_BYTES_PER_S);
             self.refilled = now;
         }
-        if size <= self.bytes {
-            self.bytes -= size;
+        if cost <= self.bytes {
+            self.bytes -= cost;
             return true;
         }
         self.count_dropped(size);
@@ -70,9 +71,9 @@ impl Budget {
     }
 
     /// Counts a line that was dropped for another reason.
-    pub(super) fn count_dropped(&mut self, size: u64) {
+    pub(super) fn count_dropped(&mut self, size: usize) {
         self.dropped_lines += 1;
-        self.dropped_bytes += size;
+        self.dropped_bytes += size as u64;
     }
 
     /// The notice about what was dropped since the last one.
@@ -140,12 +141,20 @@ mod tests {
     #[test]
     fn a_flood_is_dropped_counted_and_forgiven_with_time() {
         let mut budget = Budget::new(0);
-        let second = usize::try_from(limits::LOG_BYTES_PER_S).unwrap();
+        let second = limits::LOG_BYTES_PER_S - limits::LOG_EVENT_OVERHEAD_BYTES;
+        let second = usize::try_from(second).unwrap();
         assert!(budget.admit(second, 0));
         assert!(!budget.admit(10, 0));
         assert!(budget.notice().unwrap().contains("1 log lines (10 bytes)"));
         assert_eq!(budget.notice(), None);
         assert!(budget.admit(10, 1_000_000));
+    }
+
+    #[test]
+    fn short_lines_are_not_free() {
+        let mut budget = Budget::new(0);
+        let passed = (0..limits::LOG_BYTES_PER_S).filter(|_| budget.admit(1, 0)).count() as u64;
+        assert_eq!(passed, limits::LOG_BYTES_PER_S / (1 + limits::LOG_EVENT_OVERHEAD_BYTES));
     }
 
     #[test]
