@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::environment::{Exit, Failure};
+use crate::environment::{Exit, ExtensionFault, Failure};
 use crate::names::RequestId;
 
 /// One request to run a function. The payload is bytes and stays so.
@@ -68,6 +68,7 @@ pub fn payload(failure: &Failure, request: &RequestId, timeout_s: u32) -> ErrorP
         Failure::InvalidEntrypoint => {
             "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]".to_owned()
         }
+        Failure::Extension(fault) => extension_text(fault),
         Failure::Sandbox => "The execution environment ended unexpectedly".to_owned(),
         Failure::Shutdown => "The server is shutting down".to_owned(),
     };
@@ -84,6 +85,7 @@ fn payload_type(failure: &Failure) -> String {
         Failure::Exited { .. } => "Runtime.ExitError".to_owned(),
         Failure::InitError { error_type } => error_type.clone(),
         Failure::InvalidEntrypoint => "Runtime.InvalidEntrypoint".to_owned(),
+        Failure::Extension(fault) => extension_type(fault).to_owned(),
         Failure::Sandbox | Failure::Shutdown => "Sandbox.Failure".to_owned(),
     }
 }
@@ -97,6 +99,7 @@ pub fn reported_type(failure: &Failure) -> Option<String> {
         Failure::Exited { .. }
         | Failure::InitError { .. }
         | Failure::InvalidEntrypoint
+        | Failure::Extension(_)
         | Failure::Sandbox
         | Failure::Shutdown => Some(payload_type(failure)),
     }
@@ -129,6 +132,29 @@ pub fn invalid_response_mode() -> ErrorPayload {
     ErrorPayload {
         error_type: "Runtime.InvalidResponseModeHeader".to_owned(),
         error_message: "Invalid response mode header".to_owned(),
+    }
+}
+
+/// The error type of an extension's failure (RIE).
+fn extension_type(fault: &ExtensionFault) -> &'static str {
+    match fault {
+        ExtensionFault::Launch => "Extension.LaunchError",
+        ExtensionFault::Crash { .. } => "Extension.Crash",
+        ExtensionFault::InitError { .. } => "Extension.InitError",
+        ExtensionFault::ExitError { .. } => "Extension.ExitError",
+    }
+}
+
+fn extension_text(fault: &ExtensionFault) -> String {
+    match fault {
+        ExtensionFault::Launch => "extension could not be started".to_owned(),
+        ExtensionFault::Crash { exit: Exit::Code(code) } => format!("exit code {code}"),
+        ExtensionFault::Crash { exit: Exit::Signal(signal) } => {
+            format!("signal: {}", signal_text(*signal))
+        }
+        ExtensionFault::InitError { error_type } | ExtensionFault::ExitError { error_type } => {
+            error_type.clone()
+        }
     }
 }
 

@@ -66,6 +66,12 @@ pub const INIT_MS: u64 = 10_000;
 pub const PROVISION_MS: u64 = 10_000;
 /// Milliseconds a reset or a killing may take (developer guide: 2 s). Past it the sandbox is destroyed.
 pub const KILL_MS: u64 = 2_000;
+/// Milliseconds a shutdown may take with external extensions (developer guide).
+pub const SHUTDOWN_MS: u64 = 2_000;
+/// Milliseconds a shutdown may take with internal extensions only (developer guide).
+pub const SHUTDOWN_INTERNAL_MS: u64 = 500;
+/// The runtime's share of a shutdown's budget, in percent (RIE).
+pub const SHUTDOWN_RUNTIME_PERCENT: u64 = 30;
 /// Milliseconds the end of an invocation may wait for output still in the pipes (ours). Past it
 /// the report is written without.
 pub const DRAIN_OUTPUT_MS: u64 = 100;

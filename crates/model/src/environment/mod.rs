@@ -4,29 +4,39 @@
 //! ```text
 //!                      +--------------------------- lease ------------------------+
 //!                      v                                                          |
-//! Provisioning -> Init(first) -> Ready{frozen} <-> Busy{running -> answered -> settling}
-//!                      |            |    ^           |
-//!                      | failed     |    |           | crash, timeout
-//!                      v            v    |           v
-//!                    Reset <--- runtime died ----> Reset -> Cold -- lease --> Init(suppressed)
+//! Provisioning -> Init(first) -> Ready{frozen} <-> Busy{running -> answered -> extensions -> settling}
+//!                      |            |                |
+//!                      | failed     | died           | crash, timeout
+//!                      v            v                v
+//!                    [Shutdown] -> Reset ----------------> Cold -- lease --> Init(suppressed)
 //!
-//! any -- stop, nothing running --> Draining -> Dead{cause}        any -- sandbox gone --> Dead
+//! any -- stop, nothing running --> [Shutdown] -> Draining -> Dead     any -- sandbox gone --> Dead
 //! ```
 //!
-//! Reset ends every process and keeps the sandbox with its `/tmp`; the next lease then runs Init
-//! again under the function's timeout ("suppressed init"). An environment whose processes do not
-//! end in time is destroyed, never reused.
+//! Init: external extensions are started, each registers; the runtime is started and asks for work;
+//! each extension asks for an event. An invocation is over when the runtime and every extension that
+//! was told of it have asked for more. Shutdown exists only with extensions: the runtime is asked to
+//! end, then they are told, all within a budget. Reset ends every process and keeps the sandbox with
+//! its `/tmp`; the next lease then runs Init again under the function's timeout ("suppressed init").
+//! An environment whose processes do not end in time is destroyed, never reused.
 
+mod extensions;
 mod init;
 mod lease;
 mod phase;
 mod reset;
+mod shutdown;
 #[cfg(test)]
 mod tests;
 mod vocabulary;
 
-pub use phase::{Busy, Ending, Init, Lease, Phase, Reset, Stage};
-pub use vocabulary::{Cause, Effect, Event, Exit, Failure, InitReport, Report};
+pub use extensions::{ExtensionId, Extensions, Registration};
+pub use phase::{
+    Busy, Ending, Init, InitStep, Lease, Phase, Reset, Shutdown, ShutdownStep, Stage, Then,
+};
+pub use vocabulary::{
+    Cause, Effect, Event, Exit, ExtensionFault, Failure, InitReport, Report, ShutdownReason,
+};
 
 use crate::limits;
 use reset::tell;
@@ -49,10 +59,16 @@ pub struct Denied {
     pub event: Event,
 }
 
-/// An environment: its phase and the two facts that outlive a phase.
+/// An environment: its phase and the facts that outlive a phase.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Environment {
     phase: Phase,
+    /// The external extensions that each Init starts.
+    external: Vec<ExtensionId>,
+    /// The extensions that are there now.
+    extensions: Extensions,
+    /// Whether the runtime's process has been started and not ended.
+    runtime_up: bool,
     /// The first Init's duration, until a report has told it.
     init_duration: Option<Micros>,
     /// Why it shall end once nothing runs.
@@ -60,11 +76,17 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// An environment whose sandbox is being made.
+    /// An environment whose sandbox is being made, with these external extensions.
     #[must_use]
-    pub fn new(now: Micros) -> Self {
-        let phase = Phase::Provisioning { deadline: after(now, limits::PROVISION_MS) };
-        Self { phase, init_duration: None, stop: None }
+    pub fn new(external: Vec<ExtensionId>, now: Micros) -> Self {
+        Self {
+            phase: Phase::Provisioning { deadline: after(now, limits::PROVISION_MS) },
+            external,
+            extensions: Extensions::default(),
+            runtime_up: false,
+            init_duration: None,
+            stop: None,
+        }
     }
 
     /// Where it is.
@@ -81,6 +103,7 @@ impl Environment {
             Phase::Init(init) => Some(init.deadline),
             Phase::Busy(Busy { stage: Stage::Settling { deadline, .. }, .. }) => Some(*deadline),
             Phase::Busy(busy) => Some(busy.lease.deadline),
+            Phase::Shutdown(shutdown) => Some(shutdown.deadline),
             Phase::Reset(reset) => Some(reset.deadline),
             Phase::Ready { .. } | Phase::Cold | Phase::Draining { .. } | Phase::Dead { .. } => None,
         }
@@ -100,6 +123,7 @@ impl Environment {
             Phase::Ready { frozen } => self.ready(frozen, &event, now),
             Phase::Cold => self.cold(&event, now),
             Phase::Busy(busy) => self.busy(busy, &event, now),
+            Phase::Shutdown(shutdown) => self.shutdown(shutdown, &event, now),
             Phase::Reset(reset) => self.reset(reset, &event, now),
             Phase::Draining { .. } | Phase::Dead { .. } => None,
         };
@@ -145,21 +169,25 @@ impl Environment {
                 Effect::Fail(failure.clone()),
                 self.last_report(lease, now, Some(failure.clone())),
             ],
-            Phase::Busy(Busy { lease, stage: Stage::Answered }) => {
+            Phase::Busy(Busy { lease, stage: Stage::Answered | Stage::Extensions }) => {
                 vec![self.last_report(lease, now, Some(failure.clone()))]
             }
             Phase::Busy(Busy { lease, stage: Stage::Settling { ended, .. } }) => {
                 vec![self.last_report(lease, ended, None)]
             }
-            Phase::Reset(reset) => {
-                let mut effects = tell(reset.ending);
-                effects.extend(reset.next.map(|_| Effect::HandBack));
+            Phase::Shutdown(Shutdown { then: Then::Reset(ending), .. })
+            | Phase::Reset(Reset { ending, .. }) => {
+                let mut effects = tell(ending.clone());
+                if matches!(ending, Ending::Idle { next: Some(_) }) {
+                    effects.push(Effect::HandBack);
+                }
                 effects
             }
             Phase::Provisioning { .. }
             | Phase::Init(_)
             | Phase::Ready { .. }
             | Phase::Cold
+            | Phase::Shutdown(_)
             | Phase::Draining { .. }
             | Phase::Dead { .. } => vec![],
         }
@@ -177,9 +205,19 @@ impl Environment {
         match &self.phase {
             Phase::Busy(_)
             | Phase::Init(Init { lease: Some(_), .. })
+            | Phase::Shutdown(Shutdown { then: Then::Reset(Ending::Invocation { .. }), .. })
             | Phase::Reset(Reset { ending: Ending::Invocation { .. }, .. }) => {
                 self.stop = Some(cause);
                 vec![]
+            }
+            // It is on its way out already; what it waits for is the same.
+            Phase::Shutdown(Shutdown { then: Then::Drain(_), .. }) => vec![],
+            Phase::Ready { frozen: true } if !self.extensions.is_empty() => {
+                let thawed = vec![Effect::Thaw];
+                self.begin_shutdown(ShutdownReason::Spindown, Then::Drain(cause), thawed, now)
+            }
+            Phase::Ready { .. } | Phase::Init(_) => {
+                self.begin_shutdown(ShutdownReason::Spindown, Then::Drain(cause), vec![], now)
             }
             _ => {
                 let effects = self.unfinished(&Failure::Sandbox, now);

@@ -1,6 +1,6 @@
 //! Where an environment can be in its life: each phase owns what exists only in it.
 
-use super::{Cause, Failure, InitReport, Micros, Report};
+use super::{Cause, Failure, InitReport, Micros, Report, ShutdownReason};
 
 /// Where an environment is in its life.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,7 +10,7 @@ pub enum Phase {
         /// When it is given up.
         deadline: Micros,
     },
-    /// The runtime has been started and has not asked for work yet.
+    /// The processes have been started and have not all asked for work yet.
     Init(Init),
     /// Waiting for a lease, with a runtime parked in `next`.
     Ready {
@@ -21,6 +21,8 @@ pub enum Phase {
     Cold,
     /// An invocation runs.
     Busy(Busy),
+    /// The processes are being asked to end, because there are extensions to be told.
+    Shutdown(Shutdown),
     /// Every process is being ended.
     Reset(Reset),
     /// The sandbox is being destroyed.
@@ -38,7 +40,9 @@ pub enum Phase {
 /// The Init phase.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Init {
-    /// When the runtime was started.
+    /// How far it is.
+    pub step: InitStep,
+    /// When the first process was started.
     pub started: Micros,
     /// When it is given up.
     pub deadline: Micros,
@@ -46,6 +50,17 @@ pub struct Init {
     pub failure: Option<Failure>,
     /// The invocation this Init is part of; `None` for the first Init.
     pub lease: Option<Lease>,
+}
+
+/// How far an Init is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InitStep {
+    /// External extensions have been started and have not all registered.
+    Extensions,
+    /// The runtime has been started and has not asked for work.
+    Runtime,
+    /// The runtime has asked for work, some extensions have not asked for events.
+    Settling,
 }
 
 /// A right to run one invocation.
@@ -73,13 +88,48 @@ pub enum Stage {
     Running,
     /// The caller has its answer, the runtime has not asked for more work.
     Answered,
-    /// The runtime has asked for more work; what it wrote meanwhile is being collected.
+    /// The runtime has asked for more work, some extensions have not come back.
+    Extensions,
+    /// All have asked for more work; what they wrote meanwhile is being collected.
     Settling {
         /// When it asked.
         ended: Micros,
         /// When the rest of the output is given up.
         deadline: Micros,
     },
+}
+
+/// Processes being asked to end, in an order and within a budget.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shutdown {
+    /// Why, as extensions are told.
+    pub reason: ShutdownReason,
+    /// How far it is.
+    pub step: ShutdownStep,
+    /// When this step is given up.
+    pub deadline: Micros,
+    /// When all of it is given up.
+    pub end: Micros,
+    /// What comes after it.
+    pub then: Then,
+}
+
+/// How far a shutdown is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShutdownStep {
+    /// The runtime has been asked to end.
+    Runtime,
+    /// The extensions have been told.
+    Extensions,
+}
+
+/// What comes after a shutdown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Then {
+    /// The sandbox is used again.
+    Reset(Ending),
+    /// The sandbox is destroyed.
+    Drain(Cause),
 }
 
 /// The end of all processes under way.
@@ -89,15 +139,16 @@ pub struct Reset {
     pub deadline: Micros,
     /// What is to be told when all is over.
     pub ending: Ending,
-    /// A lease that arrived meanwhile.
-    pub next: Option<Lease>,
 }
 
 /// What a reset ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ending {
-    /// A runtime that was waiting for work.
-    Idle,
+    /// Processes that were waiting for work.
+    Idle {
+        /// A lease that arrived meanwhile: assignment counts on an idle environment.
+        next: Option<Lease>,
+    },
     /// The first Init.
     Init {
         /// How it went.

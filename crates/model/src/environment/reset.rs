@@ -1,6 +1,9 @@
 //! The end of all processes, and what comes after it.
 
-use super::{Cause, Effect, Ending, Environment, Event, Lease, Micros, Phase, Reset, after};
+use super::{
+    Cause, Effect, Ending, Environment, Event, Extensions, Lease, Micros, Phase, Reset,
+    ShutdownReason, Then, after,
+};
 use crate::limits;
 
 impl Environment {
@@ -10,9 +13,7 @@ impl Environment {
         mut effects: Vec<Effect>,
         now: Micros,
     ) -> Vec<Effect> {
-        self.init_duration = None;
-        let deadline = after(now, limits::KILL_MS);
-        self.phase = Phase::Reset(Reset { deadline, ending, next: None });
+        self.phase = Phase::Reset(Reset { deadline: after(now, limits::KILL_MS), ending });
         effects.push(Effect::KillAll);
         effects
     }
@@ -25,34 +26,40 @@ impl Environment {
     ) -> Option<Vec<Effect>> {
         match event {
             Event::Empty => {
-                let told = tell(reset.ending.clone());
-                Some(match (reset.next, &reset.ending) {
-                    (Some(lease), _) => {
-                        let mut effects = told;
-                        effects.extend(self.suppressed_init(lease, now));
-                        effects
+                self.runtime_up = false;
+                self.extensions = Extensions::default();
+                let mut told = tell(reset.ending.clone());
+                Some(match reset.ending {
+                    Ending::Idle { next: Some(lease) } => {
+                        told.extend(self.suppressed_init(lease, now));
+                        told
                     }
                     // Assignment already counts on an idle environment.
-                    (None, Ending::Idle) => {
+                    Ending::Idle { next: None } => {
                         self.phase = Phase::Cold;
                         told
                     }
-                    (None, _) => self.rest(Phase::Cold, told),
+                    Ending::Init { .. } | Ending::Invocation { .. } => {
+                        self.rest(Phase::Cold, told, now)
+                    }
                 })
             }
             Event::Deadline => {
                 let mut effects = tell(reset.ending.clone());
-                if reset.next.is_some() {
+                if matches!(reset.ending, Ending::Idle { next: Some(_) }) {
                     effects.push(Effect::HandBack);
                 }
                 Some(self.drain(Cause::UnclearEnd, effects))
             }
-            Event::Lease { timeout_ms } if reset.next.is_none() && reset.ending == Ending::Idle => {
-                let lease = Lease { started: now, deadline: after(now, *timeout_ms) };
-                self.phase = Phase::Reset(Reset { next: Some(lease), ..reset });
+            Event::Lease { timeout_ms } if reset.ending == (Ending::Idle { next: None }) => {
+                let next = Some(Lease { started: now, deadline: after(now, *timeout_ms) });
+                self.phase = Phase::Reset(Reset { ending: Ending::Idle { next }, ..reset });
                 Some(vec![])
             }
             Event::Exited { .. }
+            | Event::ExtensionEnded { .. }
+            | Event::ExtensionNext { .. }
+            | Event::Registered { .. }
             | Event::Drained
             | Event::Quiet
             | Event::Next
@@ -64,9 +71,15 @@ impl Environment {
     }
 
     /// Nothing runs any more: either a lease is welcome or a stop that waited takes effect.
-    pub(super) fn rest(&mut self, phase: Phase, mut effects: Vec<Effect>) -> Vec<Effect> {
+    pub(super) fn rest(
+        &mut self,
+        phase: Phase,
+        mut effects: Vec<Effect>,
+        now: Micros,
+    ) -> Vec<Effect> {
         if let Some(cause) = self.stop {
-            return self.drain(cause, effects);
+            let then = Then::Drain(cause);
+            return self.begin_shutdown(ShutdownReason::Spindown, then, effects, now);
         }
         self.phase = phase;
         effects.push(Effect::TellReady);
@@ -77,7 +90,7 @@ impl Environment {
 /// What is to be told when all is over.
 pub(super) fn tell(ending: Ending) -> Vec<Effect> {
     match ending {
-        Ending::Idle => vec![],
+        Ending::Idle { .. } => vec![],
         Ending::Init { report } => vec![Effect::LogInitReport(report)],
         Ending::Invocation { init, report } => {
             let mut effects = Vec::new();

@@ -23,8 +23,27 @@ fn parse(word: &str) -> Event {
         "kill" => Event::Kill { cause: Cause::Shutdown },
         "deadline" => Event::Deadline,
         "gone" => Event::Gone,
+        "register1" => registered(0, true, true, true),
+        "register2" => registered(1, true, true, true),
+        "register_quiet" => registered(1, true, false, false),
+        "register_internal" => registered(2, false, true, false),
+        "ext1" => Event::ExtensionNext { id: ExtensionId(0) },
+        "ext2" => Event::ExtensionNext { id: ExtensionId(1) },
+        "internal" => Event::ExtensionNext { id: ExtensionId(2) },
+        "crash1" => crashed(0),
+        "crash2" => crashed(1),
         other => panic!("unknown event {other}"),
     }
+}
+
+fn registered(id: u32, external: bool, invoke: bool, shutdown: bool) -> Event {
+    let registration = Registration { external, invoke, shutdown };
+    Event::Registered { id: ExtensionId(id), registration }
+}
+
+fn crashed(id: u32) -> Event {
+    let fault = ExtensionFault::Crash { exit: Exit::Code(0) };
+    Event::ExtensionEnded { id: ExtensionId(id), fault }
 }
 
 fn failure_text(failure: &Failure) -> String {
@@ -33,13 +52,20 @@ fn failure_text(failure: &Failure) -> String {
         Failure::Exited { exit: Exit::Code(code), .. } => format!("exit{code}"),
         Failure::Exited { exit: Exit::Signal(signal), .. } => format!("signal{signal}"),
         Failure::InitError { .. } => "init_error".into(),
+        Failure::Extension(ExtensionFault::Crash { .. }) => "crash".into(),
         other => format!("{other:?}").to_lowercase(),
     }
 }
 
 fn effect_text(effect: &Effect) -> String {
     match effect {
+        Effect::BeginInit => "init".into(),
         Effect::StartRuntime => "start".into(),
+        Effect::CloseRegistration => "close".into(),
+        Effect::NotifyInvoke => "notify".into(),
+        Effect::NotifyShutdown { reason, .. } => format!("shutdown({reason:?})").to_lowercase(),
+        Effect::TerminateRuntime => "term".into(),
+        Effect::KillRuntime => "kill_runtime".into(),
         Effect::LogStart => "START".into(),
         Effect::PassAnswer => "pass".into(),
         Effect::TellAnswered => "soon".into(),
@@ -67,7 +93,11 @@ fn effect_text(effect: &Effect) -> String {
 }
 
 fn run(script: &str) -> (Environment, String) {
-    let mut environment = Environment::new(0);
+    run_with(0, script)
+}
+
+fn run_with(externals: u32, script: &str) -> (Environment, String) {
+    let mut environment = Environment::new((0..externals).map(ExtensionId).collect(), 0);
     let (mut now, mut out) = (0, Vec::new());
     for word in script.split(';').map(str::trim).filter(|w| !w.is_empty()) {
         if let Some(ms) = word.strip_prefix('+') {
@@ -76,7 +106,13 @@ fn run(script: &str) -> (Environment, String) {
         }
         now += 1_000;
         out.push(match environment.step(parse(word), now) {
-            Ok(effects) => effects.iter().map(effect_text).collect::<Vec<_>>().join(" "),
+            Ok(effects) => effects
+                .iter()
+                // Without extensions nobody could register anyway.
+                .filter(|effect| externals > 0 || **effect != Effect::CloseRegistration)
+                .map(effect_text)
+                .collect::<Vec<_>>()
+                .join(" "),
             Err(_) => "denied".into(),
         });
     }
@@ -91,14 +127,14 @@ const WARM: &str = "provisioned; next; quiet";
 
 #[test]
 fn a_cold_start_initialises_and_freezes() {
-    check(WARM, "start | ready | freeze");
+    check(WARM, "init start | ready | freeze");
 }
 
 #[test]
 fn the_first_report_alone_has_the_init_duration() {
     check(
         "provisioned; +10; next; quiet; lease; +5; answered; next; drained; quiet; lease; answered; next; drained",
-        "start | ready | freeze | thaw START deliver | pass soon | drain | REPORT(7ms,init11) ready | freeze | \
+        "init start | ready | freeze | thaw START deliver | pass soon | drain | REPORT(7ms,init11) ready | freeze | \
          thaw START deliver | pass soon | drain | REPORT(2ms) ready",
     );
 }
@@ -107,7 +143,7 @@ fn the_first_report_alone_has_the_init_duration() {
 fn a_lease_right_after_the_last_one_neither_freezes_nor_thaws() {
     check(
         "provisioned; next; lease; answered; next; drained; lease",
-        "start | ready | START deliver | pass soon | drain | REPORT(2ms,init1) ready | START deliver",
+        "init start | ready | START deliver | pass soon | drain | REPORT(2ms,init1) ready | START deliver",
     );
 }
 
@@ -115,7 +151,7 @@ fn a_lease_right_after_the_last_one_neither_freezes_nor_thaws() {
 fn a_failed_init_is_reported_and_run_again_inside_the_first_invocation() {
     check(
         "provisioned; exit0; empty; lease; next; answered; next; drained",
-        "start | kill_all | INIT_REPORT(exit0,1ms) ready | start | START deliver | pass soon | drain | REPORT(3ms) ready",
+        "init start | kill_all | INIT_REPORT(exit0,1ms) ready | init start | START deliver | pass soon | drain | REPORT(3ms) ready",
     );
 }
 
@@ -123,8 +159,8 @@ fn a_failed_init_is_reported_and_run_again_inside_the_first_invocation() {
 fn an_init_that_fails_again_gives_the_caller_its_error() {
     check(
         "provisioned; init_error; exit0; empty; lease; init_error; exit0; empty; lease",
-        "start |  | kill_all | INIT_REPORT(init_error,2ms) ready | start |  | fail(init_error) kill_all | \
-         INIT_REPORT(init_error,2ms,invoke) START REPORT(2ms,init_error) ready | start",
+        "init start |  | kill_all | INIT_REPORT(init_error,2ms) ready | init start |  | fail(init_error) kill_all | \
+         INIT_REPORT(init_error,2ms,invoke) START REPORT(2ms,init_error) ready | init start",
     );
 }
 
@@ -134,7 +170,7 @@ fn an_init_that_hangs_is_ended_after_its_limit() {
     assert_eq!(environment.deadline(), Some(1_000 + limits::INIT_MS * 1_000));
     check(
         "provisioned; +10000; deadline; empty",
-        "start | kill_all | INIT_REPORT(timeout,10001ms) ready",
+        "init start | kill_all | INIT_REPORT(timeout,10001ms) ready",
     );
 }
 
@@ -142,7 +178,7 @@ fn an_init_that_hangs_is_ended_after_its_limit() {
 fn a_missing_bootstrap_is_an_invalid_entrypoint() {
     check(
         "provisioned; start_failed; empty; lease; start_failed; empty",
-        "start | kill_all | INIT_REPORT(invalidentrypoint,1ms) ready | start | fail(invalidentrypoint) kill_all | \
+        "init start | kill_all | INIT_REPORT(invalidentrypoint,1ms) ready | init start | fail(invalidentrypoint) kill_all | \
          INIT_REPORT(invalidentrypoint,1ms,invoke) START REPORT(1ms,invalidentrypoint) ready",
     );
 }
@@ -151,7 +187,7 @@ fn a_missing_bootstrap_is_an_invalid_entrypoint() {
 fn a_timeout_answers_the_caller_and_resets() {
     check(
         "provisioned; next; lease; +3000; deadline; exit0; empty; lease; next",
-        "start | ready | START deliver | fail(timeout) kill_all |  | REPORT(3000ms,init1,timeout) ready | start | START deliver",
+        "init start | ready | START deliver | fail(timeout) kill_all |  | REPORT(3000ms,init1,timeout) ready | init start | START deliver",
     );
 }
 
@@ -159,7 +195,7 @@ fn a_timeout_answers_the_caller_and_resets() {
 fn an_exit_while_running_fails_the_caller_once() {
     check(
         "provisioned; next; lease; exit0; deadline",
-        "start | ready | START deliver | fail(exit0) kill_all | REPORT(1ms,init1,exit0) destroy",
+        "init start | ready | START deliver | fail(exit0) kill_all | REPORT(1ms,init1,exit0) destroy",
     );
 }
 
@@ -167,7 +203,7 @@ fn an_exit_while_running_fails_the_caller_once() {
 fn an_exit_after_the_answer_spares_the_caller() {
     check(
         "provisioned; next; lease; answered; exit0; empty",
-        "start | ready | START deliver | pass soon | kill_all | REPORT(2ms,init1,exit0) ready",
+        "init start | ready | START deliver | pass soon | kill_all | REPORT(2ms,init1,exit0) ready",
     );
 }
 
@@ -175,7 +211,7 @@ fn an_exit_after_the_answer_spares_the_caller() {
 fn a_late_answer_after_a_timeout_changes_nothing() {
     check(
         "provisioned; next; lease; +3000; deadline; answered; empty",
-        "start | ready | START deliver | fail(timeout) kill_all |  | REPORT(3000ms,init1,timeout) ready",
+        "init start | ready | START deliver | fail(timeout) kill_all |  | REPORT(3000ms,init1,timeout) ready",
     );
 }
 
@@ -183,7 +219,7 @@ fn a_late_answer_after_a_timeout_changes_nothing() {
 fn memory_exhaustion_is_told_apart() {
     check(
         "provisioned; next; lease; oom; empty",
-        "start | ready | START deliver | fail(oom) kill_all | REPORT(1ms,init1,oom) ready",
+        "init start | ready | START deliver | fail(oom) kill_all | REPORT(1ms,init1,oom) ready",
     );
 }
 
@@ -191,11 +227,11 @@ fn memory_exhaustion_is_told_apart() {
 fn a_runtime_that_dies_idle_is_started_anew_by_the_next_lease() {
     check(
         "provisioned; next; quiet; exit0; lease; empty; next",
-        "start | ready | freeze | thaw kill_all |  | start | START deliver",
+        "init start | ready | freeze | thaw kill_all |  | init start | START deliver",
     );
     check(
         "provisioned; next; quiet; exit0; empty; lease",
-        "start | ready | freeze | thaw kill_all |  | start",
+        "init start | ready | freeze | thaw kill_all |  | init start",
     );
 }
 
@@ -203,7 +239,7 @@ fn a_runtime_that_dies_idle_is_started_anew_by_the_next_lease() {
 fn processes_that_do_not_end_cost_the_sandbox_its_life() {
     check(
         "provisioned; next; lease; exit0; deadline; gone",
-        "start | ready | START deliver | fail(exit0) kill_all | REPORT(1ms,init1,exit0) destroy | dead(UnclearEnd)",
+        "init start | ready | START deliver | fail(exit0) kill_all | REPORT(1ms,init1,exit0) destroy | dead(UnclearEnd)",
     );
 }
 
@@ -211,11 +247,11 @@ fn processes_that_do_not_end_cost_the_sandbox_its_life() {
 fn a_stop_waits_for_the_running_invocation() {
     check(
         "provisioned; next; lease; stop; answered; next; drained; gone",
-        "start | ready | START deliver |  | pass soon | drain | REPORT(3ms,init1) destroy | dead(Idle)",
+        "init start | ready | START deliver |  | pass soon | drain | REPORT(3ms,init1) destroy | dead(Idle)",
     );
     check(
         "provisioned; next; quiet; stop; lease; gone",
-        "start | ready | freeze | destroy | hand_back | dead(Idle)",
+        "init start | ready | freeze | destroy | hand_back | dead(Idle)",
     );
 }
 
@@ -223,7 +259,7 @@ fn a_stop_waits_for_the_running_invocation() {
 fn a_kill_answers_the_caller_and_ends_at_once() {
     check(
         "provisioned; next; lease; kill; gone",
-        "start | ready | START deliver | fail(shutdown) REPORT(1ms,init1,shutdown) destroy | dead(Shutdown)",
+        "init start | ready | START deliver | fail(shutdown) REPORT(1ms,init1,shutdown) destroy | dead(Shutdown)",
     );
 }
 
@@ -231,18 +267,111 @@ fn a_kill_answers_the_caller_and_ends_at_once() {
 fn a_lost_sandbox_fails_what_runs_in_it() {
     check(
         "provisioned; next; lease; gone",
-        "start | ready | START deliver | fail(sandbox) REPORT(1ms,init1,sandbox) dead(SandboxLost)",
+        "init start | ready | START deliver | fail(sandbox) REPORT(1ms,init1,sandbox) dead(SandboxLost)",
     );
-    check("provisioned; gone; gone", "start | dead(SandboxLost) | denied");
+    check("provisioned; gone; gone", "init start | dead(SandboxLost) | denied");
     check("provision_failed; lease", "dead(ProvisionFailed) | hand_back");
 }
 
 #[test]
 fn what_has_no_place_is_denied() {
     check("next", "denied");
-    check("provisioned; lease", "start | denied");
-    check("provisioned; next; lease; lease", "start | ready | START deliver | denied");
-    check("provisioned; next; answered", "start | ready | denied");
+    check("provisioned; lease", "init start | denied");
+    check("provisioned; next; lease; lease", "init start | ready | START deliver | denied");
+    check("provisioned; next; answered", "init start | ready | denied");
+}
+
+fn check_with(externals: u32, script: &str, expected: &str) {
+    assert_eq!(run_with(externals, script).1, expected, "\nscript: {script}");
+}
+
+const TWO: &str = "provisioned; register1; ext1; register2; next; ext2";
+
+#[test]
+fn the_runtime_starts_when_all_external_extensions_have_registered() {
+    check_with(2, "provisioned; register1; register2", "init |  | start");
+    check_with(1, "provisioned; next", "init | denied");
+}
+
+#[test]
+fn init_is_over_when_all_have_asked_for_an_event() {
+    check_with(2, TWO, "init |  |  | start | close | ready");
+    check_with(1, "provisioned; register1; ext1; next", "init | start |  | close ready");
+    check_with(
+        1,
+        "provisioned; register1; ext1; register_internal; next; internal",
+        "init | start |  |  | close | ready",
+    );
+}
+
+#[test]
+fn an_invocation_is_over_when_all_who_were_told_have_come_back() {
+    check_with(
+        1,
+        "provisioned; register1; ext1; next; lease; answered; next; ext1; drained",
+        "init | start |  | close ready | START notify deliver | pass soon |  | drain | REPORT(3ms,init3) ready",
+    );
+    check_with(
+        1,
+        "provisioned; register1; ext1; next; lease; ext1; answered; next; drained",
+        "init | start |  | close ready | START notify deliver |  | pass soon | drain | REPORT(3ms,init3) ready",
+    );
+}
+
+#[test]
+fn an_extension_that_never_comes_back_runs_into_the_timeout() {
+    check_with(
+        1,
+        "provisioned; register1; ext1; next; lease; answered; next; +3000; deadline; exit0; crash1; empty",
+        "init | start |  | close ready | START notify deliver | pass soon |  | term | shutdown(timeout) | \
+         kill_all | REPORT(3000ms,init3,timeout) ready",
+    );
+}
+
+#[test]
+fn an_extension_that_dies_takes_the_invocation_with_it() {
+    check_with(
+        1,
+        "provisioned; register1; ext1; next; lease; crash1; exit0; empty",
+        "init | start |  | close ready | START notify deliver | fail(crash) kill_all |  | REPORT(1ms,init3,crash) ready",
+    );
+    check_with(
+        2,
+        "provisioned; register1; ext1; register2; next; ext2; quiet; lease; crash1; exit0; crash2; empty",
+        "init |  |  | start | close | ready | freeze | thaw START notify deliver | fail(crash) term | \
+         shutdown(failure) | kill_all | REPORT(1ms,init5,crash) ready",
+    );
+}
+
+#[test]
+fn an_extension_that_dies_in_init_fails_it() {
+    check_with(
+        1,
+        "provisioned; crash1; empty; lease; register1",
+        "init | kill_all | INIT_REPORT(crash,1ms) ready | init | start",
+    );
+}
+
+#[test]
+fn at_the_end_the_runtime_goes_first_and_extensions_are_told() {
+    check_with(
+        1,
+        "provisioned; register1; ext1; next; quiet; stop; exit0; crash1; gone",
+        "init | start |  | close ready | freeze | thaw term | shutdown(spindown) | destroy | dead(Idle)",
+    );
+    check_with(
+        1,
+        "provisioned; register1; ext1; next; quiet; stop; deadline; exit0; deadline; gone",
+        "init | start |  | close ready | freeze | thaw term | kill_runtime shutdown(spindown) |  | destroy | dead(Idle)",
+    );
+}
+
+#[test]
+fn an_internal_extension_gives_the_runtime_its_own_small_budget() {
+    let script = "provisioned; register_internal; next; internal; stop";
+    check(script, "init start |  |  | ready | term");
+    let (environment, _) = run(script);
+    assert_eq!(environment.deadline(), Some(5_000 + limits::SHUTDOWN_INTERNAL_MS * 1_000));
 }
 
 fn any_event() -> impl Strategy<Value = Event> {
@@ -263,6 +392,15 @@ fn any_event() -> impl Strategy<Value = Event> {
         "kill",
         "deadline",
         "gone",
+        "register1",
+        "register2",
+        "register_quiet",
+        "register_internal",
+        "ext1",
+        "ext2",
+        "internal",
+        "crash1",
+        "crash2",
     ])
     .prop_map(parse)
 }
@@ -310,7 +448,6 @@ impl Observer {
                 }
                 Effect::Thaw => self.frozen = false,
                 Effect::Deliver => prop_assert!(!self.frozen, "delivered to a frozen runtime"),
-                Effect::StartRuntime => self.frozen = false,
                 Effect::KillAll => prop_assert!(!self.frozen, "frozen processes cannot be ended"),
                 Effect::TellDead(_) => self.dead += 1,
                 Effect::Destroy => self.destroyed += 1,
@@ -326,8 +463,11 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn no_order_of_events_breaks_the_promises(events in prop::collection::vec(any_event(), 0..60)) {
-        let mut environment = Environment::new(0);
+    fn no_order_of_events_breaks_the_promises(
+        externals in 0_u32..3,
+        events in prop::collection::vec(any_event(), 0..60),
+    ) {
+        let mut environment = Environment::new((0..externals).map(ExtensionId).collect(), 0);
         let mut observer = Observer::default();
         for (i, event) in events.into_iter().enumerate() {
             let before = environment.clone();

@@ -1,6 +1,6 @@
 //! Everything that can happen to an environment, and everything it can ask for.
 
-use super::Micros;
+use super::{ExtensionId, Micros, Registration};
 
 /// What happens to an environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,25 @@ pub enum Event {
     InitError {
         /// Its error type, as filtered.
         error_type: String,
+    },
+    /// An extension registered.
+    Registered {
+        /// Which.
+        id: ExtensionId,
+        /// As what.
+        registration: Registration,
+    },
+    /// An extension asks for an event.
+    ExtensionNext {
+        /// Which.
+        id: ExtensionId,
+    },
+    /// An extension says that it cannot go on, or its process ended or could not be started.
+    ExtensionEnded {
+        /// Which.
+        id: ExtensionId,
+        /// What the caller is told if it was not its time.
+        fault: ExtensionFault,
     },
     /// The runtime answered the invocation, with a result or an error.
     Answered,
@@ -54,6 +73,39 @@ pub enum Event {
     Gone,
 }
 
+/// How an extension failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExtensionFault {
+    /// Its process could not be started.
+    Launch,
+    /// Its process ended.
+    Crash {
+        /// How.
+        exit: Exit,
+    },
+    /// It reported that it cannot initialise.
+    InitError {
+        /// Its error type.
+        error_type: String,
+    },
+    /// It reported that it must end.
+    ExitError {
+        /// Its error type.
+        error_type: String,
+    },
+}
+
+/// Why the processes of an environment are ended, as extensions are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShutdownReason {
+    /// It is not needed any more.
+    Spindown,
+    /// An invocation took too long.
+    Timeout,
+    /// Something ended that should not have.
+    Failure,
+}
+
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -66,8 +118,25 @@ pub enum Exit {
 /// What the owner is to start, in this order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// Write the INIT_START line and start the runtime's process.
+    /// Write the INIT_START line and start the processes of external extensions.
+    BeginInit,
+    /// Start the runtime's process: every external extension has registered.
     StartRuntime,
+    /// No extension may register any more.
+    CloseRegistration,
+    /// Tell the extensions that registered for it of the invocation.
+    NotifyInvoke,
+    /// Tell the extensions that registered for it of the end, and kill the others.
+    NotifyShutdown {
+        /// Why.
+        reason: ShutdownReason,
+        /// When they are killed.
+        deadline: Micros,
+    },
+    /// Ask the runtime's process to end.
+    TerminateRuntime,
+    /// End the runtime's process.
+    KillRuntime,
     /// Let the processes run again.
     Thaw,
     /// Stop the processes from running.
@@ -138,6 +207,8 @@ pub enum Failure {
     },
     /// There is nothing to run.
     InvalidEntrypoint,
+    /// An extension failed.
+    Extension(ExtensionFault),
     /// The platform failed.
     Sandbox,
     /// The server stops and could not wait longer.
