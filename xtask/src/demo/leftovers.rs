@@ -4,11 +4,16 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
 use anyhow::bail;
 
+use super::server;
 use crate::shell;
 
+/// Interfaces of a network namespace go some 40 ms after it, by the kernel's own pace.
+const SETTLED_WITHIN: Duration = Duration::from_secs(2);
 /// How deep control groups are looked through.
 const DEPTH: usize = 8;
 
@@ -33,7 +38,8 @@ pub(super) struct Watch {
 struct Machine {
     groups: BTreeSet<String>,
     mounts: BTreeSet<String>,
-    links: BTreeSet<String>,
+    /// Interfaces, tables of rules, routes to nowhere.
+    network: BTreeSet<String>,
 }
 
 impl Watch {
@@ -53,21 +59,18 @@ impl Watch {
     /// Prints what is left, and fails when anything is.
     pub(super) fn end(self, processes: &BTreeSet<Process>) -> anyhow::Result<()> {
         shell::heading("what is left");
-        let after = Machine::look(&self.mark, &self.directory);
+        let look = || Machine::look(&self.mark, &self.directory).since(&self.before);
+        let clean = || Ok(look().iter().all(Vec::is_empty).then_some(()));
+        let settled = server::until(SETTLED_WITHIN, "the kernel to clean up", clean);
+        let [groups, mounts, network] = settled.map_or_else(|_| look(), |()| Default::default());
         let alive = processes.iter().filter(|process| is_alive(process));
         let alive: Vec<String> = alive.map(|process| process.pid.to_string()).collect();
         let directory = self.directory.exists().then(|| self.directory.display().to_string());
-        let new = |before: &BTreeSet<String>, after: &BTreeSet<String>| -> Vec<String> {
-            after.difference(before).cloned().collect()
-        };
         let found = [
             (format!("processes, of {} seen", processes.len()), alive),
-            (
-                format!("control groups, of {} seen", self.groups_seen),
-                new(&self.before.groups, &after.groups),
-            ),
-            ("mounts".to_owned(), new(&self.before.mounts, &after.mounts)),
-            ("network interfaces and names".to_owned(), new(&self.before.links, &after.links)),
+            (format!("control groups, of {} seen", self.groups_seen), groups),
+            ("mounts".to_owned(), mounts),
+            ("interfaces, rules, routes".to_owned(), network),
             ("temporary directories".to_owned(), directory.into_iter().collect()),
         ];
         for (what, left) in &found {
@@ -89,9 +92,25 @@ impl Machine {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let ours = mounts.lines().filter(|line| line.contains(mark) || line.contains(&path));
         machine.mounts = ours.map(|line| where_mounted(line).to_owned()).collect();
-        let names = names(Path::new("/sys/class/net")).chain(names(Path::new("/run/netns")));
-        machine.links = names.collect();
+        let links = names(Path::new("/sys/class/net")).filter(|name| name.starts_with("dm"));
+        machine.network = links.collect();
+        let tables = lines("nft", &["list", "tables"]);
+        let table = mark.replace('-', "_");
+        machine.network.extend(tables.into_iter().filter(|line| line.contains(&table)));
+        machine.network.extend(lines("ip", &["route", "show", "type", "blackhole"]));
         machine
+    }
+
+    /// What is here and was not there before.
+    fn since(&self, before: &Self) -> [Vec<String>; 3] {
+        let new = |here: &BTreeSet<String>, before: &BTreeSet<String>| -> Vec<String> {
+            here.difference(before).cloned().collect()
+        };
+        [
+            new(&self.groups, &before.groups),
+            new(&self.mounts, &before.mounts),
+            new(&self.network, &before.network),
+        ]
     }
 }
 
@@ -166,6 +185,12 @@ fn groups(directory: &Path, depth: usize, mark: &str, found: &mut BTreeSet<Strin
     }
 }
 
+/// What a program prints; nothing where it is not there.
+fn lines(program: &str, args: &[&str]) -> Vec<String> {
+    let text = shell::output(Command::new(program).args(args)).unwrap_or_default();
+    text.lines().map(|line| line.trim().to_owned()).collect()
+}
+
 fn names(directory: &Path) -> impl Iterator<Item = String> + use<> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     entries.map(|entry| entry.file_name().to_string_lossy().into_owned())
@@ -173,7 +198,7 @@ fn names(directory: &Path) -> impl Iterator<Item = String> + use<> {
 
 #[cfg(test)]
 mod tests {
-    use std::process::{Command, Stdio};
+    use std::process::Stdio;
 
     use super::*;
 
