@@ -61,12 +61,7 @@ pub(super) fn for_new(layout: &Layout, limits: &Limits) -> Vec<Write> {
     let mut writes = for_memory(layout, limits.memory_bytes);
     writes.extend(for_cpu(layout, limits.cpu_millis));
     if let Some(Place::V1(home) | Place::Unified(home)) = layout.place(Controller::Pids) {
-        writes.push(write(
-            home,
-            "pids.max",
-            limits.pids_max.to_string(),
-            When::Always,
-        ));
+        writes.push(write(home, "pids.max", limits.pids_max.to_string(), When::Always));
     }
     writes
 }
@@ -81,12 +76,7 @@ pub(super) fn for_memory(layout: &Layout, bytes: u64) -> Vec<Write> {
         ],
         Some(Place::V1(home)) => vec![
             // memsw may never be below the limit: first out of the way, then both downwards.
-            write(
-                home,
-                "memory.memsw.limit_in_bytes",
-                "-1".to_owned(),
-                When::IfThere,
-            ),
+            write(home, "memory.memsw.limit_in_bytes", "-1".to_owned(), When::IfThere),
             write(home, "memory.limit_in_bytes", value.clone(), When::Always),
             write(home, "memory.memsw.limit_in_bytes", value, When::IfThere),
         ],
@@ -100,12 +90,7 @@ pub(super) fn for_cpu(layout: &Layout, cpu_millis: Option<u32>) -> Vec<Write> {
     match layout.place(Controller::Cpu) {
         Some(Place::Unified(home)) => {
             let quota = quota.map_or("max".to_owned(), |quota| quota.to_string());
-            vec![write(
-                home,
-                "cpu.max",
-                format!("{quota} {period}"),
-                When::Always,
-            )]
+            vec![write(home, "cpu.max", format!("{quota} {period}"), When::Always)]
         }
         Some(Place::V1(home)) => {
             // Quota and period change one by one: without a quota no step is a wrong share.
@@ -116,12 +101,7 @@ pub(super) fn for_cpu(layout: &Layout, cpu_millis: Option<u32>) -> Vec<Write> {
             vec![
                 none,
                 write(home, "cpu.cfs_period_us", period.to_string(), When::Always),
-                write(
-                    home,
-                    "cpu.cfs_quota_us",
-                    quota.to_string(),
-                    When::UnlessAbove,
-                ),
+                write(home, "cpu.cfs_quota_us", quota.to_string(), When::UnlessAbove),
             ]
         }
         None => Vec::new(),
@@ -129,10 +109,5 @@ pub(super) fn for_cpu(layout: &Layout, cpu_millis: Option<u32>) -> Vec<Write> {
 }
 
 fn write(home: &Path, file: &'static str, value: String, when: When) -> Write {
-    Write {
-        home: home.to_owned(),
-        file,
-        value,
-        when,
-    }
+    Write { home: home.to_owned(), file, value, when }
 }
