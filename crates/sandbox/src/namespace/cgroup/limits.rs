@@ -37,10 +37,11 @@ pub(super) enum When {
     UnlessAbove,
 }
 
-/// How long a CPU quota is shared out over. The kernel's default of 100 ms lets a 128 MB function
-/// (7.2 % of a core) run for 7 ms and then stand still for 93; with 20 ms it stands still for 19,
-/// and a quota of 1.4 ms is still above the kernel's least, 1 ms. Shorter ones win nothing: running
-/// time is counted once per scheduler tick, 1 to 4 ms, and overdrawn time is paid back later.
+/// How long a CPU quota is shared out over. With the kernel's default of 100 ms a busy 128 MB
+/// function (7.2 % of a core) stood still for 90 ms at a time (median, ticks of 4 ms); with 20 ms
+/// for 38 ms, at the same share. It is not 19, because running time is counted once per scheduler
+/// tick and overdrawn time is paid back: so a shorter period would win nothing, and its quota would
+/// fall below the kernel's least, 1 ms.
 const CPU_PERIOD_MICROS: u64 = 20_000;
 /// The kernel's least quota.
 const CPU_QUOTA_LEAST_MICROS: u64 = 1_000;
