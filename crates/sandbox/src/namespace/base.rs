@@ -71,13 +71,7 @@ pub(super) fn build() -> io::Result<()> {
     )?;
     // Fewer mounts make each clone cheaper. Failing is harmless: the tree then lies on top.
     let _ = rustix::mount::unmount(STAGE, UnmountFlags::DETACH);
-    rustix::mount::mount(
-        "tmpfs",
-        STAGE,
-        "tmpfs",
-        MountFlags::NOSUID,
-        c"size=32m,mode=755",
-    )?;
+    rustix::mount::mount("tmpfs", STAGE, "tmpfs", MountFlags::NOSUID, c"size=32m,mode=755")?;
     for name in ["empty", ROOT, "usr", "etc", "dev"] {
         make_directory(&stage(name))?;
     }
@@ -105,10 +99,7 @@ pub(super) fn stage(name: &str) -> PathBuf {
 }
 
 fn make_directory(path: &Path) -> io::Result<()> {
-    fs::DirBuilder::new()
-        .mode(0o755)
-        .recursive(true)
-        .create(path)
+    fs::DirBuilder::new().mode(0o755).recursive(true).create(path)
 }
 
 fn bind(host: &str, name: &str) -> io::Result<()> {
@@ -133,13 +124,7 @@ fn top(name: &str) -> io::Result<()> {
 }
 
 fn devices() -> io::Result<()> {
-    let nodes = [
-        ("null", 3),
-        ("zero", 5),
-        ("full", 7),
-        ("random", 8),
-        ("urandom", 9),
-    ];
+    let nodes = [("null", 3), ("zero", 5), ("full", 7), ("random", 8), ("urandom", 9)];
     for (name, minor) in nodes {
         let path = stage("dev").join(name);
         let device = rustix::fs::makedev(1, minor);
@@ -230,10 +215,7 @@ fn servers_in(text: &str) -> Vec<IpAddr> {
 }
 
 fn resolver(servers: &[IpAddr]) -> String {
-    servers
-        .iter()
-        .map(|server| format!("nameserver {server}\n"))
-        .collect()
+    servers.iter().map(|server| format!("nameserver {server}\n")).collect()
 }
 
 #[cfg(test)]
@@ -250,9 +232,6 @@ mod tests {
     fn real_servers_are_taken_over_and_nothing_else() {
         let text =
             "search corp.example\nnameserver 10.0.0.2\n nameserver 2001:db8::1\nnameserver x\n";
-        assert_eq!(
-            resolver(&servers_in(text)),
-            "nameserver 10.0.0.2\nnameserver 2001:db8::1\n"
-        );
+        assert_eq!(resolver(&servers_in(text)), "nameserver 10.0.0.2\nnameserver 2001:db8::1\n");
     }
 }
