@@ -6,6 +6,7 @@
 mod cli;
 mod config;
 mod doctor;
+mod network;
 mod runtimes;
 mod serve;
 

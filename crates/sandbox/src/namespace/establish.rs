@@ -228,8 +228,12 @@ fn map_users(pid: i32, ids: &Pair, pidfd: Option<&AsyncFd<OwnedFd>>) -> io::Resu
 
 async fn take_down(pidfd: Option<&AsyncFd<OwnedFd>>, cgroup: &Arc<Cgroup>, lease: Option<Lease>) {
     if let Some(pidfd) = pidfd {
-        // PID 1 takes all others with it, and its end is told when the last of them is gone.
+        // Dying takes CPU time: a group full of spinners under a small share would never get to it.
+        let _ = cgroup.set_cpu(None);
+        // PID 1 takes all others with it, and its end is told when the last of them is gone; the
+        // group's own kill reaches those that PID 1 would first have to find.
         let _ = rustix::process::pidfd_send_signal(pidfd.get_ref(), Signal::KILL);
+        let _ = cgroup.kill();
         // Dying needs to run, where the freezer is the old one.
         let _ = cgroup.thaw();
         if tokio::time::timeout(KILL_DEADLINE, pidfd.readable()).await.is_err() {

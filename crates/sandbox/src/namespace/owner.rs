@@ -184,6 +184,10 @@ impl Owner {
             }
             Command::KillAll => {
                 self.thaw();
+                // Dying takes CPU time: a group full of spinners would starve PID 1 of it.
+                if let Err(error) = self.shared.cgroup.set_cpu(None) {
+                    tracing::debug!(sandbox = self.shared.id, %error, "cpu share stays as it was");
+                }
                 self.ask(&ToGuest::KillAll, Vec::new(), state);
             }
             Command::Drain(token) => state.output.after(None, Event::Drained { token }),

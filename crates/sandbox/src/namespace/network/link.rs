@@ -21,6 +21,7 @@ const INSIDE_NAME: &str = "eth0";
 // linux/rtnetlink.h, linux/if_link.h, linux/if_addr.h
 const RTM_NEWLINK: u16 = 16;
 const RTM_DELLINK: u16 = 17;
+const RTM_GETLINK: u16 = 18;
 const RTM_NEWADDR: u16 = 20;
 const RTM_NEWROUTE: u16 = 24;
 const RTM_DELROUTE: u16 = 25;
@@ -115,6 +116,7 @@ pub(super) fn connect(inside: &Namespace, ends: &Ends) -> io::Result<Connected> 
             .spawn_scoped(scope, || finish_inside(inside, ends))?;
         worker.join().unwrap_or_else(|_| Err(io::Error::other("thread for a namespace panicked")))
     })?;
+    socket.request(vec![settle(host)])?;
     Ok(Connected::Yes)
 }
 
@@ -187,6 +189,13 @@ fn pair(inside: &Namespace, ends: &Ends) -> Message {
         });
     });
     message
+}
+
+/// The host's end was up first, and learns of the other one by work that the kernel does later:
+/// until then it drops what is for the sandbox, and a lost first packet costs a whole second.
+/// Being asked about the link, the kernel does that work at once.
+fn settle(index: u32) -> Message {
+    Message::new(RTM_GETLINK, 0, &link_header(index, 0))
 }
 
 fn up(index: u32) -> Message {

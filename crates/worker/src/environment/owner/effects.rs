@@ -73,10 +73,8 @@ impl Owner {
             &self.secret,
         );
         if let Some(sandbox) = self.sandbox.clone() {
-            // Init may use the whole machine; after a reset the share is still set.
-            if !std::mem::replace(&mut self.in_burst, true) {
-                let _ = sandbox.set_cpu(None).await;
-            }
+            // Init may use the whole machine: neither a new sandbox nor a killed one is limited.
+            self.in_burst = true;
             self.effects.spawn(async move { Done::Started(sandbox.start(process).await) });
         }
     }
