@@ -55,7 +55,9 @@ class Family:
                         yield f"namespace {kind} of the server held by process {pid}"
 
     def look(self, pid):
-        """Remembers everybody below this process now."""
+        """Remembers everybody below this process now, and the namespaces they hold now: the kernel may
+        have given the number of an earlier one to somebody else."""
+        self.namespaces = set()
         table = processes()
         below, grown = {pid}, True
         while grown:
