@@ -71,11 +71,11 @@ pub struct NetworkHost {
     subnet: Subnet,
     rules: Rules,
     ipv6: bool,
-    // A lock, because sandboxes are attached from several threads and leases are dropped anywhere.
-    // Held for a few instructions. Empty once stopped: without the rules nobody may be attached.
     slots: SharedSlots,
 }
 
+// A lock, because sandboxes are attached from several threads and leases are dropped anywhere. Held
+// for a few instructions. Empty once stopped: without the rules nobody may be attached.
 type SharedSlots = Arc<Mutex<Option<Slots>>>;
 
 /// A sandbox's address; given back when dropped.
