@@ -217,9 +217,6 @@ def test_sigterm_lets_a_running_invocation_finish_with_its_answer(servers, pytho
     assert "REPORT RequestId" in Aws(server).wait_for_log("finishing", "REPORT RequestId")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the second signal is heard, but the first drain's limit of 30 s is waited for all the same"
-)
 def test_a_second_sigterm_stops_at_once(servers, python):
     server = servers().start()
     aws = Aws(server)
@@ -267,7 +264,6 @@ def test_a_second_server_on_the_same_data_is_refused(servers):
     assert server.request("GET", "/healthz")[0] == 200
 
 
-@pytest.mark.xfail(strict=True, reason="a server that cannot listen leaves its empty control groups")
 def test_a_port_that_is_taken_is_a_clear_refusal(servers):
     server = servers()
     with socket.create_server(("127.0.0.1", 0)) as taken:

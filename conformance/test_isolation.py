@@ -365,9 +365,6 @@ return [stopped, count]
     assert server.request("GET", "/healthz")[0] == 200
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a bomb takes the little CPU its group may use, so the killed first process never dies"
-)
 def test_a_fork_bomb_that_is_left_running_ends_with_its_environment(servers, python):
     # On a server of its own, whose end must find nothing of it.
     server = servers().start()

@@ -48,11 +48,22 @@ class Family:
 
     def holders(self, strangers=frozenset()):
         """Processes that hold a namespace of the family, as lines; strangers are known not to."""
-        for pid, started in set(processes()) - strangers:
-            if self.ended is None or int(started) <= self.ended:
+        table = processes()
+        for pid, started in set(table) - strangers:
+            if self.ended is not None and int(started) > self.ended:
+                continue
+            if not self._belongs_to_another(pid, table):
                 for kind in NAMESPACES:
                     if _namespace(pid, kind) in self.namespaces:
                         yield f"namespace {kind} of the server held by process {pid}"
+
+    def _belongs_to_another(self, pid, table):
+        """Whether a living process outside the family is its parent: then the number of the namespace
+        was given anew, since who survives the family is handed to the first process."""
+        parents = {member: parent for (member, _), parent in table.items()}
+        parent = parents.get(pid, 0)
+        family = {member for member, _ in self.members}
+        return parent > 1 and parent in parents and parent not in family
 
     def look(self, pid):
         """Remembers everybody below this process now, and the namespaces they hold now: the kernel may

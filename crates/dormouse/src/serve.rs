@@ -90,17 +90,29 @@ fn log(config: &Config) -> anyhow::Result<()> {
 
 async fn serve(config: Config, spawner: Spawner) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
-    let (clock, chance) = (clock(), chance());
-    let store = Store::open(&config.data_dir).context("data directory")?;
-    let instance = instance(&config.data_dir);
-    let isolation = Isolation::start(&config, &instance, spawner)?;
-    let mut tasks = JoinSet::new();
-    let (endpoint, dialled) = mpsc::channel(DIALLED_QUEUE);
-    let parts = Parts { config: &config, store: &store, isolation: &isolation, clock, chance };
-    let (frontend, placement) = assemble(parts, endpoint, &mut tasks).await?;
+    // First what may be refused: nothing has been made yet that would have to be cleared away.
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("listening on {}", config.listen))?;
+    let store = Store::open(&config.data_dir).context("data directory")?;
+    let isolation = Isolation::start(&config, &instance(&config.data_dir), spawner)?;
+    let served = serve_isolated(&config, &store, &isolation, (listener, &mut signals)).await;
+    isolation.stop().await;
+    store.close().await;
+    info!("stopped");
+    served
+}
+
+async fn serve_isolated(
+    config: &Config,
+    store: &Store,
+    isolation: &Isolation,
+    (listener, signals): (TcpListener, &mut Signals),
+) -> anyhow::Result<()> {
+    let mut tasks = JoinSet::new();
+    let (endpoint, dialled) = mpsc::channel(DIALLED_QUEUE);
+    let parts = Parts { config, store, isolation, clock: clock(), chance: chance() };
+    let (frontend, placement) = assemble(parts, endpoint, &mut tasks).await?;
     announce(listener.local_addr()?);
     let (stop, stopping) = watch::channel(false);
     let server = Server { frontend, listener, dialled };
@@ -122,9 +134,6 @@ async fn serve(config: Config, spawner: Spawner) -> anyhow::Result<()> {
         serving.abort();
         while tasks.join_next().await.is_some() {}
     }
-    isolation.stop().await;
-    store.close().await;
-    info!("stopped");
     Ok(())
 }
 
