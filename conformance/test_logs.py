@@ -256,7 +256,8 @@ def test_events_are_filtered_by_terms_time_and_stream(aws, paged):
 
 def version_2_of_the_cli():
     """The AWS CLI with `logs tail`, which only version 2 has; it does not come from PyPI."""
-    for program in (os.environ.get("AWS_CLI_V2"), shutil.which("aws"), "/usr/local/bin/aws"):
+    places = ("/usr/local/bin/aws", "/usr/bin/aws")
+    for program in (os.environ.get("AWS_CLI_V2"), shutil.which("aws"), *places):
         if program and os.path.exists(program):
             done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
             if done.stdout.startswith("aws-cli/2"):
@@ -267,12 +268,14 @@ def version_2_of_the_cli():
 def test_aws_logs_tail_follow_shows_the_lines_of_a_later_invocation(aws, python):
     program = version_2_of_the_cli()
     if program is None:
-        pytest.skip("`aws logs tail` is in version 2 of the CLI only, which is not on PyPI: set AWS_CLI_V2")
+        pytest.skip("`aws logs tail` is in version 2 of the CLI only: install Debian's awscli or set AWS_CLI_V2")
     aws.create("tailed", WRITER, python)
     aws.invoke("tailed", {"do": "lines", "count": 1, "word": "before"})
     logged(aws, "tailed")
+    # Early releases of version 2 do not know AWS_ENDPOINT_URL.
+    endpoint = ("--endpoint-url", aws.environment()["AWS_ENDPOINT_URL"])
     with subprocess.Popen(
-        [program, "logs", "tail", group("tailed"), "--follow", "--format", "short"],
+        [program, *endpoint, "logs", "tail", group("tailed"), "--follow", "--format", "short"],
         env=aws.environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
