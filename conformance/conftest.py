@@ -21,9 +21,7 @@ def server(tmp_path_factory, server_flags):
         yield started
         started.stop()
     finally:
-        if started.is_running():
-            started.process.kill()
-            started.process.wait()
+        started.abandon()
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +58,4 @@ def servers(tmp_path):
                 server.stop()
     finally:
         for server in made:
-            if server.is_running():
-                server.process.kill()
-                server.process.wait()
+            server.abandon()

@@ -47,7 +47,7 @@ def handler(event, context):
     elif do == "eat":
         eaten = []
         while True:
-            eaten.append(bytearray(os.urandom(1 << 20)))
+            eaten.append(b"x" * (1 << 20))
     elif do == "fail":
         raise ValueError(event["text"])
     elif do == "unmarshallable":
@@ -271,7 +271,8 @@ ENDINGS = {
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_a_runtime_that_ends_is_told_exactly_and_the_next_invocation_works(aws, python, ending):
     event, error_type, message, reported = ENDINGS[ending]
-    name = aws.create(f"ends-{ending}", KIT, python, Timeout=2)
+    # Only who is to run into it has a short one: a busy machine is slow.
+    name = aws.create(f"ends-{ending}", KIT, python, Timeout=2 if reported is None else 30)
     before = aws.invoke(name, {"do": "remember", "text": "mark"}).payload
     assert (before["calls"], before["file"]) == (1, "mark")
     failed = aws.invoke(name, event)

@@ -56,11 +56,7 @@ fn one(bench: Bench<'_>, function: &Function, table: &mut Table) -> anyhow::Resu
         let sent = now();
         let answer = client.exchange(&request)?;
         let took = sent.elapsed();
-        ensure!(
-            answer.is_good(),
-            "{name}: {}",
-            String::from_utf8_lossy(answer.body)
-        );
+        ensure!(answer.is_good(), "{name}: {}", String::from_utf8_lossy(answer.body));
         if turn > 0 {
             floors.push(bare);
             ours.push(took);
@@ -70,10 +66,7 @@ fn one(bench: Bench<'_>, function: &Function, table: &mut Table) -> anyhow::Resu
     let mut sandbox = lives::steps(&lives, "created", "provisioned");
     let mut init = lives::steps(&lives, "init", "ready");
     functions::delete(&mut client, &name)?;
-    let above = ours
-        .p50()
-        .zip(floors.p50())
-        .map(|(ours, floor)| ours - floor);
+    let above = ours.p50().zip(floors.p50()).map(|(ours, floor)| ours - floor);
     table.row(vec![
         function.label.clone(),
         millis(floors.p50()),

@@ -42,10 +42,8 @@ pub(crate) fn run(
     server.stop()?;
     let full = one(binary, directory, effort.many_functions, effort, &mut table)?;
     table.print();
-    let mut control = Table::new(
-        format!("CreateFunction, {CREATORS} clients (ms)"),
-        &["n", "p50", "p99"],
-    );
+    let mut control =
+        Table::new(format!("CreateFunction, {CREATORS} clients (ms)"), &["n", "p50", "p99"]);
     control.row(vec![
         created.len().to_string(),
         crate::report::millis(created.p50()),
@@ -67,6 +65,8 @@ fn one(
     server.settle()?;
     let rss = processes::rss_kib(server.pid()).context("memory of the server")?;
     let pss = processes::pss_kib(&processes::unconfined(server.pid()));
+    // What a server still does for a moment after its start is not what it does when idle.
+    pause(effort.watched);
     let sleeps = sleeps_a_second(&server, effort.watched);
     let ready = server.started_within;
     let stopped = server.stop()?;

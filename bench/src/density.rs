@@ -19,10 +19,7 @@ const KIB_PER_GIB: u64 = 1_024 * 1_024;
 /// Prints the table and returns its figures.
 pub(crate) fn run(bench: Bench<'_>) -> anyhow::Result<Value> {
     let mut table = Table::new(
-        format!(
-            "{} first invokes at once, each sleeping 200 ms; then frozen",
-            bench.effort.burst
-        ),
+        format!("{} first invokes at once, each sleeping 200 ms; then frozen", bench.effort.burst),
         &[
             "runtime",
             "all answered (ms)",
@@ -51,10 +48,7 @@ fn one(bench: Bench<'_>, function: &Function, table: &mut Table) -> anyhow::Resu
     let load = machine::load();
     let (took, errors) = load::at_once(bench.server.address, &name, SLEEP, bench.effort.burst)?;
     let environments = lives::at_rest(&mut client, &name)?;
-    ensure!(
-        environments > 0,
-        "{name} has no environment after its burst"
-    );
+    ensure!(environments > 0, "{name} has no environment after its burst");
     let mut pids = processes::sandboxed(bench.server.pid());
     pids.retain(|pid| !before.contains(pid));
     let count = u64::try_from(environments)?;

@@ -105,10 +105,7 @@ impl Floor {
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1769"),
             ("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/floor"),
             ("AWS_LAMBDA_LOG_STREAM_NAME", "floor"),
-            (
-                "AWS_EXECUTION_ENV",
-                &format!("AWS_Lambda_{}", function.runtime),
-            ),
+            ("AWS_EXECUTION_ENV", &format!("AWS_Lambda_{}", function.runtime)),
             ("AWS_REGION", "us-east-1"),
             ("LAMBDA_TASK_ROOT", &self.task.to_string_lossy()),
             ("_HANDLER", function.handler),

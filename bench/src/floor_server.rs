@@ -46,10 +46,7 @@ pub(crate) fn main() -> anyhow::Result<()> {
     }
 }
 
-#[expect(
-    clippy::print_stdout,
-    reason = "the line that tells the bench where to send"
-)]
+#[expect(clippy::print_stdout, reason = "the line that tells the bench where to send")]
 fn announce(listener: &TcpListener) -> io::Result<()> {
     println!("{}", listener.local_addr()?);
     io::stdout().flush()
@@ -113,12 +110,7 @@ impl Floor {
         stream.set_nodelay(true)?;
         let token = self.next_token;
         self.next_token += 1;
-        epoll::add(
-            &self.epoll,
-            &stream,
-            EventData::new_u64(token),
-            EventFlags::IN,
-        )?;
+        epoll::add(&self.epoll, &stream, EventData::new_u64(token), EventFlags::IN)?;
         let connection = Connection {
             stream,
             inbox: Inbox::default(),
@@ -227,10 +219,7 @@ impl Floor {
             return Ok(());
         };
         while connection.sent < connection.output.len() {
-            match connection
-                .stream
-                .write(&connection.output[connection.sent..])
-            {
+            match connection.stream.write(&connection.output[connection.sent..]) {
                 Ok(count) => connection.sent += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let wanted = EventFlags::IN | EventFlags::OUT;

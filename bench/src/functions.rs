@@ -86,14 +86,8 @@ fn rust() -> anyhow::Result<Option<Function>> {
 /// The example on the crate `lambda_runtime`, where it has been built.
 fn lambda_runtime() -> anyhow::Result<Option<Function>> {
     let target = Path::new("examples/rust-hello/target");
-    let places = [
-        "x86_64-unknown-linux-musl",
-        "aarch64-unknown-linux-musl",
-        "",
-    ];
-    let mut paths = places
-        .map(|place| target.join(place).join("release/bootstrap"))
-        .into_iter();
+    let places = ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl", ""];
+    let mut paths = places.map(|place| target.join(place).join("release/bootstrap")).into_iter();
     let Some(path) = paths.find(|path| path.exists()) else {
         return Ok(None);
     };
@@ -156,9 +150,7 @@ fn node(listed: &str) -> Option<Function> {
 fn interpreter(listed: &str, language: &str, preferred: &str) -> Option<(String, String)> {
     let exact = listed.lines().filter_map(|line| {
         let mut words = line.split_whitespace();
-        let runtime = words
-            .next()
-            .filter(|runtime| runtime.starts_with(language))?;
+        let runtime = words.next().filter(|runtime| runtime.starts_with(language))?;
         words.next().filter(|kind| *kind == "exact")?;
         Some((runtime.to_owned(), words.nth(1)?.to_owned()))
     });

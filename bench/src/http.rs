@@ -47,11 +47,8 @@ pub(crate) fn invoke(address: SocketAddr, function: &str, payload: &[u8]) -> Vec
 
 fn request(address: SocketAddr, method: &str, path: &str, body: &[u8]) -> Vec<u8> {
     let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\n");
-    let _ = write!(
-        head,
-        "content-type: application/json\r\ncontent-length: {}\r\n\r\n",
-        body.len()
-    );
+    let _ =
+        write!(head, "content-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
     let mut bytes = head.into_bytes();
     bytes.extend_from_slice(body);
     bytes
@@ -64,26 +61,16 @@ impl Client {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(TIMEOUT))?;
         stream.set_write_timeout(Some(TIMEOUT))?;
-        Ok(Self {
-            address,
-            stream,
-            inbox: Inbox::default(),
-            answered: None,
-        })
+        Ok(Self { address, stream, inbox: Inbox::default(), answered: None })
     }
 
     /// Sends bytes that were made by [`invoke`] and reads the answer.
     pub(crate) fn exchange(&mut self, request: &[u8]) -> anyhow::Result<Answer<'_>> {
-        self.stream
-            .write_all(request)
-            .context("sending a request")?;
+        self.stream.write_all(request).context("sending a request")?;
         if let Some(last) = self.answered.take() {
             self.inbox.consume(last);
         }
-        let found = self
-            .inbox
-            .receive(&mut self.stream)
-            .context("reading an answer")?;
+        let found = self.inbox.receive(&mut self.stream).context("reading an answer")?;
         self.answered = Some(found);
         let (head, body) = self.inbox.bytes()[..found.end].split_at(found.body);
         Ok(Answer {
@@ -93,17 +80,13 @@ impl Client {
         })
     }
 
-    /// A request of the control plane: JSON both ways; any status but 2xx is an error.
+    /// A request of the control plane: JSON both ways; any status but 2xx is an error. Connects
+    /// anew, since minutes of load may lie between two of them and a server closes what is idle.
     pub(crate) fn call(&mut self, method: &str, path: &str, body: &Value) -> anyhow::Result<Value> {
-        let text = if body.is_null() {
-            String::new()
-        } else {
-            body.to_string()
-        };
+        let text = if body.is_null() { String::new() } else { body.to_string() };
+        *self = Self::connect(self.address)?;
         let bytes = request(self.address, method, path, text.as_bytes());
-        let answer = self
-            .exchange(&bytes)
-            .with_context(|| format!("{method} {path}"))?;
+        let answer = self.exchange(&bytes).with_context(|| format!("{method} {path}"))?;
         let text = String::from_utf8_lossy(answer.body);
         if !(200..300).contains(&answer.status) {
             bail!("{method} {path} answered {}: {text}", answer.status);

@@ -24,10 +24,7 @@ pub fn head(bytes: &[u8]) -> Option<Head> {
     let length = header(&bytes[..body], "content-length")
         .and_then(|value| value.parse::<usize>().ok())
         .unwrap_or(0);
-    Some(Head {
-        body,
-        end: body + length,
-    })
+    Some(Head { body, end: body + length })
 }
 
 /// The value of a header, whatever the case of its name.
@@ -58,11 +55,7 @@ pub struct Inbox {
 
 impl Default for Inbox {
     fn default() -> Self {
-        Self {
-            bytes: vec![0; BUFFER_BYTES],
-            filled: 0,
-            head: None,
-        }
+        Self { bytes: vec![0; BUFFER_BYTES], filled: 0, head: None }
     }
 }
 

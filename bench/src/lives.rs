@@ -54,10 +54,7 @@ pub(crate) fn of(client: &mut Client, function: &str) -> anyhow::Result<Vec<Life
     let lives = client.call("GET", "/_dormouse/environments", &Value::Null)?;
     let lives: Vec<Life> = serde_json::from_value(lives).context("lives of environments")?;
     let end = format!(":{function}");
-    Ok(lives
-        .into_iter()
-        .filter(|life| life.function_arn.ends_with(&end))
-        .collect())
+    Ok(lives.into_iter().filter(|life| life.function_arn.ends_with(&end)).collect())
 }
 
 /// Waits until every environment of a function that has not ended is frozen; tells how many.
@@ -72,9 +69,7 @@ pub(crate) fn at_rest(client: &mut Client, function: &str) -> anyhow::Result<usi
 /// The time between two moments, over all these lives.
 pub(crate) fn steps(lives: &[Life], from: &str, to: &str) -> Samples {
     let mut samples = Samples::default();
-    lives
-        .iter()
-        .for_each(|life| life.steps(from, to, &mut samples));
+    lives.iter().for_each(|life| life.steps(from, to, &mut samples));
     samples
 }
 
@@ -82,10 +77,7 @@ pub(crate) fn steps(lives: &[Life], from: &str, to: &str) -> Samples {
 pub(crate) fn count(lives: &[Life], what: &str) -> f64 {
     let moments = lives.iter().flat_map(|life| &life.events);
     let matching = moments.filter(|moment| moment.what == what);
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "the server keeps a few thousand at most"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "the server keeps a few thousand at most")]
     let count = matching.count() as f64;
     count
 }
@@ -96,21 +88,13 @@ mod tests {
 
     #[test]
     fn a_step_is_from_one_moment_to_the_next_of_the_other_kind() {
-        let moments = [
-            ("thawed", 10),
-            ("invoke", 15),
-            ("invoke", 99),
-            ("thawed", 100),
-            ("invoke", 107),
-        ];
+        let moments =
+            [("thawed", 10), ("invoke", 15), ("invoke", 99), ("thawed", 100), ("invoke", 107)];
         let life = Life {
             function_arn: String::new(),
             ended: false,
             events: moments
-                .map(|(what, at_micros)| Moment {
-                    at_micros,
-                    what: what.to_owned(),
-                })
+                .map(|(what, at_micros)| Moment { at_micros, what: what.to_owned() })
                 .into(),
         };
         let mut samples = steps(&[life], "thawed", "invoke");

@@ -31,6 +31,8 @@ pub(crate) struct Outcome {
     pub(crate) samples: Samples,
     pub(crate) errors: u64,
     pub(crate) seconds: f64,
+    /// The median of the best round: the one that was disturbed least.
+    pub(crate) best_p50: Option<f64>,
 }
 
 impl Outcome {
@@ -39,6 +41,8 @@ impl Outcome {
         self.samples.append(other.samples);
         self.errors += other.errors;
         self.seconds += other.seconds;
+        let medians = [self.best_p50, other.best_p50];
+        self.best_p50 = medians.into_iter().flatten().reduce(f64::min);
     }
 
     /// Good answers a second.
@@ -62,6 +66,7 @@ pub(crate) fn closed_loop(plan: Plan<'_>) -> anyhow::Result<Outcome> {
         all.errors += outcome.errors;
         all.seconds = all.seconds.max(outcome.seconds);
     }
+    all.best_p50 = all.samples.p50();
     Ok(all)
 }
 

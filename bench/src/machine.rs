@@ -16,10 +16,7 @@ const PAGE: [u8; 4_096] = [7; 4_096];
 pub(crate) fn describe(directory: &Path) -> anyhow::Result<Value> {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let memory_kib = memory
-        .lines()
-        .next()
-        .and_then(|line| line.split_whitespace().nth(1));
+    let memory_kib = memory.lines().next().and_then(|line| line.split_whitespace().nth(1));
     Ok(json!({
         "commit": commit(),
         "kernel": release.trim(),
@@ -61,9 +58,5 @@ fn commit() -> Option<String> {
     };
     let hash = git(&["rev-parse", "--short", "HEAD"])?;
     let changed = !git(&["status", "--porcelain", "--untracked-files=no"])?.is_empty();
-    Some(if changed {
-        format!("{hash}+changes")
-    } else {
-        hash
-    })
+    Some(if changed { format!("{hash}+changes") } else { hash })
 }

@@ -61,14 +61,8 @@ enum Group {
 }
 
 fn main() -> ExitCode {
-    let is_floor = std::env::args_os()
-        .nth(1)
-        .is_some_and(|arg| arg == floor::SERVER);
-    let result = if is_floor {
-        floor_server::main()
-    } else {
-        measure(&Typed::parse())
-    };
+    let is_floor = std::env::args_os().nth(1).is_some_and(|arg| arg == floor::SERVER);
+    let result = if is_floor { floor_server::main() } else { measure(&Typed::parse()) };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -85,17 +79,12 @@ fn measure(typed: &Typed) -> anyhow::Result<()> {
     let started = now();
     let binary = binary(typed.dormouse.as_deref())?;
     let effort = if typed.quick { QUICK } else { FULL };
-    let directory = tempfile::Builder::new()
-        .prefix("dormouse-bench-")
-        .tempdir()?;
+    let directory = tempfile::Builder::new().prefix("dormouse-bench-").tempdir()?;
     let machine = machine::describe(directory.path())?;
     introduce(&machine, &binary);
     let groups = groups(typed, &binary, directory.path(), effort)?;
     directory.close().context("the bench's directory")?;
-    say(&format!(
-        "\nMeasured in {:.0} s.",
-        started.elapsed().as_secs_f64()
-    ));
+    say(&format!("\nMeasured in {:.0} s.", started.elapsed().as_secs_f64()));
     if let Some(path) = &typed.json {
         let record = json!({
             "atMs": at_ms(), "effort": effort.name, "machine": machine, "groups": groups,
@@ -120,19 +109,11 @@ fn groups(
         std::fs::create_dir(&idle)?;
         let smallest = functions.iter().min_by_key(|function| function.size());
         let smallest = smallest.context("no function can run on this machine")?;
-        groups.insert(
-            "daemon".to_owned(),
-            daemon::run(binary, &idle, smallest, effort)?,
-        );
+        groups.insert("daemon".to_owned(), daemon::run(binary, &idle, smallest, effort)?);
     }
     let server = Server::start(binary, directory)?;
     server.settle()?;
-    let bench = Bench {
-        server: &server,
-        functions: &functions,
-        directory,
-        effort,
-    };
+    let bench = Bench { server: &server, functions: &functions, directory, effort };
     for group in [Group::Warm, Group::Cold, Group::Density] {
         let (name, run): (_, fn(Bench<'_>) -> anyhow::Result<Value>) = match group {
             Group::Warm => ("warm", warm::run),
@@ -167,21 +148,13 @@ fn introduce(machine: &Value, binary: &Path) {
 /// The binary that was named, or the newest way to find one.
 fn binary(named: Option<&Path>) -> anyhow::Result<PathBuf> {
     if let Some(path) = named {
-        return path
-            .canonicalize()
-            .with_context(|| path.display().to_string());
+        return path.canonicalize().with_context(|| path.display().to_string());
     }
     let own = std::env::current_exe()?;
     let target = own.ancestors().find(|path| path.ends_with("target"));
     let target = target.unwrap_or(Path::new("target"));
-    let places = [
-        "x86_64-unknown-linux-musl",
-        "aarch64-unknown-linux-musl",
-        "",
-    ];
-    let mut paths = places
-        .map(|place| target.join(place).join("release/dormouse"))
-        .into_iter();
+    let places = ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl", ""];
+    let mut paths = places.map(|place| target.join(place).join("release/dormouse")).into_iter();
     match paths.find(|path| path.exists()) {
         Some(path) => Ok(path),
         None => bail!("no binary to measure: build it with cargo xtask build, or give --dormouse"),
@@ -191,7 +164,5 @@ fn binary(named: Option<&Path>) -> anyhow::Result<PathBuf> {
 fn at_ms() -> Option<u128> {
     #[expect(clippy::disallowed_methods, reason = "a record says when it was made")]
     let now = std::time::SystemTime::now();
-    now.duration_since(UNIX_EPOCH)
-        .ok()
-        .map(|since| since.as_millis())
+    now.duration_since(UNIX_EPOCH).ok().map(|since| since.as_millis())
 }

@@ -27,10 +27,7 @@ fn namespace(pid: &str) -> Option<PathBuf> {
 fn family(root: u32) -> Vec<u32> {
     let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let pid = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok());
+        let pid = entry.file_name().to_str().and_then(|name| name.parse().ok());
         if let Some(pid) = pid
             && let Some(parent) = parent(pid)
         {
@@ -77,10 +74,7 @@ pub(crate) fn sleeps(pid: u32) -> u64 {
 /// Kernel memory in KiB of the control groups of these processes; none when it cannot be read.
 pub(crate) fn kernel_kib(pids: &BTreeSet<u32>) -> Option<u64> {
     let groups: BTreeSet<PathBuf> = pids.iter().filter_map(|pid| memory_group(*pid)).collect();
-    let bytes: Vec<u64> = groups
-        .iter()
-        .filter_map(|group| kernel_bytes(group))
-        .collect();
+    let bytes: Vec<u64> = groups.iter().filter_map(|group| kernel_bytes(group)).collect();
     (!bytes.is_empty()).then(|| bytes.iter().sum::<u64>() / 1_024)
 }
 
@@ -88,10 +82,7 @@ fn memory_group(pid: u32) -> Option<PathBuf> {
     let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
     let at = |mark: &str| {
         let line = text.lines().find(|line| line.contains(mark))?;
-        line.splitn(3, ':')
-            .nth(2)?
-            .strip_prefix('/')
-            .map(str::to_owned)
+        line.splitn(3, ':').nth(2)?.strip_prefix('/').map(str::to_owned)
     };
     let v1 = at(":memory:").map(|path| Path::new("/sys/fs/cgroup/memory").join(path));
     v1.or_else(|| at("0::").map(|path| Path::new("/sys/fs/cgroup").join(path)))
@@ -101,10 +92,7 @@ fn kernel_bytes(group: &Path) -> Option<u64> {
     if let Ok(text) = fs::read_to_string(group.join("memory.kmem.usage_in_bytes")) {
         return text.trim().parse().ok();
     }
-    number(
-        &fs::read_to_string(group.join("memory.stat")).ok()?,
-        "kernel ",
-    )
+    number(&fs::read_to_string(group.join("memory.stat")).ok()?, "kernel ")
 }
 
 /// The number behind the line that begins with this.
@@ -120,10 +108,7 @@ mod tests {
     #[test]
     fn a_number_is_found_by_the_beginning_of_its_line() {
         assert_eq!(number("VmRSS:\t  1234 kB\n", "VmRSS:"), Some(1234));
-        assert_eq!(
-            number("kernel 9\nkernel_stack 5\n", "kernel_stack "),
-            Some(5)
-        );
+        assert_eq!(number("kernel 9\nkernel_stack 5\n", "kernel_stack "), Some(5));
         assert_eq!(number("a 1\n", "b "), None);
     }
 

@@ -17,11 +17,7 @@ pub(crate) struct Table {
 
 impl Table {
     pub(crate) fn new(title: impl Into<String>, columns: &[&'static str]) -> Self {
-        Self {
-            title: title.into(),
-            columns: columns.to_vec(),
-            rows: Vec::new(),
-        }
+        Self { title: title.into(), columns: columns.to_vec(), rows: Vec::new() }
     }
 
     pub(crate) fn row(&mut self, cells: Vec<String>) {
@@ -74,10 +70,7 @@ pub(crate) fn ratio(value: Option<f64>, of: Option<f64>) -> String {
 }
 
 /// KiB as MiB.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "no machine has that much memory"
-)]
+#[expect(clippy::cast_precision_loss, reason = "no machine has that much memory")]
 pub(crate) fn mib(kib: u64) -> String {
     format!("{:.2}", kib as f64 / 1_024.0)
 }

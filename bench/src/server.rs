@@ -36,14 +36,7 @@ impl Server {
         let (data, log) = (directory.join("data"), directory.join("server.log"));
         let started = now();
         let mut child = Command::new(binary)
-            .args([
-                "serve",
-                "--listen",
-                "127.0.0.1:0",
-                "--network",
-                "none",
-                "--data-dir",
-            ])
+            .args(["serve", "--listen", "127.0.0.1:0", "--network", "none", "--data-dir"])
             .arg(&data)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -60,13 +53,7 @@ impl Server {
             let _ = child.wait();
             bail!("the server did not become ready:\n{}", tail(&log));
         };
-        Ok(Self {
-            child,
-            address,
-            started_within,
-            data,
-            log,
-        })
+        Ok(Self { child, address, started_within, data, log })
     }
 
     pub(crate) fn client(&self) -> anyhow::Result<Client> {
@@ -90,9 +77,7 @@ impl Server {
     /// Waits until it has looked for interpreters.
     pub(crate) fn settle(&self) -> anyhow::Result<()> {
         until(SETTLED_WITHIN, "the server to find interpreters", || {
-            Ok(fs::read_to_string(&self.log)?
-                .contains(SETTLED)
-                .then_some(()))
+            Ok(fs::read_to_string(&self.log)?.contains(SETTLED).then_some(()))
         })
     }
 
@@ -109,9 +94,7 @@ impl Server {
         }
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         kill_process(pid.context("a process has a number")?, Signal::TERM)?;
-        until(STOPPED_WITHIN, "the server to stop", || {
-            Ok(self.child.try_wait()?.map(|_| ()))
-        })
+        until(STOPPED_WITHIN, "the server to stop", || Ok(self.child.try_wait()?.map(|_| ())))
     }
 }
 

@@ -107,9 +107,7 @@ mod tests {
     fn percentiles_are_samples_and_none_of_none() {
         let mut samples = Samples::default();
         assert_eq!(samples.p50(), None);
-        (1..=100)
-            .rev()
-            .for_each(|micros| samples.push_micros(f64::from(micros)));
+        (1..=100).rev().for_each(|micros| samples.push_micros(f64::from(micros)));
         assert_eq!(samples.p50(), Some(50.0));
         assert_eq!(samples.percentile(99.0), Some(99.0));
         assert_eq!(samples.max(), Some(100.0));

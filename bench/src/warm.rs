@@ -20,7 +20,9 @@ use crate::time::{Samples, now, pause};
 const EVENT: &[u8] = br#"{"name":"you"}"#;
 /// Long enough for all environments of a scale-up to be busy at the same time.
 const SLEEP: &[u8] = br#"{"sleep_ms":300}"#;
-const PAUSE: Duration = Duration::from_millis(20);
+/// After the short one the environment has been frozen but the machine is awake; after the long one
+/// the cores have gone to sleep too. The long one is last: its moments are the ones looked at.
+const PAUSES: [Duration; 2] = [Duration::from_millis(2), Duration::from_millis(20)];
 const PAYLOADS: [usize; 2] = [1_000_000, 5_500_000];
 
 /// Prints the tables and returns their figures.
@@ -56,16 +58,19 @@ impl Tables {
     fn new() -> Self {
         Self {
             closed: Table::new(
-                "Warm invoke, closed loop (µs)",
+                "Warm invoke, closed loop (µs); best: the median of the best round",
                 &[
                     "runtime",
                     "clients",
-                    "floor p50",
+                    "floor best",
+                    "p50",
                     "p90",
                     "p99",
-                    "dormouse p50",
+                    "dormouse best",
+                    "p50",
                     "p90",
                     "p99",
+                    "best ratio",
                     "p50 ratio",
                     "p99 ratio",
                     "floor /s",
@@ -77,14 +82,16 @@ impl Tables {
                 ],
             ),
             paced: Table::new(
-                format!("Warm invoke, one every {} ms (µs)", PAUSE.as_millis()),
+                "Warm invoke after a pause, so that the environment is frozen (µs)",
                 &[
                     "runtime",
+                    "pause (ms)",
                     "floor p50",
                     "p99",
                     "dormouse p50",
                     "p99",
                     "p50 ratio",
+                    "p99 ratio",
                     "load",
                 ],
             ),
@@ -103,15 +110,7 @@ impl Tables {
             ),
             payloads: Table::new(
                 "Echo of a large payload (ms)",
-                &[
-                    "runtime",
-                    "bytes",
-                    "floor p50",
-                    "dormouse p50",
-                    "max",
-                    "p50 ratio",
-                    "load",
-                ],
+                &["runtime", "bytes", "floor p50", "dormouse p50", "max", "p50 ratio", "load"],
             ),
         }
     }
@@ -139,7 +138,9 @@ impl Subject<'_> {
             record.push(self.closed(*clients, &mut tables.closed)?);
             if turn == 0 {
                 let frozen = self.frozen_per_invoke()?;
-                record.push(self.paced(&mut tables.paced)?);
+                for rest in PAUSES {
+                    record.push(self.paced(rest, &mut tables.paced)?);
+                }
                 record.push(self.steps(frozen, &mut tables.steps)?);
             }
         }
@@ -161,14 +162,16 @@ impl Subject<'_> {
             ours.append(self.round(self.address, &self.name, clients)?);
         }
         let (floor_rate, rate) = (floors.rate(), ours.rate());
-        let (f, o) = (&mut floors.samples, &mut ours.samples);
         let mut cells = vec![self.function.label.clone(), clients.to_string()];
-        for samples in [&mut *f, &mut *o] {
-            cells.extend([50.0, 90.0, 99.0].map(|percent| micros(samples.percentile(percent))));
+        for outcome in [&mut floors, &mut ours] {
+            cells.push(micros(outcome.best_p50));
+            let percentiles = [50.0, 90.0, 99.0].map(|percent| outcome.samples.percentile(percent));
+            cells.extend(percentiles.map(micros));
         }
-        cells.extend(
-            [50.0, 99.0].map(|percent| ratio(o.percentile(percent), f.percentile(percent))),
-        );
+        cells.push(ratio(ours.best_p50, floors.best_p50));
+        let (f, o) = (&mut floors.samples, &mut ours.samples);
+        cells.push(ratio(o.p50(), f.p50()));
+        cells.push(ratio(o.percentile(99.0), f.percentile(99.0)));
         cells.extend([
             format!("{floor_rate:.0}"),
             format!("{rate:.0}"),
@@ -181,6 +184,7 @@ impl Subject<'_> {
         Ok(json!({
             "row": "warm", "runtime": self.function.label, "clients": clients, "load": load,
             "floor": f.figures(), "dormouse": o.figures(), "errors": ours.errors,
+            "floorBestP50": floors.best_p50, "bestP50": ours.best_p50,
             "floorPerSecond": floor_rate, "perSecond": rate,
         }))
     }
@@ -202,22 +206,24 @@ impl Subject<'_> {
         Ok(lives::count(&lives, "frozen") / lives::count(&lives, "invoke").max(1.0))
     }
 
-    fn paced(&mut self, table: &mut Table) -> anyhow::Result<Value> {
+    fn paced(&self, rest: Duration, table: &mut Table) -> anyhow::Result<Value> {
         let load = machine::load();
         let count = self.bench.effort.paced;
-        let mut floors = one_by_one(self.floor.address, floor::NAME, EVENT, count, PAUSE)?;
-        let mut ours = one_by_one(self.address, &self.name, EVENT, count, PAUSE)?;
+        let mut floors = one_by_one(self.floor.address, floor::NAME, EVENT, count, rest)?;
+        let mut ours = one_by_one(self.address, &self.name, EVENT, count, rest)?;
         table.row(vec![
             self.function.label.clone(),
+            rest.as_millis().to_string(),
             micros(floors.p50()),
             micros(floors.percentile(99.0)),
             micros(ours.p50()),
             micros(ours.percentile(99.0)),
             ratio(ours.p50(), floors.p50()),
+            ratio(ours.percentile(99.0), floors.percentile(99.0)),
             format!("{load:.2}"),
         ]);
         Ok(json!({
-            "row": "paced", "runtime": self.function.label, "load": load,
+            "row": "paced", "runtime": self.function.label, "load": load, "pauseMs": rest.as_millis(),
             "floor": floors.figures(), "dormouse": ours.figures(),
         }))
     }
@@ -254,13 +260,7 @@ impl Subject<'_> {
         text[0] = b'"';
         text[bytes - 1] = b'"';
         let count = self.bench.effort.large_payloads;
-        let mut floors = one_by_one(
-            self.floor.address,
-            floor::NAME,
-            &text,
-            count,
-            Duration::ZERO,
-        )?;
+        let mut floors = one_by_one(self.floor.address, floor::NAME, &text, count, Duration::ZERO)?;
         let mut ours = one_by_one(self.address, &self.name, &text, count, Duration::ZERO)?;
         table.row(vec![
             self.function.label.clone(),
@@ -295,11 +295,7 @@ fn one_by_one(
         let sent = now();
         let answer = client.exchange(&request)?;
         let took = sent.elapsed();
-        ensure!(
-            answer.is_good(),
-            "{name}: {}",
-            String::from_utf8_lossy(answer.body)
-        );
+        ensure!(answer.is_good(), "{name}: {}", String::from_utf8_lossy(answer.body));
         ensure!(
             payload == EVENT || answer.body.len() == payload.len(),
             "{name} answered {} bytes to {}",

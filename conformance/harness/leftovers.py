@@ -3,6 +3,9 @@
 Never removes anything: finding it is the point."""
 
 import os
+import signal
+import threading
+import time
 from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
@@ -36,9 +39,36 @@ class Family:
     def __init__(self):
         self.members = set()
         self.namespaces = set()
+        self.ended = None
+
+    def end(self):
+        """The server's process has ended: who was started later has nothing to do with it, even
+        where the kernel gives the number of a namespace that is gone to a new one."""
+        self.ended = time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK")
+
+    def holders(self, strangers=frozenset()):
+        """Processes that hold a namespace of the family, as lines; strangers are known not to."""
+        table = processes()
+        for pid, started in set(table) - strangers:
+            if self.ended is not None and int(started) > self.ended:
+                continue
+            if not self._belongs_to_another(pid, table):
+                for kind in NAMESPACES:
+                    if _namespace(pid, kind) in self.namespaces:
+                        yield f"namespace {kind} of the server held by process {pid}"
+
+    def _belongs_to_another(self, pid, table):
+        """Whether a living process outside the family is its parent: then the number of the namespace
+        was given anew, since who survives the family is handed to the first process."""
+        parents = {member: parent for (member, _), parent in table.items()}
+        parent = parents.get(pid, 0)
+        family = {member for member, _ in self.members}
+        return parent > 1 and parent in parents and parent not in family
 
     def look(self, pid):
-        """Remembers everybody below this process now."""
+        """Remembers everybody below this process now, and the namespaces they hold now: the kernel may
+        have given the number of an earlier one to somebody else."""
+        self.namespaces = set()
         table = processes()
         below, grown = {pid}, True
         while grown:
@@ -58,10 +88,60 @@ def of(server):
         *_processes(server, name),
         *_groups(name),
         *_mounts(server),
-        *_namespaces(server),
+        *server.family.holders(),
         *_network(name),
         *_files(server, name),
     ]
+
+
+def of_former(server, former, groups):
+    """One line for each thing that is left of a server's killed predecessor, before it runs anything."""
+    alive = processes()
+    name = instance(server.data_dir)
+    return [
+        *(f"process {pid}: {_read(f'/proc/{pid}/cmdline')!r}" for pid, at in former.members & set(alive)),
+        *(f"control group {group}" for group in environments(name) if group in groups),
+        # Start times count in hundredths of a second, in which a new server can begin.
+        *former.holders(server.family.members),
+        *_mounts(server),
+        *_files(server, name),
+    ]
+
+
+def environments(name):
+    """The control groups of a server's environments."""
+    found = set()
+    for directory, below, _ in os.walk(CGROUPS):
+        if os.path.basename(directory) == f"dormouse-{name}":
+            found |= {f"{directory}/{group}" for group in below}
+    return found
+
+
+def end_survivors(server):
+    """The last resort after a failed check, so that no test's processes stay on the machine: ends, one
+    by one, what runs in the control groups of this very server, and removes the empty groups."""
+    name = f"dormouse-{instance(server.data_dir)}"
+    for _ in range(100):
+        left = [pid for pid, _ in processes() if name in _read(f"/proc/{pid}/cgroup")]
+        if not left:
+            break
+        for directory, _, files in os.walk(CGROUPS):
+            # Who may use no CPU cannot die either.
+            for file, free in (("cpu.cfs_quota_us", "-1"), ("cpu.max", "max")):
+                if name in directory and file in files:
+                    Path(directory, file).write_text(free)
+        for pid in left:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        threading.Event().wait(0.1)
+    for directory, _, _ in os.walk(CGROUPS, topdown=False):
+        if name in directory:
+            try:
+                os.rmdir(directory)
+            except OSError:
+                pass
 
 
 def _processes(server, name):
@@ -91,13 +171,6 @@ def _mounts(server):
             held = any(space in line for space in server.family.namespaces)
             if str(server.data_dir) in line or held:
                 yield f"mount seen by process {pid}: {line}"
-
-
-def _namespaces(server):
-    for pid, _ in processes():
-        for kind in NAMESPACES:
-            if _namespace(pid, kind) in server.family.namespaces:
-                yield f"namespace {kind} of the server held by process {pid}"
 
 
 def _network(name):

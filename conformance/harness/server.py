@@ -58,6 +58,19 @@ class Server:
         listen = ["--data-dir", str(self.data_dir), "--listen", "127.0.0.1:0"]
         return [binary(), "serve", *listen, *self.flags]
 
+    def refusal(self, *flags, **variables):
+        """Starts a process that must refuse to run; answers its exit status and what it says."""
+        done = subprocess.run(
+            [*self.command(), *flags],
+            env=environment(TMPDIR=self.temporary, **variables),
+            capture_output=True,
+            text=True,
+            timeout=START_S,
+            check=False,
+        )
+        assert done.stdout == "", done.stdout
+        return done.returncode, done.stderr
+
     def spawn(self):
         """Starts the process and waits for nothing."""
         with open(self.log_file, "ab") as log:
@@ -116,6 +129,7 @@ class Server:
             ) from None
         finally:
             self.process.stdout.close()
+            self.family.end()
         return status
 
     def stop(self):
@@ -132,6 +146,21 @@ class Server:
         self.signal(signal.SIGKILL)
         self.wait(10)
 
+    def restart(self):
+        """Starts again on the data of a killed process; nothing of that one may be left then."""
+        former, self.family = self.family, leftovers.Family()
+        groups = leftovers.environments(leftovers.instance(self.data_dir))
+        self.start()
+
+        def left():
+            return leftovers.of_former(self, former, groups)
+
+        try:
+            eventually(lambda: not left(), "nothing left of the killed server", 10)
+        except AssertionError:
+            raise AssertionError("left of the killed server:\n" + "\n".join(left())) from None
+        return self
+
     def check_nothing_left(self):
         """The orphan check: no process, group, mount, namespace or temporary file."""
 
@@ -143,6 +172,13 @@ class Server:
             eventually(lambda: not left(), "nothing left", 10)
         except AssertionError:
             raise AssertionError("left behind:\n" + "\n".join(left())) from None
+
+    def abandon(self):
+        """After a test, however it went: nothing of this server may stay on the machine."""
+        if self.is_running():
+            self.process.kill()
+            self.process.wait()
+        leftovers.end_survivors(self)
 
     def check_no_panic(self):
         panics = [line for line in self.log().splitlines() if "panicked" in line]

@@ -80,19 +80,13 @@ fn check_inside(directory: &Path) {
 fn check_link(path: &Path) {
     let target = fs::read_link(path).expect("a link can be read");
     assert!(target.is_relative());
-    let mut at = path
-        .parent()
-        .expect("a link is in a directory")
-        .to_path_buf();
+    let mut at = path.parent().expect("a link is in a directory").to_path_buf();
     for name in target.iter() {
         at.push(name);
         let Ok(end) = fs::canonicalize(&at) else {
             return;
         };
-        assert!(
-            end.starts_with(AROUND.join("target")),
-            "{path:?} -> {target:?}"
-        );
+        assert!(end.starts_with(AROUND.join("target")), "{path:?} -> {target:?}");
     }
 }
 
@@ -108,9 +102,8 @@ fn check_outside() {
 
 /// Makes a package of entries `mode, name length, name, data length, data`, all from few choices.
 fn cook(recipe: &[u8]) -> Vec<u8> {
-    const MODES: [u32; 8] = [
-        0, 0o100_644, 0o100_755, 0o040_755, 0o120_777, 0o120_777, 0o104_755, 0o020_666,
-    ];
+    const MODES: [u32; 8] =
+        [0, 0o100_644, 0o100_755, 0o040_755, 0o120_777, 0o120_777, 0o104_755, 0o020_666];
     let (mut package, mut directory, mut count) = (Vec::new(), Vec::new(), 0u16);
     let mut rest = recipe.iter().copied();
     while let (Some(mode), Some(name)) = (rest.next(), rest.next()) {
@@ -149,8 +142,6 @@ fn letter(byte: u8) -> u8 {
 
 fn crc32(data: &[u8]) -> u32 {
     !data.iter().fold(u32::MAX, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
-            (crc >> 1) ^ (0xedb8_8320 * (crc & 1))
-        })
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 * (crc & 1)))
     })
 }

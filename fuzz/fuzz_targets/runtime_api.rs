@@ -70,9 +70,7 @@ async fn own(mut calls: mpsc::Receiver<Call>) {
                 assert!(body.len() <= RESPONSE_BYTES);
                 reply
             }
-            Call::TooLarge {
-                size_bytes, reply, ..
-            } => {
+            Call::TooLarge { size_bytes, reply, .. } => {
                 assert!(size_bytes > RESPONSE_BYTES as u64);
                 reply
             }
@@ -105,9 +103,7 @@ fn check(report: &ErrorReport) {
 
 fn event() -> Delivery {
     Delivery {
-        request_id: "00000000-0000-4000-8000-000000000001"
-            .parse()
-            .expect("a fixed id is valid"),
+        request_id: "00000000-0000-4000-8000-000000000001".parse().expect("a fixed id is valid"),
         deadline_ms: 1,
         invoked_function_arn: "arn:aws:lambda:us-east-1:000000000000:function:f".into(),
         trace_id: None,

@@ -27,6 +27,21 @@ pub(crate) fn release(package: &str) -> anyhow::Result<PathBuf> {
     Ok(binary.join("release").join(package))
 }
 
+/// Builds the Rust function of the examples; static where Rust's musl library is there, since it needs no C compiler.
+pub(crate) fn rust_example() -> anyhow::Result<PathBuf> {
+    let directory = shell::root().join("examples/rust-hello");
+    let target = musl_target()?;
+    let mut built = directory.join("target");
+    let mut cargo = shell::cargo(&["build", "--release", "--locked", "--target-dir"]);
+    cargo.arg(&built).current_dir(&directory);
+    if add_target(&target)? {
+        cargo.args(["--target", &target]);
+        built.push(&target);
+    }
+    shell::run(&mut cargo)?;
+    Ok(built.join("release/bootstrap"))
+}
+
 /// The target of static binaries, if this machine can build for it; says aloud when it cannot.
 fn static_target() -> anyhow::Result<Option<String>> {
     let target = musl_target()?;

@@ -54,7 +54,7 @@ fn clippy() -> anyhow::Result<()> {
 fn doc() -> anyhow::Result<()> {
     let mut doc =
         shell::cargo(&["doc", "--workspace", "--no-deps", "--locked", "--document-private-items"]);
-    shell::run(doc.env("RUSTDOCFLAGS", "-D warnings"))
+    shell::run(doc.env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private_intra_doc_links"))
 }
 
 /// Licences, advisories, duplicates, sources. A tool of its own, so it may be missing.

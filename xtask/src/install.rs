@@ -21,7 +21,7 @@ struct Need {
     why: &'static str,
 }
 
-const NEEDS: [Need; 7] = [
+const NEEDS: [Need; 8] = [
     Need { probe: &["cc", "--version"], packages: "build-essential", why: "SQLite is compiled in" },
     Need { probe: &["musl-gcc", "--version"], packages: "musl-tools", why: "one static file" },
     Need {
@@ -36,6 +36,11 @@ const NEEDS: [Need; 7] = [
         why: "Python functions, and the AWS CLI that tests us",
     },
     Need { probe: &["node", "--version"], packages: "nodejs", why: "Node functions" },
+    Need {
+        probe: &["/usr/bin/aws", "--version"],
+        packages: "awscli",
+        why: "`aws logs tail` is in version 2 of the CLI only, which PyPI does not have",
+    },
     Need {
         probe: &["curl", "--version"],
         packages: "curl ca-certificates",
@@ -143,8 +148,11 @@ mod tests {
 
     #[test]
     fn what_is_there_is_not_installed_again() {
-        check(&["cc", "musl-gcc", "nft", "ip", "python3", "node", "curl"], "");
-        check(&["cc", "musl-gcc", "ip", "node", "curl"], "nftables python3 python3-venv");
+        check(&["cc", "musl-gcc", "nft", "ip", "python3", "node", "curl", "/usr/bin/aws"], "");
+        check(
+            &["cc", "musl-gcc", "ip", "node", "curl", "/usr/bin/aws"],
+            "nftables python3 python3-venv",
+        );
     }
 
     #[test]

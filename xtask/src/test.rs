@@ -12,6 +12,8 @@ use crate::{build, install};
 
 /// Names the binary under test to the conformance suite.
 const BINARY_VARIABLE: &str = "DORMOUSE_BIN";
+/// Names the Rust function of the examples to it.
+const EXAMPLE_VARIABLE: &str = "DORMOUSE_RUST_EXAMPLE";
 
 type Runner = (&'static str, fn() -> anyhow::Result<Watched>);
 
@@ -64,6 +66,7 @@ fn conformance() -> anyhow::Result<Watched> {
     let mut pytest = Command::new(python);
     pytest.current_dir(shell::root().join("conformance"));
     pytest.args(["-m", "pytest", "--color=no", "-n", "2"]).env(BINARY_VARIABLE, binary);
+    pytest.env(EXAMPLE_VARIABLE, build::rust_example()?);
     shell::watch(&mut pytest, is_summary)
 }
 

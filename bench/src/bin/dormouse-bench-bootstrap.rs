@@ -22,10 +22,7 @@ fn main() -> io::Result<()> {
     loop {
         stream.write_all(next.as_bytes())?;
         let event = inbox.receive(&mut stream)?;
-        let id = header(
-            &inbox.bytes()[..event.body],
-            "lambda-runtime-aws-request-id",
-        );
+        let id = header(&inbox.bytes()[..event.body], "lambda-runtime-aws-request-id");
         let id = id.ok_or_else(|| io::Error::other("event without a request id"))?;
         let payload = &inbox.bytes()[event.body..event.end];
         pause(payload);
@@ -50,9 +47,7 @@ fn pause(payload: &[u8]) {
         return;
     };
     let digits = number.iter().take_while(|byte| byte.is_ascii_digit());
-    let ms = digits.fold(0_u64, |ms, digit| {
-        ms.saturating_mul(10) + u64::from(digit - b'0')
-    });
+    let ms = digits.fold(0_u64, |ms, digit| ms.saturating_mul(10) + u64::from(digit - b'0'));
     #[expect(
         clippy::disallowed_methods,
         reason = "a function that takes a while is what is asked for"

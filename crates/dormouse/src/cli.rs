@@ -1,5 +1,6 @@
 //! The command line: what was typed, and where it goes.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -41,8 +42,15 @@ pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Serve(typed) => serve::main(*typed),
-        Command::Doctor => Ok(doctor::main()),
-        Command::Runtimes => Ok(runtimes::main()),
+        Command::Doctor => {
+            let (report, well) = doctor::report();
+            print(&report);
+            Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::Runtimes => {
+            print(&runtimes::list());
+            Ok(ExitCode::SUCCESS)
+        }
     };
     result.unwrap_or_else(|error| {
         #[expect(clippy::print_stderr, reason = "the end of a command line program")]
@@ -51,4 +59,9 @@ pub(crate) fn main() -> ExitCode {
         }
         ExitCode::FAILURE
     })
+}
+
+/// Prints what a command has to say. Whoever reads only the first lines is right to.
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }

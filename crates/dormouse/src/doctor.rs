@@ -1,25 +1,26 @@
 //! `dormouse doctor`: what this machine can and cannot give, each line with its remedy.
 
-use std::process::ExitCode;
+use std::fmt::Write;
 
-use dormouse_sandbox::namespace::doctor::{State, examine};
+use dormouse_sandbox::namespace::doctor::{Finding, State, examine};
 
-/// Prints the findings; fails when a guarantee is missing.
-#[expect(clippy::print_stdout, reason = "the output of a command")]
-pub(crate) fn main() -> ExitCode {
+/// The findings as text, and whether nothing is missing.
+pub(crate) fn report() -> (String, bool) {
     let findings = examine();
-    let mut missing = false;
-    for finding in &findings {
-        let mark = match finding.state {
-            State::Fine => "fine   ",
-            State::Weaker => "weaker ",
-            State::Missing => "MISSING",
-        };
-        println!("{mark}  {:<24} {}", finding.what, finding.detail);
-        if let Some(remedy) = &finding.remedy {
-            println!("{:<35}remedy: {remedy}", "");
-        }
-        missing |= finding.state == State::Missing && finding.guarantee.is_some();
+    let well = !findings.iter().any(|finding| finding.state == State::Missing);
+    (findings.iter().map(line).collect(), well)
+}
+
+fn line(finding: &Finding) -> String {
+    let mark = match finding.state {
+        State::Fine => "fine   ",
+        State::Weaker => "weaker ",
+        State::Missing => "MISSING",
+    };
+    let mut text = format!("{mark}  {:<24} {}\n", finding.what, finding.detail);
+    if let Some(remedy) = &finding.remedy {
+        // Writing to a string cannot go wrong.
+        let _ = writeln!(text, "{:<35}remedy: {remedy}", "");
     }
-    if missing { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    text
 }

@@ -6,12 +6,18 @@
 mod cli;
 mod config;
 mod doctor;
+mod network;
 mod runtimes;
 mod serve;
 
 use std::process::ExitCode;
 
 use dormouse_sandbox::namespace::spawner;
+
+/// musl's own allocator has one lock for all threads and gives memory back at every turn.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     // Before anything else: nothing of the daemon may exist in the process that sandboxes come from.

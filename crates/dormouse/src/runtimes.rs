@@ -1,7 +1,5 @@
 //! `dormouse runtimes`: which interpreter of this machine runs which runtime.
 
-use std::process::ExitCode;
-
 use dormouse_model::runtime::{ACCEPTED, Runtime};
 use dormouse_runtimes::{Choice, Interpreter, choose, discover, standard_candidates};
 
@@ -12,17 +10,16 @@ pub(crate) fn found() -> Vec<Interpreter> {
     discover(&standard_candidates(path.as_deref(), home.as_deref()))
 }
 
-/// Prints the list.
-#[expect(clippy::print_stdout, reason = "the output of a command")]
-pub(crate) fn main() -> ExitCode {
+/// The list, a line each.
+pub(crate) fn list() -> String {
     let found = found();
     let mut runtimes: Vec<Runtime> =
         ACCEPTED.iter().filter_map(|id| Runtime::parse(id).ok()).collect();
     runtimes.sort_by_key(|runtime| order(*runtime));
-    for runtime in runtimes {
-        println!("{:<16} {}", runtime.to_string(), line(&choose(runtime, &found)));
-    }
-    ExitCode::SUCCESS
+    let line = |runtime: Runtime| {
+        format!("{:<16} {}\n", runtime.to_string(), line(&choose(runtime, &found)))
+    };
+    runtimes.into_iter().map(line).collect()
 }
 
 fn line(choice: &Choice) -> String {

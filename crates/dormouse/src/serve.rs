@@ -20,6 +20,7 @@ use dormouse_placement::Placement;
 use dormouse_runtimes::{Interpreter, Language, install_bootstraps, precompile};
 use dormouse_sandbox::namespace::cgroup::Cgroups;
 use dormouse_sandbox::namespace::doctor::{Guarantee, examine, refusal};
+use dormouse_sandbox::namespace::network::NetworkHost;
 use dormouse_sandbox::namespace::spawner::Spawner;
 use dormouse_sandbox::namespace::{self, Namespace};
 use dormouse_sandbox::{Backend, Network};
@@ -34,7 +35,7 @@ use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, LogFormat, Surroundings, Typed};
-use crate::runtimes;
+use crate::{network, runtimes};
 
 /// Connections from inside sandboxes that may wait to be served; past it they are closed.
 const DIALLED_QUEUE: usize = 64;
@@ -56,7 +57,9 @@ pub(crate) fn main(typed: Typed) -> anyhow::Result<ExitCode> {
     refusal(&examine(), &given_up).map_err(|refusal| anyhow!("{refusal}"))?;
     // From the main thread: the kernel ends the spawner with the thread that started it.
     let spawner = Spawner::launch().context("spawner of sandboxes")?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    // One thread: an invocation is handed over five times, and each hand-over to another core would
+    // cost more than the work itself. What blocks or computes has threads of its own.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("asynchronous runtime")?;
@@ -87,17 +90,29 @@ fn log(config: &Config) -> anyhow::Result<()> {
 
 async fn serve(config: Config, spawner: Spawner) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
-    let (clock, chance) = (clock(), chance());
-    let store = Store::open(&config.data_dir).context("data directory")?;
-    let instance = instance(&config.data_dir);
-    let backend = backend(&config, &instance, spawner)?;
-    let mut tasks = JoinSet::new();
-    let (endpoint, dialled) = mpsc::channel(DIALLED_QUEUE);
-    let parts = Parts { config: &config, store: &store, backend: &backend, clock, chance };
-    let (frontend, placement) = assemble(parts, endpoint, &mut tasks).await?;
+    // First what may be refused: nothing has been made yet that would have to be cleared away.
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("listening on {}", config.listen))?;
+    let store = Store::open(&config.data_dir).context("data directory")?;
+    let isolation = Isolation::start(&config, &instance(&config.data_dir), spawner)?;
+    let served = serve_isolated(&config, &store, &isolation, (listener, &mut signals)).await;
+    isolation.stop().await;
+    store.close().await;
+    info!("stopped");
+    served
+}
+
+async fn serve_isolated(
+    config: &Config,
+    store: &Store,
+    isolation: &Isolation,
+    (listener, signals): (TcpListener, &mut Signals),
+) -> anyhow::Result<()> {
+    let mut tasks = JoinSet::new();
+    let (endpoint, dialled) = mpsc::channel(DIALLED_QUEUE);
+    let parts = Parts { config, store, isolation, clock: clock(), chance: chance() };
+    let (frontend, placement) = assemble(parts, endpoint, &mut tasks).await?;
     announce(listener.local_addr()?);
     let (stop, stopping) = watch::channel(false);
     let server = Server { frontend, listener, dialled };
@@ -119,16 +134,13 @@ async fn serve(config: Config, spawner: Spawner) -> anyhow::Result<()> {
         serving.abort();
         while tasks.join_next().await.is_some() {}
     }
-    backend.shutdown().await;
-    store.close().await;
-    info!("stopped");
     Ok(())
 }
 
 struct Parts<'a> {
     config: &'a Config,
     store: &'a Store,
-    backend: &'a Arc<dyn Backend>,
+    isolation: &'a Isolation,
     clock: Clock,
     chance: Chance,
 }
@@ -138,7 +150,7 @@ async fn assemble(
     endpoint: mpsc::Sender<Connection>,
     tasks: &mut JoinSet<()>,
 ) -> anyhow::Result<(Frontend, Placement)> {
-    let Parts { config, store, backend, clock, chance } = parts;
+    let Parts { config, store, isolation, clock, chance } = parts;
     let packages = Packages::open(config.data_dir.join("packages")).context("packages")?;
     let bootstraps = config.data_dir.join("bootstraps");
     install_bootstraps(&bootstraps).context("bootstraps of the managed runtimes")?;
@@ -148,12 +160,12 @@ async fn assemble(
         dormouse_worker::Config {
             directory: config.data_dir.join("worker"),
             bootstraps: bootstraps.clone(),
-            backend: backend.clone(),
+            backend: isolation.backend.clone(),
             packages: packages.clone(),
             needed,
             logs: store.logs(),
             interpreters: Interpreters::new(search(bootstraps, tasks), config.nearest_runtime),
-            network: config.network,
+            network: isolation.reach(),
             cpu: config.cpu,
             clock: clock.clone(),
             chance: chance.clone(),
@@ -205,24 +217,45 @@ fn search(
     found
 }
 
-fn backend(config: &Config, instance: &str, spawner: Spawner) -> anyhow::Result<Arc<dyn Backend>> {
-    let cgroups = Cgroups::detect(instance).context("control groups")?;
-    let reaped = cgroups.reap().context("control groups of a former process")?;
-    info!(?reaped, "what a former process left is removed");
-    let network = match config.network {
-        Network::Outbound => {
-            anyhow::bail!("outbound network is not available yet: start with --network none")
+/// The backend, and what keeps its network.
+struct Isolation {
+    backend: Arc<dyn Backend>,
+    network: Option<NetworkHost>,
+}
+
+impl Isolation {
+    /// Removes what a killed predecessor left, then starts anew.
+    fn start(config: &Config, instance: &str, spawner: Spawner) -> anyhow::Result<Self> {
+        let cgroups = Cgroups::detect(instance).context("control groups")?;
+        let reaped = cgroups.reap().context("control groups of a former process")?;
+        info!(?reaped, "what a former process left is removed");
+        let network = match config.network {
+            Network::Outbound => network::start(instance, &config.allow_weaker)?,
+            Network::None => None,
+        };
+        let backend = Namespace::new(namespace::Config {
+            instance: instance.to_owned(),
+            spawner,
+            cgroups,
+            network: network.as_ref().map(NetworkHost::attach_fn),
+        })
+        .context("namespace sandbox")?;
+        Ok(Self { backend: Arc::new(backend), network })
+    }
+
+    /// What sandboxes can reach.
+    fn reach(&self) -> Network {
+        if self.network.is_some() { Network::Outbound } else { Network::None }
+    }
+
+    async fn stop(self) {
+        self.backend.shutdown().await;
+        if let Some(network) = self.network
+            && let Err(error) = network.stop()
+        {
+            warn!(%error, "network rules stay until the next start");
         }
-        Network::None => None,
-    };
-    let backend = Namespace::new(namespace::Config {
-        instance: instance.to_owned(),
-        spawner,
-        cgroups,
-        network,
-    })
-    .context("namespace sandbox")?;
-    Ok(Arc::new(backend))
+    }
 }
 
 /// Removes packages that belong to nothing. What cannot be removed now is removed another time.

@@ -5,8 +5,8 @@
 //!
 //! | Task | Owns | Gets | Gives |
 //! |---|---|---|---|
-//! | [`router`] | which versions have an owner, the counts per account | routes asked for, versions retired, drain | a snapshot of all routes, readable without waiting |
-//! | [`assignment`] (one per version) | the environments of that version, the callers who wait | jobs; facts of its environments | leases to environments |
+//! | `router` | which versions have an owner, the counts per account | routes asked for, versions retired, drain | a snapshot of all routes, readable without waiting |
+//! | `assignment` (one per version) | the environments of that version, the callers who wait | jobs; facts of its environments | leases to environments |
 //!
 //! The warm path reads the snapshot and sends one message to the version's owner, which sends one
 //! to the environment; the answer goes straight to the caller.

@@ -18,6 +18,7 @@ use dormouse_worker::lives::Lives;
 use dormouse_worker::{ColdReason, Job, NoInterpreter, Permit, Worker};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::assignment::{Assignment, Request};
 
@@ -102,7 +103,7 @@ impl Placement {
             running: HashMap::new(),
             owners: JoinSet::new(),
             retiring: Vec::new(),
-            draining: false,
+            stopping: None,
         };
         tasks.spawn(router.run(inbox));
         Self { routes, requests, worker }
@@ -177,6 +178,17 @@ impl Placement {
     }
 }
 
+/// A stop under way.
+struct Stopping {
+    /// When what still runs is killed.
+    deadline: Instant,
+    /// Who wants to hear of the end.
+    waiting: Vec<oneshot::Sender<()>>,
+}
+
+/// How long after a kill the next look is due; by then there is nobody left to kill.
+const AGAIN: Duration = Duration::from_secs(3_600);
+
 struct Router {
     config: Config,
     routes: Arc<ArcSwap<Routes>>,
@@ -184,31 +196,41 @@ struct Router {
     owners: JoinSet<()>,
     /// Owners that have no route any more and have not ended.
     retiring: Vec<mpsc::Sender<Request>>,
-    draining: bool,
+    /// Since the server began to stop.
+    stopping: Option<Stopping>,
 }
 
 impl Router {
     async fn run(mut self, mut inbox: mpsc::Receiver<RouterRequest>) {
-        loop {
+        let mut open = true;
+        while open || !self.owners.is_empty() {
+            let until = self.stopping.as_ref().map(|stopping| stopping.deadline);
             tokio::select! {
-                request = inbox.recv() => match request {
-                    Some(RouterRequest::Route(version, reply)) => {
-                        let route = (!self.draining).then(|| self.route(version));
-                        let _ = reply.send(route);
+                request = inbox.recv(), if open => match request {
+                    Some(request) => self.request(request).await,
+                    None => {
+                        open = false;
+                        self.stop(Duration::ZERO, None).await;
                     }
-                    Some(RouterRequest::Retire { key, keep, cause }) => {
-                        self.retire(&key, keep.as_ref(), cause).await;
-                    }
-                    Some(RouterRequest::Drain(limit, reply)) => {
-                        self.drain(limit).await;
-                        let _ = reply.send(());
-                    }
-                    None => break,
                 },
-                Some(_) = self.owners.join_next() => {}
+                Some(_) = self.owners.join_next() => self.tell_when_empty(),
+                () = tokio::time::sleep_until(until.unwrap_or_else(Instant::now)),
+                    if until.is_some() => self.kill().await,
             }
         }
-        self.drain(Duration::ZERO).await;
+    }
+
+    async fn request(&mut self, request: RouterRequest) {
+        match request {
+            RouterRequest::Route(version, reply) => {
+                let route = self.stopping.is_none().then(|| self.route(version));
+                let _ = reply.send(route);
+            }
+            RouterRequest::Retire { key, keep, cause } => {
+                self.retire(&key, keep.as_ref(), cause).await;
+            }
+            RouterRequest::Drain(limit, reply) => self.stop(limit, Some(reply)).await,
+        }
     }
 
     fn route(&mut self, version: Arc<ResolvedVersion>) -> Route {
@@ -263,20 +285,39 @@ impl Router {
         }
     }
 
-    async fn drain(&mut self, limit: Duration) {
-        self.draining = true;
+    /// Lets what runs finish within `limit`. Asked again, the shorter limit counts.
+    async fn stop(&mut self, limit: Duration, reply: Option<oneshot::Sender<()>>) {
+        let deadline = Instant::now() + limit;
+        let stopping =
+            self.stopping.get_or_insert_with(|| Stopping { deadline, waiting: Vec::new() });
+        stopping.deadline = stopping.deadline.min(deadline);
+        stopping.waiting.extend(reply);
         let routes = self.routes.swap(Arc::new(Routes::new()));
-        self.retiring.extend(routes.values().map(|route| route.requests.clone()));
-        for owner in &self.retiring {
-            let _ = owner.send(Request::Retire(Cause::Shutdown)).await;
+        for route in routes.values() {
+            let _ = route.requests.send(Request::Retire(Cause::Shutdown)).await;
+            self.retiring.push(route.requests.clone());
         }
-        let all_ended = async { while self.owners.join_next().await.is_some() {} };
-        if tokio::time::timeout(limit, all_ended).await.is_ok() {
-            return;
-        }
-        for owner in &self.retiring {
+        self.tell_when_empty();
+    }
+
+    /// The time of what still runs is over.
+    async fn kill(&mut self) {
+        for owner in self.retiring.drain(..) {
+            // One that has ended needs no telling.
             let _ = owner.send(Request::Kill(Cause::Shutdown)).await;
         }
-        while self.owners.join_next().await.is_some() {}
+        if let Some(stopping) = &mut self.stopping {
+            stopping.deadline += AGAIN;
+        }
+    }
+
+    fn tell_when_empty(&mut self) {
+        if let Some(stopping) = &mut self.stopping
+            && self.owners.is_empty()
+        {
+            for waiting in stopping.waiting.drain(..) {
+                let _ = waiting.send(());
+            }
+        }
     }
 }

@@ -10,10 +10,10 @@
 //!
 //! | channel | from | to | bound | when full |
 //! | --- | --- | --- | --- | --- |
-//! | `mpsc::Sender<Call>` | one [`serve`] per connection | the owner | the owner's | the connection waits, before it reads a body: each has at most one call out |
+//! | `mpsc::Sender<Call>` | one [`serve()`] per connection | the owner | the owner's | the connection waits, before it reads a body: each has at most one call out |
 //! | `oneshot` in a call | the owner | the connection | 1 | - |
 //!
-//! Where to start reading: [`serve`], then `route`, then [`RuntimeState`].
+//! Where to start reading: [`serve()`], then `route`, then [`RuntimeState`].
 
 mod call;
 mod cause;

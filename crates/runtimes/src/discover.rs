@@ -5,6 +5,7 @@
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::interpreter::{Interpreter, Language};
@@ -14,28 +15,44 @@ use crate::probe::{Deadline, ask};
 const PROGRAMS_LIMIT: usize = 64;
 
 /// Finds the interpreters in these directories, in this order, each once. A directory may also be a
-/// program itself. What is too old for our bootstraps is left out. Blocks while it runs them: up to 5 s for each that hangs.
+/// program itself. What is too old for our bootstraps is left out. Blocks while it runs them: up to
+/// 5 s for each that hangs.
+///
+/// A script, such as a version manager's shim, is asked only when no program of its language was
+/// found: it takes a hundred times as long to answer and leads to one that is found anyway.
 #[must_use]
 pub fn discover(candidates: &[PathBuf]) -> Vec<Interpreter> {
     let mut asked = HashSet::new();
-    let mut found: Vec<Interpreter> = Vec::new();
     let named = candidates.iter().flat_map(|candidate| programs_in(candidate));
     let fresh = named.filter(|(_, path)| {
         // Two names of one file are one question; a shim is its own file and is asked.
         fs::canonicalize(path).is_ok_and(|real| asked.insert(real))
     });
-    for (language, path) in fresh.take(PROGRAMS_LIMIT) {
-        let Some(interpreter) = ask(language, &path, Deadline::default()) else {
-            continue;
-        };
-        if interpreter.version < language.oldest() {
-            continue;
-        }
-        if !found.iter().any(|known| known.program == interpreter.program) {
-            found.push(interpreter);
+    let (scripts, programs): (Vec<_>, Vec<_>) =
+        fresh.take(PROGRAMS_LIMIT).partition(|(_, path)| is_script(path));
+    let mut found = Vec::new();
+    for (language, path) in &programs {
+        add(&mut found, *language, path);
+    }
+    for (language, path) in &scripts {
+        if !found.iter().any(|known| known.language == *language) {
+            add(&mut found, *language, path);
         }
     }
     found
+}
+
+fn add(found: &mut Vec<Interpreter>, language: Language, path: &Path) {
+    let Some(interpreter) = ask(language, path, Deadline::default()) else { return };
+    let known = found.iter().any(|known| known.program == interpreter.program);
+    if interpreter.version >= language.oldest() && !known {
+        found.push(interpreter);
+    }
+}
+
+fn is_script(path: &Path) -> bool {
+    let mut first = [0; 2];
+    fs::File::open(path).and_then(|mut file| file.read_exact(&mut first)).is_ok() && first == *b"#!"
 }
 
 /// The programs of a directory by name, sorted so that two runs agree.

@@ -42,9 +42,7 @@ pub struct Fake {
 
 impl std::fmt::Debug for Fake {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Fake")
-            .field("live", &self.live())
-            .finish_non_exhaustive()
+        f.debug_struct("Fake").field("live", &self.live()).finish_non_exhaustive()
     }
 }
 
@@ -88,9 +86,7 @@ pub struct FakeProcess {
 
 impl std::fmt::Debug for FakeProcess {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FakeProcess")
-            .field("id", &self.id)
-            .finish_non_exhaustive()
+        f.debug_struct("FakeProcess").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
@@ -112,24 +108,13 @@ impl FakeProcess {
             return;
         }
         // An owner that is gone reads nothing; the process does not notice, as with a full pipe.
-        let _ = self
-            .inside
-            .events
-            .send(Event::Output {
-                process: self.id,
-                stream,
-                bytes,
-            })
-            .await;
+        let _ = self.inside.events.send(Event::Output { process: self.id, stream, bytes }).await;
     }
 
     /// Opens a connection to a service of the host.
     pub async fn dial(&self, service: Service) -> io::Result<Connection> {
         let (ours, theirs) = tokio::io::duplex(CONNECTION_BYTES);
-        let dialled = Dialled {
-            service,
-            connection: Connection::Memory(theirs),
-        };
+        let dialled = Dialled { service, connection: Connection::Memory(theirs) };
         match self.inside.connections.send(dialled).await {
             Ok(()) => Ok(Connection::Memory(ours)),
             Err(_) => Err(io::ErrorKind::ConnectionRefused.into()),
@@ -146,29 +131,19 @@ impl FakeProcess {
 
     /// Writes a file of the sandbox's `/tmp`.
     pub fn write_tmp(&self, name: &str, bytes: impl Into<Vec<u8>>) {
-        let mut tmp = self
-            .inside
-            .tmp
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut tmp = self.inside.tmp.lock().unwrap_or_else(PoisonError::into_inner);
         tmp.insert(name.to_owned(), bytes.into());
     }
 
     /// Reads a file of the sandbox's `/tmp`.
     pub fn read_tmp(&self, name: &str) -> Option<Vec<u8>> {
-        let tmp = self
-            .inside
-            .tmp
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let tmp = self.inside.tmp.lock().unwrap_or_else(PoisonError::into_inner);
         tmp.get(name).cloned()
     }
 
     /// Raises the memory peak of the sandbox to at least this.
     pub fn use_memory(&self, bytes: u64) {
-        self.inside
-            .memory_peak_bytes
-            .fetch_max(bytes, Ordering::AcqRel);
+        self.inside.memory_peak_bytes.fetch_max(bytes, Ordering::AcqRel);
     }
 
     /// Ends the whole sandbox, as when its PID 1 dies.
@@ -187,16 +162,9 @@ impl Backend for Fake {
             if self.shut_down.load(Ordering::Acquire) {
                 return Err(CreateError::ShutDown);
             }
-            let refusal = self
-                .refusal
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take();
+            let refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let Some(step) = refusal {
-                return Err(CreateError::Step {
-                    step,
-                    source: io::ErrorKind::Other.into(),
-                });
+                return Err(CreateError::Step { step, source: io::ErrorKind::Other.into() });
             }
             let (commands_sender, commands) = mpsc::channel(COMMAND_QUEUE);
             let (events_sender, events) = mpsc::channel(EVENT_QUEUE + 1);
@@ -214,14 +182,8 @@ impl Backend for Fake {
             let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
             while owners.try_join_next().is_some() {}
             owners.spawn(owner.run(live));
-            let sandbox = Arc::new(Handle {
-                commands: commands_sender,
-            });
-            Ok(Created {
-                sandbox,
-                events,
-                connections,
-            })
+            let sandbox = Arc::new(Handle { commands: commands_sender });
+            Ok(Created { sandbox, events, connections })
         })
     }
 

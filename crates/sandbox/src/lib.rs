@@ -80,7 +80,8 @@ pub trait Sandbox: fmt::Debug + Send + Sync {
     fn signal(&self, process: ProcessId, signal: Signal) -> BoxFuture<'_, Result<(), Gone>>;
 
     /// Kills every process of user code, known or not. Each started one still reports its exit;
-    /// after the last of them [`Event::Empty`] comes. The sandbox and its `/tmp` stay. A frozen
+    /// after the last of them [`Event::Empty`] comes. The sandbox and its `/tmp` stay; the CPU limit is
+    /// lifted, since dying takes time too. A frozen
     /// sandbox is thawed first.
     fn kill_all(&self) -> BoxFuture<'_, Result<(), Gone>>;
 

@@ -9,11 +9,7 @@ use std::process::{Child, Command, Stdio};
 
 use dormouse_sandbox::namespace::cgroup::{Cgroup, Cgroups, Layout, Limits};
 
-const SMALL: Limits = Limits {
-    memory_bytes: 64 << 20,
-    cpu_millis: Some(100),
-    pids_max: 32,
-};
+const SMALL: Limits = Limits { memory_bytes: 64 << 20, cpu_millis: Some(100), pids_max: 32 };
 
 /// Our groups, removed even when the test fails.
 struct Fixture {
@@ -46,11 +42,7 @@ impl Drop for Fixture {
             .arg(format!("*dormouse-{}", self.instance))
             .output()
             .unwrap();
-        assert_eq!(
-            String::from_utf8_lossy(&left.stdout),
-            "",
-            "groups left behind"
-        );
+        assert_eq!(String::from_utf8_lossy(&left.stdout), "", "groups left behind");
     }
 }
 
@@ -59,33 +51,16 @@ impl Drop for Fixture {
 fn run_inside(group: &Cgroup, script: &str) -> Child {
     let entry = group.entry().unwrap();
     let mut command = Command::new("sh");
-    let enter: Vec<String> = entry
-        .tasks
-        .iter()
-        .map(|fd| format!("echo 0 > {}", path_of(fd)))
-        .collect();
+    let enter: Vec<String> =
+        entry.tasks.iter().map(|fd| format!("echo 0 > {}", path_of(fd))).collect();
     let enter = enter.join(" && ");
-    let enter = if enter.is_empty() {
-        "true".to_owned()
-    } else {
-        enter
-    };
-    command
-        .arg("-c")
-        .arg(format!("{enter} && echo in && read go && {script}"));
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let enter = if enter.is_empty() { "true".to_owned() } else { enter };
+    command.arg("-c").arg(format!("{enter} && echo in && read go && {script}"));
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut first = [0; 3];
     std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut first).unwrap();
     if let Some(into) = &entry.into {
-        fs::write(
-            format!("{}/cgroup.procs", path_of(into)),
-            child.id().to_string(),
-        )
-        .unwrap();
+        fs::write(format!("{}/cgroup.procs", path_of(into)), child.id().to_string()).unwrap();
     }
     child.stdin.as_mut().unwrap().write_all(b"go\n").unwrap();
     child
@@ -128,10 +103,7 @@ fn a_frozen_process_stands_still_and_dies_when_killed() {
     assert!(!child.wait().unwrap().success());
     group.remove().unwrap();
     group.remove().unwrap();
-    assert!(
-        group.freeze().is_err(),
-        "a removed group is gone, not silently thawed"
-    );
+    assert!(group.freeze().is_err(), "a removed group is gone, not silently thawed");
 }
 
 #[test]
@@ -160,10 +132,8 @@ fn a_process_beyond_its_memory_is_killed_and_counted() {
         return;
     };
     let group = fixture.groups.create("one", &SMALL).unwrap();
-    let mut child = run_inside(
-        &group,
-        "head -c 200000000 /dev/zero | tail -c 150000000 > /dev/null",
-    );
+    let mut child =
+        run_inside(&group, "head -c 200000000 /dev/zero | tail -c 150000000 > /dev/null");
     assert!(!child.wait().unwrap().success());
     assert!(group.usage().unwrap().oom_kills >= 1);
     assert!(group.usage().unwrap().memory_peak_bytes <= SMALL.memory_bytes);
@@ -194,14 +164,7 @@ fn limits_can_be_changed_up_and_down_again_and_again() {
     for mib in [128, 64, 512, 3008, 128] {
         group.set_memory(mib << 20).unwrap();
     }
-    for millis in [
-        Some(72),
-        None,
-        Some(1000),
-        Some(10),
-        Some(1769),
-        Some(64_000),
-    ] {
+    for millis in [Some(72), None, Some(1000), Some(10), Some(1769), Some(64_000)] {
         group.set_cpu(millis).unwrap();
     }
     group.remove().unwrap();
@@ -239,23 +202,15 @@ fn measure() {
         let (_, thaw) = timed(|| group.thaw().unwrap());
         let (_, usage) = timed(|| group.usage().unwrap());
         let (_, remove) = timed(|| group.remove().unwrap());
-        for (list, nanos) in times
-            .iter_mut()
-            .zip([create, entry, freeze, thaw, usage, remove])
-        {
+        for (list, nanos) in times.iter_mut().zip([create, entry, freeze, thaw, usage, remove]) {
             list.push(nanos);
         }
     }
-    for (what, list) in ["create", "entry", "freeze", "thaw", "usage", "remove"]
-        .iter()
-        .zip(&mut times)
+    for (what, list) in
+        ["create", "entry", "freeze", "thaw", "usage", "remove"].iter().zip(&mut times)
     {
         list.sort_unstable();
-        println!(
-            "{what}: min {} median {} us",
-            list[0] / 1000,
-            list[150] / 1000
-        );
+        println!("{what}: min {} median {} us", list[0] / 1000, list[150] / 1000);
     }
 }
 
@@ -278,9 +233,6 @@ fn wait_until(mut holds: impl FnMut() -> bool) {
 }
 
 fn pause_ms(ms: i64) {
-    let timeout = rustix::event::Timespec {
-        tv_sec: 0,
-        tv_nsec: ms * 1_000_000,
-    };
+    let timeout = rustix::event::Timespec { tv_sec: 0, tv_nsec: ms * 1_000_000 };
     rustix::event::poll(&mut [], Some(&timeout)).unwrap();
 }

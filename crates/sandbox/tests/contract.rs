@@ -80,20 +80,13 @@ fn in_runtime(
     world: impl FnOnce() -> World,
     test: impl FnOnce(World) -> dormouse_sandbox::BoxFuture<'static, ()>,
 ) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async { test(world()).await });
 }
 
 async fn output_comes_before_the_exit_of_its_process(world: &World) {
     let mut sandbox = world.create().await;
-    sandbox
-        .sandbox
-        .start(probe(1, &["print", "last words", "exit", "0"]))
-        .await
-        .unwrap();
+    sandbox.sandbox.start(probe(1, &["print", "last words", "exit", "0"])).await.unwrap();
     assert_eq!(next(&mut sandbox).await, "1 out last words");
     assert_eq!(next(&mut sandbox).await, "1 exited 0");
     sandbox.sandbox.destroy().await;
@@ -101,11 +94,7 @@ async fn output_comes_before_the_exit_of_its_process(world: &World) {
 
 async fn both_streams_are_told_apart(world: &World) {
     let mut sandbox = world.create().await;
-    sandbox
-        .sandbox
-        .start(probe(1, &["eprint", "wrong", "exit", "0"]))
-        .await
-        .unwrap();
+    sandbox.sandbox.start(probe(1, &["eprint", "wrong", "exit", "0"])).await.unwrap();
     assert_eq!(next(&mut sandbox).await, "1 err wrong");
     assert_eq!(next(&mut sandbox).await, "1 exited 0");
     sandbox.sandbox.destroy().await;
@@ -113,23 +102,11 @@ async fn both_streams_are_told_apart(world: &World) {
 
 async fn codes_and_signals_are_reported(world: &World) {
     let mut sandbox = world.create().await;
-    sandbox
-        .sandbox
-        .start(probe(1, &["exit", "3"]))
-        .await
-        .unwrap();
+    sandbox.sandbox.start(probe(1, &["exit", "3"])).await.unwrap();
     assert_eq!(next(&mut sandbox).await, "1 exited 3");
-    sandbox
-        .sandbox
-        .start(probe(2, &["print", "on", "sleep"]))
-        .await
-        .unwrap();
+    sandbox.sandbox.start(probe(2, &["print", "on", "sleep"])).await.unwrap();
     assert_eq!(next(&mut sandbox).await, "2 out on");
-    sandbox
-        .sandbox
-        .signal(ProcessId(2), Signal::Kill)
-        .await
-        .unwrap();
+    sandbox.sandbox.signal(ProcessId(2), Signal::Kill).await.unwrap();
     assert_eq!(next(&mut sandbox).await, "2 killed 9");
     sandbox.sandbox.destroy().await;
 }
@@ -137,11 +114,8 @@ async fn codes_and_signals_are_reported(world: &World) {
 async fn the_first_program_that_can_run_is_run(world: &World) {
     let mut sandbox = world.create().await;
     let mut process = probe(1, &["print", "found"]);
-    process.programs = vec![
-        "/var/task/missing".into(),
-        "/var/task/not-executable".into(),
-        PROBE.into(),
-    ];
+    process.programs =
+        vec!["/var/task/missing".into(), "/var/task/not-executable".into(), PROBE.into()];
     sandbox.sandbox.start(process.clone()).await.unwrap();
     assert_eq!(next(&mut sandbox).await, "1 out found");
     assert_eq!(next(&mut sandbox).await, "1 exited 0");
@@ -151,19 +125,13 @@ async fn the_first_program_that_can_run_is_run(world: &World) {
         Err(StartError::NoProgram { programs }) => assert_eq!(programs, tried),
         other => panic!("{other:?}"),
     }
-    assert_eq!(
-        answer(&mut sandbox, 2, &["print", "still well"]).await,
-        "still well"
-    );
+    assert_eq!(answer(&mut sandbox, 2, &["print", "still well"]).await, "still well");
     sandbox.sandbox.destroy().await;
 }
 
 async fn a_process_gets_its_environment_and_directory(world: &World) {
     let mut sandbox = world.create().await;
-    assert_eq!(
-        answer(&mut sandbox, 1, &["env", "GREETING"]).await,
-        "hello there"
-    );
+    assert_eq!(answer(&mut sandbox, 1, &["env", "GREETING"]).await, "hello there");
     assert_eq!(answer(&mut sandbox, 2, &["env", "HOME"]).await, "unset");
     assert_eq!(answer(&mut sandbox, 3, &["cwd"]).await, "/tmp");
     sandbox.sandbox.destroy().await;
@@ -171,17 +139,10 @@ async fn a_process_gets_its_environment_and_directory(world: &World) {
 
 async fn killing_all_ends_children_too_and_keeps_tmp(world: &World) {
     let mut sandbox = world.create().await;
+    sandbox.sandbox.start(probe(1, &["child-counts", "f", "sleep"])).await.unwrap();
     sandbox
         .sandbox
-        .start(probe(1, &["child-counts", "f", "sleep"]))
-        .await
-        .unwrap();
-    sandbox
-        .sandbox
-        .start(probe(
-            2,
-            &["write", "kept", "value", "print", "on", "sleep"],
-        ))
+        .start(probe(2, &["write", "kept", "value", "print", "on", "sleep"]))
         .await
         .unwrap();
     assert_eq!(next(&mut sandbox).await, "2 out on");
@@ -192,11 +153,7 @@ async fn killing_all_ends_children_too_and_keeps_tmp(world: &World) {
     assert_eq!(next(&mut sandbox).await, "empty");
     let first = answer(&mut sandbox, 3, &["read", "f"]).await;
     assert!(is_quiet(&mut sandbox).await);
-    assert_eq!(
-        answer(&mut sandbox, 4, &["read", "f"]).await,
-        first,
-        "the child still counts"
-    );
+    assert_eq!(answer(&mut sandbox, 4, &["read", "f"]).await, first, "the child still counts");
     assert_eq!(answer(&mut sandbox, 5, &["read", "kept"]).await, "value");
     sandbox.sandbox.destroy().await;
 }
@@ -229,11 +186,7 @@ async fn a_frozen_process_does_nothing_until_thawed(world: &World) {
 
 async fn killing_all_and_starting_work_on_a_frozen_sandbox(world: &World) {
     let mut sandbox = world.create().await;
-    sandbox
-        .sandbox
-        .start(probe(1, &["print", "on", "sleep"]))
-        .await
-        .unwrap();
+    sandbox.sandbox.start(probe(1, &["print", "on", "sleep"])).await.unwrap();
     assert_eq!(next(&mut sandbox).await, "1 out on");
     sandbox.sandbox.freeze().await.unwrap();
     sandbox.sandbox.kill_all().await.unwrap();
@@ -246,11 +199,7 @@ async fn killing_all_and_starting_work_on_a_frozen_sandbox(world: &World) {
 
 async fn a_frozen_sandbox_dies_when_destroyed(world: &World) {
     let mut sandbox = world.create().await;
-    sandbox
-        .sandbox
-        .start(probe(1, &["print", "on", "spin"]))
-        .await
-        .unwrap();
+    sandbox.sandbox.start(probe(1, &["print", "on", "spin"])).await.unwrap();
     assert_eq!(next(&mut sandbox).await, "1 out on");
     sandbox.sandbox.freeze().await.unwrap();
     let destroyed = tokio::time::timeout(Duration::from_secs(5), sandbox.sandbox.destroy()).await;
@@ -260,11 +209,7 @@ async fn a_frozen_sandbox_dies_when_destroyed(world: &World) {
 
 async fn a_drain_comes_after_everything_written_before(world: &World) {
     let mut sandbox = world.create().await;
-    sandbox
-        .sandbox
-        .start(probe(1, &["print", "a", "write", "done", "1", "sleep"]))
-        .await
-        .unwrap();
+    sandbox.sandbox.start(probe(1, &["print", "a", "write", "done", "1", "sleep"])).await.unwrap();
     let mut asked = 2;
     while answer_keeping(&mut sandbox, asked).await != "1" {
         asked += 1;
@@ -281,19 +226,10 @@ async fn answer_keeping(sandbox: &mut dormouse_sandbox::Created, id: u32) -> Str
 
 async fn both_services_can_be_dialled(world: &World) {
     let mut sandbox = world.create().await;
-    for (id, port, service) in [
-        (1, "9001", Service::RuntimeApi),
-        (2, "9000", Service::Endpoint),
-    ] {
-        sandbox
-            .sandbox
-            .start(probe(id, &["dial", port, "ping"]))
-            .await
-            .unwrap();
-        let Dialled {
-            service: dialled,
-            mut connection,
-        } = sandbox.connections.recv().await.unwrap();
+    for (id, port, service) in [(1, "9001", Service::RuntimeApi), (2, "9000", Service::Endpoint)] {
+        sandbox.sandbox.start(probe(id, &["dial", port, "ping"])).await.unwrap();
+        let Dialled { service: dialled, mut connection } =
+            sandbox.connections.recv().await.unwrap();
         assert_eq!(dialled, service);
         let mut heard = String::new();
         connection.read_to_string(&mut heard).await.unwrap();
@@ -311,11 +247,7 @@ async fn a_flood_holds_up_only_its_sandbox(world: &World) {
     let (mut flooded, mut other) = (world.create().await, world.create().await);
     flooded.sandbox.start(probe(1, &["flood"])).await.unwrap();
     // Nobody reads the flood, yet calls on its sandbox are answered ...
-    flooded
-        .sandbox
-        .start(probe(2, &["exit", "0"]))
-        .await
-        .unwrap();
+    flooded.sandbox.start(probe(2, &["exit", "0"])).await.unwrap();
     assert_eq!(answer(&mut other, 1, &["print", "hello"]).await, "hello");
     // ... exits arrive once it is read ...
     while next(&mut flooded).await != "2 exited 0" {}
@@ -326,28 +258,12 @@ async fn a_flood_holds_up_only_its_sandbox(world: &World) {
 
 async fn a_request_to_end_reaches_a_process(world: &World) {
     let mut sandbox = world.create().await;
-    sandbox
-        .sandbox
-        .start(probe(1, &["print", "on", "sleep"]))
-        .await
-        .unwrap();
+    sandbox.sandbox.start(probe(1, &["print", "on", "sleep"])).await.unwrap();
     assert_eq!(next(&mut sandbox).await, "1 out on");
-    sandbox
-        .sandbox
-        .signal(ProcessId(1), Signal::Term)
-        .await
-        .unwrap();
+    sandbox.sandbox.signal(ProcessId(1), Signal::Term).await.unwrap();
     assert_eq!(next(&mut sandbox).await, "1 killed 15");
-    sandbox
-        .sandbox
-        .signal(ProcessId(1), Signal::Term)
-        .await
-        .unwrap();
-    sandbox
-        .sandbox
-        .signal(ProcessId(77), Signal::Kill)
-        .await
-        .unwrap();
+    sandbox.sandbox.signal(ProcessId(1), Signal::Term).await.unwrap();
+    sandbox.sandbox.signal(ProcessId(77), Signal::Kill).await.unwrap();
     assert_eq!(answer(&mut sandbox, 2, &["print", "well"]).await, "well");
     sandbox.sandbox.destroy().await;
 }
@@ -365,10 +281,7 @@ async fn after_the_end_calls_say_gone_and_gone_comes_once(world: &World) {
     assert_eq!(sandbox.drain_output(1).await, Err(Gone));
     assert_eq!(sandbox.signal(ProcessId(1), Signal::Kill).await, Err(Gone));
     assert!(sandbox.usage().await.is_err());
-    assert!(matches!(
-        sandbox.start(probe(2, &[])).await,
-        Err(StartError::Gone(Gone))
-    ));
+    assert!(matches!(sandbox.start(probe(2, &[])).await, Err(StartError::Gone(Gone))));
     loop {
         match next(&mut created).await.as_str() {
             "gone" => break,
@@ -381,11 +294,7 @@ async fn after_the_end_calls_say_gone_and_gone_comes_once(world: &World) {
 async fn a_dropped_handle_ends_the_sandbox(world: &World) {
     let mut created = world.create().await;
     created.sandbox.start(probe(1, &["sleep"])).await.unwrap();
-    let dormouse_sandbox::Created {
-        sandbox,
-        events,
-        connections,
-    } = created;
+    let dormouse_sandbox::Created { sandbox, events, connections } = created;
     drop(sandbox);
     let mut events = events;
     while let Some(event) = events.recv().await {
@@ -408,11 +317,7 @@ async fn sandboxes_do_not_share_tmp(world: &World) {
 async fn a_sandbox_can_be_used_again_after_killing_all(world: &World) {
     let mut sandbox = world.create().await;
     for _ in 0..3 {
-        sandbox
-            .sandbox
-            .start(probe(1, &["print", "on", "sleep"]))
-            .await
-            .unwrap();
+        sandbox.sandbox.start(probe(1, &["print", "on", "sleep"])).await.unwrap();
         assert_eq!(next(&mut sandbox).await, "1 out on");
         sandbox.sandbox.kill_all().await.unwrap();
         assert_eq!(next(&mut sandbox).await, "1 killed 9");
@@ -425,8 +330,5 @@ async fn after_shutdown_there_are_no_new_sandboxes(world: &World) {
     let sandbox = world.create().await;
     sandbox.sandbox.destroy().await;
     world.backend.shutdown().await;
-    assert!(matches!(
-        world.backend.create(world.spec()).await,
-        Err(CreateError::ShutDown)
-    ));
+    assert!(matches!(world.backend.create(world.spec()).await, Err(CreateError::ShutDown)));
 }

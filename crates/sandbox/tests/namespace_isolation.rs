@@ -67,20 +67,14 @@ fn main() -> ExitCode {
         return harness::main(Vec::new());
     }
     let mut all = trials();
-    all.push(Trial::new(
-        "a_killed_daemon_leaves_no_process",
-        a_killed_daemon_leaves_no_process,
-    ));
+    all.push(Trial::new("a_killed_daemon_leaves_no_process", a_killed_daemon_leaves_no_process));
     harness::main(all)
 }
 
 fn in_world(test: impl FnOnce(World) -> BoxFuture<'static, ()>) {
     let mounts = mounts();
     let spawner = Spawner::launch().expect("the spawner starts");
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let world = World::namespace(spawner);
         add_intruder(&world);
@@ -92,9 +86,7 @@ fn in_world(test: impl FnOnce(World) -> BoxFuture<'static, ()>) {
 /// Mounts of this process's namespace that could be ours; other programs may come and go.
 fn mounts() -> usize {
     let all = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
-    all.lines()
-        .filter(|line| line.contains("/var/task") || line.contains(" /sys/root"))
-        .count()
+    all.lines().filter(|line| line.contains("/var/task") || line.contains(" /sys/root")).count()
 }
 
 fn add_intruder(world: &World) {
@@ -104,10 +96,7 @@ fn add_intruder(world: &World) {
 }
 
 fn intruder(id: u32, actions: &[&str]) -> ProcessSpec {
-    ProcessSpec {
-        programs: vec![INTRUDER.to_owned()],
-        ..common::probe(id, actions)
-    }
+    ProcessSpec { programs: vec![INTRUDER.to_owned()], ..common::probe(id, actions) }
 }
 
 async fn attempt(sandbox: &mut Created, actions: &[&str]) -> String {
@@ -115,10 +104,7 @@ async fn attempt(sandbox: &mut Created, actions: &[&str]) -> String {
 }
 
 fn sandbox_pids() -> Vec<u32> {
-    children_of(std::process::id())
-        .into_iter()
-        .flat_map(children_of)
-        .collect()
+    children_of(std::process::id()).into_iter().flat_map(children_of).collect()
 }
 
 async fn system_calls_that_lead_out_are_refused(world: &World) {
@@ -151,22 +137,11 @@ async fn system_calls_that_lead_out_are_refused(world: &World) {
         "reboot",
         "settime",
     ] {
-        assert_eq!(
-            attempt(&mut sandbox, &["call", call]).await,
-            "refused 1",
-            "{call}"
-        );
+        assert_eq!(attempt(&mut sandbox, &["call", call]).await, "refused 1", "{call}");
     }
-    assert_eq!(
-        attempt(&mut sandbox, &["call", "clone3"]).await,
-        "refused 38"
-    );
+    assert_eq!(attempt(&mut sandbox, &["call", "clone3"]).await, "refused 38");
     for call in ["vsock", "packet"] {
-        assert_eq!(
-            attempt(&mut sandbox, &["call", call]).await,
-            "refused 97",
-            "{call}"
-        );
+        assert_eq!(attempt(&mut sandbox, &["call", call]).await, "refused 97", "{call}");
     }
     sandbox.sandbox.destroy().await;
 }
@@ -184,18 +159,9 @@ async fn nothing_but_tmp_can_be_written(world: &World) {
         "/dev/x",
         "/usr/bin/x",
     ] {
-        assert_eq!(
-            attempt(&mut sandbox, &["write", path]).await,
-            "refused 30",
-            "{path}"
-        );
+        assert_eq!(attempt(&mut sandbox, &["write", path]).await, "refused 30", "{path}");
     }
-    for path in [
-        "/etc/passwd",
-        INTRUDER,
-        "/proc/sys/kernel/hostname",
-        "/proc/sys/vm/drop_caches",
-    ] {
+    for path in ["/etc/passwd", INTRUDER, "/proc/sys/kernel/hostname", "/proc/sys/vm/drop_caches"] {
         let said = attempt(&mut sandbox, &["overwrite", path]).await;
         assert!(
             ["refused 30", "refused 13", "refused 26"].contains(&said.as_str()),
@@ -203,11 +169,7 @@ async fn nothing_but_tmp_can_be_written(world: &World) {
         );
     }
     for path in ["/tmp/x", "/dev/null", "/dev/zero"] {
-        assert_eq!(
-            attempt(&mut sandbox, &["write", path]).await,
-            "ALLOWED",
-            "{path}"
-        );
+        assert_eq!(attempt(&mut sandbox, &["write", path]).await, "ALLOWED", "{path}");
     }
     sandbox.sandbox.destroy().await;
 }
@@ -230,17 +192,9 @@ async fn the_host_s_files_cannot_be_read(world: &World) {
             "{path}: {said}"
         );
     }
-    for path in [
-        "/proc/kcore",
-        "/proc/kallsyms",
-        "/proc/timer_list",
-        "/proc/sysrq-trigger",
-    ] {
+    for path in ["/proc/kcore", "/proc/kallsyms", "/proc/timer_list", "/proc/sysrq-trigger"] {
         let said = attempt(&mut sandbox, &["read", path]).await;
-        assert!(
-            ["0 bytes", "refused 2", "refused 13"].contains(&said.as_str()),
-            "{path}: {said}"
-        );
+        assert!(["0 bytes", "refused 2", "refused 13"].contains(&said.as_str()), "{path}: {said}");
     }
     let said = attempt(&mut sandbox, &["read", "/proc/cpuinfo"]).await;
     assert!(said.ends_with(" bytes") && said != "0 bytes", "{said}");
@@ -251,36 +205,22 @@ async fn the_root_holds_only_what_belongs_there(world: &World) {
     let mut sandbox = world.create().await;
     let root = attempt(&mut sandbox, &["list", "/"]).await;
     for name in ["sys", "root", "home", "run", "boot", "mnt", "srv"] {
-        assert!(
-            !root.split(' ').any(|found| found == name),
-            "/{name} in {root}"
-        );
+        assert!(!root.split(' ').any(|found| found == name), "/{name} in {root}");
     }
     for name in ["dev", "etc", "opt", "proc", "tmp", "usr", "var"] {
-        assert!(
-            root.split(' ').any(|found| found == name),
-            "no /{name} in {root}"
-        );
+        assert!(root.split(' ').any(|found| found == name), "no /{name} in {root}");
     }
     assert_eq!(
         attempt(&mut sandbox, &["list", "/dev"]).await,
         "fd full null random stderr stdin stdout urandom zero"
     );
     assert_eq!(attempt(&mut sandbox, &["list", "/usr/local"]).await, "");
-    assert_eq!(
-        attempt(&mut sandbox, &["text", "/proc/sys/kernel/hostname"]).await,
-        "sandbox\n"
-    );
+    assert_eq!(attempt(&mut sandbox, &["text", "/proc/sys/kernel/hostname"]).await, "sandbox\n");
     assert!(
-        attempt(&mut sandbox, &["text", "/etc/passwd"])
-            .await
-            .contains("sbx_user1051:x:993:990")
+        attempt(&mut sandbox, &["text", "/etc/passwd"]).await.contains("sbx_user1051:x:993:990")
     );
     let mounts = attempt(&mut sandbox, &["text", "/proc/self/mountinfo"]).await;
-    assert!(
-        !mounts.contains(" - cgroup") && !mounts.contains(" - sysfs"),
-        "{mounts}"
-    );
+    assert!(!mounts.contains(" - cgroup") && !mounts.contains(" - sysfs"), "{mounts}");
     sandbox.sandbox.destroy().await;
 }
 
@@ -297,11 +237,7 @@ async fn only_own_processes_are_visible(world: &World) {
 async fn a_process_has_no_privileges(world: &World) {
     let mut sandbox = world.create().await;
     for key in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
-        assert_eq!(
-            attempt(&mut sandbox, &["status", key]).await,
-            "0000000000000000",
-            "{key}"
-        );
+        assert_eq!(attempt(&mut sandbox, &["status", key]).await, "0000000000000000", "{key}");
     }
     for (key, value) in [
         ("Uid", "993 993 993 993"),
@@ -313,24 +249,13 @@ async fn a_process_has_no_privileges(world: &World) {
         ("SigBlk", "0000000000000000"),
         ("Umask", "0022"),
     ] {
-        assert_eq!(
-            attempt(&mut sandbox, &["status", key]).await,
-            value,
-            "{key}"
-        );
+        assert_eq!(attempt(&mut sandbox, &["status", key]).await, value, "{key}");
     }
-    assert_eq!(
-        attempt(&mut sandbox, &["text", "/proc/self/oom_score_adj"]).await,
-        "1000\n"
-    );
+    assert_eq!(attempt(&mut sandbox, &["text", "/proc/self/oom_score_adj"]).await, "1000\n");
     let limits = attempt(&mut sandbox, &["text", "/proc/self/limits"]).await;
     let limit = |name: &str| -> String {
         let line = limits.lines().find(|line| line.starts_with(name)).unwrap();
-        line[name.len()..]
-            .split_whitespace()
-            .take(2)
-            .collect::<Vec<_>>()
-            .join(" ")
+        line[name.len()..].split_whitespace().take(2).collect::<Vec<_>>().join(" ")
     };
     assert_eq!(limit("Max open files"), "1024 1024");
     assert_eq!(limit("Max core file size"), "0 0");
@@ -355,10 +280,7 @@ async fn a_setuid_program_gains_nothing(world: &World) {
     std::fs::copy(env!("CARGO_BIN_EXE_dormouse-sandbox-intruder"), &path).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o6755)).unwrap();
     let mut sandbox = world.create().await;
-    assert_eq!(
-        attempt(&mut sandbox, &["run", "/var/task/setuid"]).await,
-        "993 993 993 993"
-    );
+    assert_eq!(attempt(&mut sandbox, &["run", "/var/task/setuid"]).await, "993 993 993 993");
     sandbox.sandbox.destroy().await;
 }
 
@@ -366,19 +288,10 @@ async fn the_host_s_loopback_is_out_of_reach(world: &World) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let mut sandbox = world.create().await;
-    assert_eq!(
-        attempt(&mut sandbox, &["connect", &address]).await,
-        "refused 111"
-    );
+    assert_eq!(attempt(&mut sandbox, &["connect", &address]).await, "refused 111");
     let outside = attempt(&mut sandbox, &["connect", "192.0.2.1:80"]).await;
-    assert_eq!(
-        outside, "refused 101",
-        "without a network there is no way out"
-    );
-    assert_eq!(
-        attempt(&mut sandbox, &["connect", "127.0.0.1:9001"]).await,
-        "ALLOWED"
-    );
+    assert_eq!(outside, "refused 101", "without a network there is no way out");
+    assert_eq!(attempt(&mut sandbox, &["connect", "127.0.0.1:9001"]).await, "ALLOWED");
     sandbox.sandbox.destroy().await;
 }
 
@@ -388,33 +301,21 @@ async fn the_users_of_two_sandboxes_differ_on_the_host(world: &World) {
     assert_eq!(pids.len(), 2);
     let mut users: Vec<u32> = pids.iter().map(|pid| host_user(*pid)).collect();
     for sandbox in [&one, &two] {
-        sandbox
-            .sandbox
-            .start(common::probe(1, &["sleep"]))
-            .await
-            .unwrap();
+        sandbox.sandbox.start(common::probe(1, &["sleep"])).await.unwrap();
     }
     users.extend(pids.iter().flat_map(|pid| children_of(*pid)).map(host_user));
     assert_eq!(users.len(), 4);
     users.sort_unstable();
     users.dedup();
     assert_eq!(users.len(), 4, "two processes have one user: {users:?}");
-    assert!(
-        users
-            .iter()
-            .all(|user| (0x7000_0000..0x7fff_ffff).contains(user)),
-        "{users:?}"
-    );
+    assert!(users.iter().all(|user| (0x7000_0000..0x7fff_ffff).contains(user)), "{users:?}");
     one.sandbox.destroy().await;
     two.sandbox.destroy().await;
 }
 
 fn host_user(pid: u32) -> u32 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("Uid:"))
-        .unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap();
     line.split_whitespace().next().unwrap().parse().unwrap()
 }
 
@@ -427,21 +328,13 @@ async fn tmp_is_full_when_it_is_full(world: &World) {
 
 async fn memory_beyond_the_limit_is_killed_and_counted(world: &World) {
     let mut sandbox = world.create().await;
-    sandbox
-        .sandbox
-        .start(intruder(1, &["allocate", "400"]))
-        .await
-        .unwrap();
+    sandbox.sandbox.start(intruder(1, &["allocate", "400"])).await.unwrap();
     assert_eq!(next(&mut sandbox).await, "1 killed 9");
     let usage = sandbox.sandbox.usage().await.unwrap();
     assert!(usage.oom_kills >= 1, "{usage:?}");
     assert!(usage.memory_peak_bytes > 100 << 20, "{usage:?}");
     assert!(usage.memory_peak_bytes <= 128 << 20, "{usage:?}");
-    assert_eq!(
-        attempt(&mut sandbox, &["allocate", "2"]).await,
-        "2 MiB",
-        "the guest survives"
-    );
+    assert_eq!(attempt(&mut sandbox, &["allocate", "2"]).await, "2 MiB", "the guest survives");
     sandbox.sandbox.destroy().await;
 }
 
@@ -458,16 +351,11 @@ async fn processes_beyond_the_limit_are_refused(world: &World) {
 }
 
 async fn a_failed_creation_leaves_nothing(world: &World) {
-    for (host, at) in [
-        ("/nowhere/at/all", "/var/task"),
-        ("/usr", "/var/../task"),
-        ("/usr", "/proc/x"),
-    ] {
+    for (host, at) in
+        [("/nowhere/at/all", "/var/task"), ("/usr", "/var/../task"), ("/usr", "/proc/x")]
+    {
         let mut spec = world.spec();
-        spec.trees = vec![Tree {
-            host: host.into(),
-            at: at.to_owned(),
-        }];
+        spec.trees = vec![Tree { host: host.into(), at: at.to_owned() }];
         match world.backend.create(spec).await {
             Err(CreateError::Step { step, .. }) => {
                 assert!(["content", "root tree"].contains(&step), "{step}");
@@ -483,41 +371,19 @@ async fn content_appears_at_any_place_and_in_one_sandbox_only(world: &World) {
     let content = tempfile::tempdir().unwrap();
     std::fs::set_permissions(content.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     std::fs::write(content.path().join("here"), "yes").unwrap();
-    let places = [
-        "/opt",
-        "/root/.pyenv/versions/3.11.7",
-        "/usr/local/lib/nodes",
-        "/var/lang",
-    ];
+    let places = ["/opt", "/root/.pyenv/versions/3.11.7", "/usr/local/lib/nodes", "/var/lang"];
     let mut spec = world.spec();
-    spec.trees.extend(places.map(|at| Tree {
-        host: content.path().to_owned(),
-        at: at.to_owned(),
-    }));
+    spec.trees.extend(places.map(|at| Tree { host: content.path().to_owned(), at: at.to_owned() }));
     let mut with = world.backend.create(spec).await.unwrap();
     let mut without = world.create().await;
     for place in places {
         let path = format!("{place}/here");
         assert_eq!(attempt(&mut with, &["text", &path]).await, "yes", "{place}");
-        assert_eq!(
-            attempt(&mut without, &["text", &path]).await,
-            "refused 2",
-            "{place}"
-        );
-        assert_eq!(
-            attempt(&mut with, &["overwrite", &path]).await,
-            "refused 13",
-            "{place}"
-        );
+        assert_eq!(attempt(&mut without, &["text", &path]).await, "refused 2", "{place}");
+        assert_eq!(attempt(&mut with, &["overwrite", &path]).await, "refused 13", "{place}");
     }
-    assert_eq!(
-        attempt(&mut with, &["write", "/usr/local/x"]).await,
-        "refused 30"
-    );
-    assert_eq!(
-        attempt(&mut with, &["write", "/root/x"]).await,
-        "refused 30"
-    );
+    assert_eq!(attempt(&mut with, &["write", "/usr/local/x"]).await, "refused 30");
+    assert_eq!(attempt(&mut with, &["write", "/root/x"]).await, "refused 30");
     with.sandbox.destroy().await;
     without.sandbox.destroy().await;
 }
@@ -529,10 +395,7 @@ async fn many_sandboxes_come_and_go_at_once(world: &World) {
             let (backend, spec) = (world.backend.clone(), world.spec());
             making.spawn(async move {
                 let mut sandbox = backend.create(spec).await.unwrap();
-                assert_eq!(
-                    common::answer(&mut sandbox, 1, &["print", "hi"]).await,
-                    "hi"
-                );
+                assert_eq!(common::answer(&mut sandbox, 1, &["print", "hi"]).await, "hi");
                 sandbox.sandbox.destroy().await;
             });
         }
@@ -546,26 +409,15 @@ async fn many_sandboxes_come_and_go_at_once(world: &World) {
 /// A daemon with a frozen and a running sandbox, which waits to be killed.
 fn victim() -> ExitCode {
     let spawner = Spawner::launch().expect("the spawner starts");
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let world = World::namespace(spawner);
         let (one, two) = (world.create().await, world.create().await);
         for sandbox in [&one, &two] {
-            sandbox
-                .sandbox
-                .start(common::probe(1, &["child-counts", "f", "sleep"]))
-                .await
-                .unwrap();
+            sandbox.sandbox.start(common::probe(1, &["child-counts", "f", "sleep"])).await.unwrap();
         }
         one.sandbox.freeze().await.unwrap();
-        println!(
-            "{} {}",
-            world.instance,
-            world.content.as_ref().unwrap().path().display()
-        );
+        println!("{} {}", world.instance, world.content.as_ref().unwrap().path().display());
         std::future::pending::<()>().await;
     });
     ExitCode::SUCCESS
@@ -573,38 +425,20 @@ fn victim() -> ExitCode {
 
 fn a_killed_daemon_leaves_no_process() {
     let exe = std::env::current_exe().unwrap();
-    let mut daemon = Command::new(exe)
-        .arg(VICTIM)
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the victim starts");
+    let mut daemon =
+        Command::new(exe).arg(VICTIM).stdout(Stdio::piped()).spawn().expect("the victim starts");
     let mut told = String::new();
-    std::io::BufReader::new(daemon.stdout.take().unwrap())
-        .read_line(&mut told)
-        .unwrap();
+    std::io::BufReader::new(daemon.stdout.take().unwrap()).read_line(&mut told).unwrap();
     let (instance, content) = told.trim().split_once(' ').unwrap();
     let mut family = descendants(daemon.id());
-    assert!(
-        family.len() >= 5,
-        "spawner, two guests, two probes: {family:?}"
-    );
+    assert!(family.len() >= 5, "spawner, two guests, two probes: {family:?}");
     let watched: Vec<_> = family.drain(..).filter_map(watch).collect();
     daemon.kill().unwrap();
     daemon.wait().unwrap();
     for pidfd in watched {
-        let mut end = [rustix::event::PollFd::new(
-            &pidfd,
-            rustix::event::PollFlags::IN,
-        )];
-        let patience = rustix::event::Timespec {
-            tv_sec: 10,
-            tv_nsec: 0,
-        };
-        assert_eq!(
-            rustix::event::poll(&mut end, Some(&patience)),
-            Ok(1),
-            "a process lives on"
-        );
+        let mut end = [rustix::event::PollFd::new(&pidfd, rustix::event::PollFlags::IN)];
+        let patience = rustix::event::Timespec { tv_sec: 10, tv_nsec: 0 };
+        assert_eq!(rustix::event::poll(&mut end, Some(&patience)), Ok(1), "a process lives on");
     }
     std::fs::remove_dir_all(content).unwrap();
     // Control groups are no processes: the next daemon of this name clears them away.
@@ -616,10 +450,7 @@ fn a_killed_daemon_leaves_no_process() {
 
 fn descendants(pid: u32) -> Vec<u32> {
     let children = children_of(pid);
-    let below: Vec<u32> = children
-        .iter()
-        .flat_map(|child| descendants(*child))
-        .collect();
+    let below: Vec<u32> = children.iter().flat_map(|child| descendants(*child)).collect();
     children.into_iter().chain(below).collect()
 }
 

@@ -38,20 +38,13 @@ struct Times(BTreeMap<&'static str, Vec<u128>>);
 
 impl Times {
     fn add(&mut self, step: &'static str, since: Instant) {
-        self.0
-            .entry(step)
-            .or_default()
-            .push(since.elapsed().as_micros());
+        self.0.entry(step).or_default().push(since.elapsed().as_micros());
     }
 
     fn print(&mut self) {
         for (step, times) in &mut self.0 {
             times.sort_unstable();
-            println!(
-                "{step:<40} min {:>6} us, median {:>6} us",
-                times[0],
-                times[times.len() / 2]
-            );
+            println!("{step:<40} min {:>6} us, median {:>6} us", times[0], times[times.len() / 2]);
         }
     }
 }
@@ -60,10 +53,7 @@ fn measure() {
     let launch = Instant::now();
     let spawner = Spawner::launch().expect("the spawner starts");
     println!("spawner ready after {} us", launch.elapsed().as_micros());
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let world = World::namespace(spawner);
         let mut times = Times::default();
@@ -80,11 +70,7 @@ async fn round(world: &World, times: &mut Times) {
     let mut sandbox = world.create().await;
     times.add("1 create to ready", since);
     let since = Instant::now();
-    sandbox
-        .sandbox
-        .start(probe(1, &["print", "x", "sleep"]))
-        .await
-        .unwrap();
+    sandbox.sandbox.start(probe(1, &["print", "x", "sleep"])).await.unwrap();
     times.add("2 start, call returns", since);
     assert_eq!(next(&mut sandbox).await, "1 out x");
     times.add("3 start to first byte", since);

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::{Cursor, Write};
-use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Context;
@@ -64,7 +63,7 @@ fn node() -> anyhow::Result<Option<Function>> {
 }
 
 fn rust() -> anyhow::Result<Function> {
-    let binary = bootstrap()?;
+    let binary = build::rust_example()?;
     let bytes = fs::read(&binary).with_context(|| binary.display().to_string())?;
     Ok(Function {
         name: "rust-hello".to_owned(),
@@ -80,21 +79,6 @@ fn leave_out(what: &str, program: &str, package: &str) {
         "{program} is missing: the {what} function is left out. Install it with: apt-get install \
          {package}"
     ));
-}
-
-/// Builds the example; static where Rust's musl library is there, since it needs no C compiler.
-fn bootstrap() -> anyhow::Result<PathBuf> {
-    let directory = shell::root().join("examples/rust-hello");
-    let target = build::musl_target()?;
-    let mut built = directory.join("target");
-    let mut cargo = shell::cargo(&["build", "--release", "--locked", "--target-dir"]);
-    cargo.arg(&built).current_dir(&directory);
-    if build::add_target(&target)? {
-        cargo.args(["--target", &target]);
-        built.push(&target);
-    }
-    shell::run(&mut cargo)?;
-    Ok(built.join("release/bootstrap"))
 }
 
 /// The numbers in what a program says about its version.

@@ -3,15 +3,19 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
 use anyhow::bail;
 
+use super::server;
 use crate::shell;
 
+/// Interfaces of a network namespace go some 40 ms after it, by the kernel's own pace.
+const SETTLED_WITHIN: Duration = Duration::from_secs(2);
 /// How deep control groups are looked through.
 const DEPTH: usize = 8;
-const MARK: &str = "dormouse";
 
 /// A process, told from a later one with the same number by when it started.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,59 +24,102 @@ pub(super) struct Process {
     started: u64,
 }
 
-/// What carries our name on this machine.
+/// What one server may leave, looked for by its name: other servers may come and go meanwhile.
+#[derive(Debug)]
+pub(super) struct Watch {
+    /// Its directory on disk, which goes with the demo.
+    directory: PathBuf,
+    mark: String,
+    before: Machine,
+    groups_seen: usize,
+}
+
 #[derive(Debug, Default)]
-pub(super) struct Machine {
+struct Machine {
     groups: BTreeSet<String>,
     mounts: BTreeSet<String>,
-    links: BTreeSet<String>,
+    /// Interfaces, tables of rules, routes to nowhere.
+    network: BTreeSet<String>,
+}
+
+impl Watch {
+    /// Before the server starts: below `directory`, its data will be in `data`.
+    pub(super) fn begin(directory: &Path) -> anyhow::Result<Self> {
+        let directory = directory.canonicalize()?;
+        let mark = format!("dormouse-{}", instance(&directory.join("data")));
+        let before = Machine::look(&mark, &directory);
+        Ok(Self { directory, mark, before, groups_seen: 0 })
+    }
+
+    /// While it runs: what is not seen now would not be missed later.
+    pub(super) fn look(&mut self) {
+        self.groups_seen = Machine::look(&self.mark, &self.directory).groups.len();
+    }
+
+    /// Prints what is left, and fails when anything is.
+    pub(super) fn end(self, processes: &BTreeSet<Process>) -> anyhow::Result<()> {
+        shell::heading("what is left");
+        let look = || Machine::look(&self.mark, &self.directory).since(&self.before);
+        let clean = || Ok(look().iter().all(Vec::is_empty).then_some(()));
+        let settled = server::until(SETTLED_WITHIN, "the kernel to clean up", clean);
+        let [groups, mounts, network] = settled.map_or_else(|_| look(), |()| Default::default());
+        let alive = processes.iter().filter(|process| is_alive(process));
+        let alive: Vec<String> = alive.map(|process| process.pid.to_string()).collect();
+        let directory = self.directory.exists().then(|| self.directory.display().to_string());
+        let found = [
+            (format!("processes, of {} seen", processes.len()), alive),
+            (format!("control groups, of {} seen", self.groups_seen), groups),
+            ("mounts".to_owned(), mounts),
+            ("interfaces, rules, routes".to_owned(), network),
+            ("temporary directories".to_owned(), directory.into_iter().collect()),
+        ];
+        for (what, left) in &found {
+            let left = if left.is_empty() { "none".to_owned() } else { left.join(" ") };
+            println!("    {what:<30} {left}");
+        }
+        if found.iter().any(|(_, left)| !left.is_empty()) {
+            bail!("something was left behind");
+        }
+        Ok(())
+    }
 }
 
 impl Machine {
-    pub(super) fn look() -> Self {
+    fn look(mark: &str, directory: &Path) -> Self {
         let mut machine = Self::default();
-        groups(Path::new("/sys/fs/cgroup"), DEPTH, &mut machine.groups);
+        groups(Path::new("/sys/fs/cgroup"), DEPTH, mark, &mut machine.groups);
+        let path = directory.display().to_string();
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        let ours = mounts.lines().filter(|line| line.contains(MARK));
+        let ours = mounts.lines().filter(|line| line.contains(mark) || line.contains(&path));
         machine.mounts = ours.map(|line| where_mounted(line).to_owned()).collect();
-        machine.links =
-            names(Path::new("/sys/class/net")).chain(names(Path::new("/run/netns"))).collect();
+        let links = names(Path::new("/sys/class/net")).filter(|name| name.starts_with("dm"));
+        machine.network = links.collect();
+        let tables = lines("nft", &["list", "tables"]);
+        let table = mark.replace('-', "_");
+        machine.network.extend(tables.into_iter().filter(|line| line.contains(&table)));
+        machine.network.extend(lines("ip", &["route", "show", "type", "blackhole"]));
         machine
+    }
+
+    /// What is here and was not there before.
+    fn since(&self, before: &Self) -> [Vec<String>; 3] {
+        let new = |here: &BTreeSet<String>, before: &BTreeSet<String>| -> Vec<String> {
+            here.difference(before).cloned().collect()
+        };
+        [
+            new(&self.groups, &before.groups),
+            new(&self.mounts, &before.mounts),
+            new(&self.network, &before.network),
+        ]
     }
 }
 
-/// Prints what is left, and fails when anything is.
-pub(super) fn tell(
-    before: &Machine,
-    after: &Machine,
-    processes: &BTreeSet<Process>,
-    directory: &Path,
-) -> anyhow::Result<()> {
-    shell::heading("what is left");
-    let alive = processes.iter().filter(|process| is_alive(process));
-    let alive: Vec<String> = alive.map(|process| process.pid.to_string()).collect();
-    let new = |before: &BTreeSet<String>, after: &BTreeSet<String>| -> Vec<String> {
-        after.difference(before).cloned().collect()
-    };
-    let temporary = if directory.exists() { vec![directory.display().to_string()] } else { vec![] };
-    let found = [
-        (format!("processes, of {} seen", processes.len()), alive),
-        ("control groups".to_owned(), new(&before.groups, &after.groups)),
-        ("mounts".to_owned(), new(&before.mounts, &after.mounts)),
-        ("network interfaces and names".to_owned(), new(&before.links, &after.links)),
-        ("temporary directories".to_owned(), temporary),
-    ];
-    for (what, left) in &found {
-        println!(
-            "    {:<30} {}",
-            what,
-            if left.is_empty() { "none".into() } else { left.join(" ") }
-        );
-    }
-    if found.iter().any(|(_, left)| !left.is_empty()) {
-        bail!("something was left behind");
-    }
-    Ok(())
+/// How a server names itself on its host: FNV-1a of its data directory, as in `dormouse serve`.
+fn instance(data: &Path) -> String {
+    let bytes = data.as_os_str().as_encoded_bytes().iter();
+    let hash = bytes
+        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
+    format!("{hash:08x}")
 }
 
 /// A process and all that descend from it.
@@ -119,7 +166,7 @@ fn where_mounted(line: &str) -> &str {
     line.split(' ').nth(4).unwrap_or(line)
 }
 
-fn groups(directory: &Path, depth: usize, found: &mut BTreeSet<String>) {
+fn groups(directory: &Path, depth: usize, mark: &str, found: &mut BTreeSet<String>) {
     let Some(depth) = depth.checked_sub(1) else {
         return;
     };
@@ -130,12 +177,18 @@ fn groups(directory: &Path, depth: usize, found: &mut BTreeSet<String>) {
         if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             continue;
         }
-        if entry.file_name().to_string_lossy().contains(MARK) {
+        if entry.file_name().to_string_lossy().contains(mark) {
             found.insert(entry.path().display().to_string());
         } else {
-            groups(&entry.path(), depth, found);
+            groups(&entry.path(), depth, mark, found);
         }
     }
+}
+
+/// What a program prints; nothing where it is not there.
+fn lines(program: &str, args: &[&str]) -> Vec<String> {
+    let text = shell::output(Command::new(program).args(args)).unwrap_or_default();
+    text.lines().map(|line| line.trim().to_owned()).collect()
 }
 
 fn names(directory: &Path) -> impl Iterator<Item = String> + use<> {
@@ -145,7 +198,7 @@ fn names(directory: &Path) -> impl Iterator<Item = String> + use<> {
 
 #[cfg(test)]
 mod tests {
-    use std::process::{Command, Stdio};
+    use std::process::Stdio;
 
     use super::*;
 
@@ -167,11 +220,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_new_is_told_and_what_was_there_is_not() {
-        let nowhere = Path::new("/nonexistent");
-        let before = Machine { groups: ["/a".into()].into(), ..Machine::default() };
-        let same = Machine { groups: ["/a".into()].into(), ..Machine::default() };
-        assert!(tell(&before, &same, &BTreeSet::new(), nowhere).is_ok());
-        assert!(tell(&Machine::default(), &same, &BTreeSet::new(), nowhere).is_err());
+    fn a_server_is_named_as_it_names_itself() {
+        assert_eq!(instance(Path::new("")), "811c9dc5");
+        assert_eq!(instance(Path::new("a")), "e40c292c");
+    }
+
+    #[test]
+    fn what_is_left_is_an_error_and_nothing_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let watch = Watch::begin(directory.path()).unwrap();
+        assert!(watch.end(&BTreeSet::new()).is_err());
+        let watch = Watch::begin(directory.path()).unwrap();
+        directory.close().unwrap();
+        assert!(watch.end(&BTreeSet::new()).is_ok());
     }
 }

@@ -22,7 +22,7 @@ use serde_json::json;
 use crate::{build, shell};
 use function::Function;
 use http::Client;
-use leftovers::Machine;
+use leftovers::Watch;
 use life::Life;
 use server::Server;
 
@@ -42,9 +42,10 @@ pub(crate) fn main(binary: Option<PathBuf>) -> anyhow::Result<()> {
     let binary = binary.map_or_else(|| build::release("dormouse"), Ok)?;
     let functions = function::all()?;
     let directory = tempfile::Builder::new().prefix("dormouse-demo-").tempdir()?;
-    let before = Machine::look();
-    let mut server = Server::start(&binary, directory.path(), shell::find("nft").is_some())?;
+    let mut watch = Watch::begin(directory.path())?;
+    let mut server = Server::start(&binary, directory.path())?;
     let shown = show(&mut server, &functions);
+    watch.look();
     let log = server.log();
     let stopped = server.stop();
     if let Err(error) = shown.as_ref().and(stopped.as_ref().map(|_| &())) {
@@ -52,9 +53,8 @@ pub(crate) fn main(binary: Option<PathBuf>) -> anyhow::Result<()> {
         println!("(above: the end of the server's own log)");
     }
     let processes = stopped?;
-    let path = directory.path().to_owned();
     directory.close().context("the demo's directory")?;
-    leftovers::tell(&before, &Machine::look(), &processes, &path)?;
+    watch.end(&processes)?;
     shown
 }
 

@@ -33,20 +33,32 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn start(binary: &Path, directory: &Path, has_nft: bool) -> anyhow::Result<Self> {
-        let log = directory.join("server.log");
-        let mut command = Command::new(binary);
-        command
-            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
-            .arg(directory.join("data"));
-        if !has_nft {
+    /// Functions get a network where this machine can give one; the demo needs none.
+    pub(super) fn start(binary: &Path, directory: &Path) -> anyhow::Result<Self> {
+        if shell::find("nft").is_none() {
             shell::warn(
                 "nft is missing: functions get no network (--network none). Install it with: \
                  apt-get install nftables",
             );
-            command.args(["--network", "none"]);
+            return Self::launch(binary, directory, &["--network", "none"]);
         }
+        let refusal = match Self::launch(binary, directory, &[]) {
+            Ok(server) => return Ok(server),
+            Err(error) => format!("{error:#}"),
+        };
+        if !refusal.contains("network") {
+            bail!(refusal);
+        }
+        shell::warn(&format!("functions get no network (--network none), because {refusal}"));
+        Self::launch(binary, directory, &["--network", "none"])
+    }
+
+    fn launch(binary: &Path, directory: &Path, more: &[&str]) -> anyhow::Result<Self> {
         shell::heading("dormouse serve, on a free port, in a directory of its own");
+        let log = directory.join("server.log");
+        let mut command = Command::new(binary);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]);
+        command.arg(directory.join("data")).args(more);
         let started = now();
         let errors = File::create(&log)?;
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors).spawn();
@@ -57,7 +69,7 @@ impl Server {
             Err(error) => {
                 let _ = child.kill();
                 let _ = child.wait();
-                bail!("{error:#}\n{}", tail(&log));
+                bail!("{error:#}:\n{}", tail(&log));
             }
         };
         println!("    ready on {address} after {:.0} ms", started.elapsed().as_secs_f64() * 1000.0);

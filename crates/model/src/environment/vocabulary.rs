@@ -67,7 +67,7 @@ pub enum Event {
         /// Why.
         cause: Cause,
     },
-    /// The moment of [`Environment::deadline`] has come.
+    /// The moment of `Environment::deadline` has come.
     Deadline,
     /// The sandbox is gone.
     Gone,

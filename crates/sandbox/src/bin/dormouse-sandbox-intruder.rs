@@ -9,10 +9,7 @@ use std::process::{Command, ExitCode};
 
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
-    let (action, argument) = (
-        args.next().unwrap_or_default(),
-        args.next().unwrap_or_default(),
-    );
+    let (action, argument) = (args.next().unwrap_or_default(), args.next().unwrap_or_default());
     let said = match action.as_str() {
         "call" => call(&argument),
         "write" => outcome(fs::write(&argument, "x")),
@@ -97,11 +94,7 @@ fn call(name: &str) -> String {
     // SAFETY: all pointers are to constant strings or to memory that is large enough and lives on;
     // a cloned child would share nothing and end below like the parent.
     let result = unsafe { libc::syscall(number, a, b, c, d, e) };
-    if result < 0 {
-        refused(io::Error::last_os_error())
-    } else {
-        "ALLOWED".to_owned()
-    }
+    if result < 0 { refused(io::Error::last_os_error()) } else { "ALLOWED".to_owned() }
 }
 
 fn list(directory: &str) -> String {
@@ -109,10 +102,8 @@ fn list(directory: &str) -> String {
         Ok(entries) => entries,
         Err(error) => return refused(error),
     };
-    let mut names: Vec<String> = entries
-        .flatten()
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect();
+    let mut names: Vec<String> =
+        entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     names.join(" ")
 }
@@ -131,24 +122,16 @@ fn descriptors() -> String {
 
 fn status(key: &str) -> String {
     let text = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
-    line.map(|rest| rest.split_whitespace().collect::<Vec<_>>().join(" "))
-        .unwrap_or_default()
+    let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+    line.map(|rest| rest.split_whitespace().collect::<Vec<_>>().join(" ")).unwrap_or_default()
 }
 
 /// The processes that can be seen, without itself.
 fn processes() -> String {
     let me = std::process::id().to_string();
     let all = list("/proc");
-    let others = all
-        .split(' ')
-        .filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
-    others
-        .filter(|name| *name != me)
-        .collect::<Vec<_>>()
-        .join(" ")
+    let others = all.split(' ').filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
+    others.filter(|name| *name != me).collect::<Vec<_>>().join(" ")
 }
 
 fn run(program: &str) -> String {
@@ -187,15 +170,8 @@ fn fork_all() -> String {
 }
 
 fn limit() -> String {
-    let wanted = libc::rlimit {
-        rlim_cur: 4096,
-        rlim_max: 4096,
-    };
+    let wanted = libc::rlimit { rlim_cur: 4096, rlim_max: 4096 };
     // SAFETY: wanted is a valid record.
     let result = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const wanted) };
-    if result < 0 {
-        refused(io::Error::last_os_error())
-    } else {
-        "ALLOWED".to_owned()
-    }
+    if result < 0 { refused(io::Error::last_os_error()) } else { "ALLOWED".to_owned() }
 }

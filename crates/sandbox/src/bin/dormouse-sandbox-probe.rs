@@ -31,12 +31,8 @@ fn main() -> ExitCode {
             "read" => say(&read_tmp(&word())),
             "env" => say(&std::env::vars_os()
                 .find(|(name, _)| *name == *word())
-                .map_or("unset".into(), |(_, value)| {
-                    value.to_string_lossy().into_owned()
-                })),
-            "cwd" => say(&std::env::current_dir()
-                .unwrap_or_default()
-                .to_string_lossy()),
+                .map_or("unset".into(), |(_, value)| value.to_string_lossy().into_owned())),
+            "cwd" => say(&std::env::current_dir().unwrap_or_default().to_string_lossy()),
             "dial" => {
                 let port = word();
                 dial(&port, &word());
@@ -49,11 +45,7 @@ fn main() -> ExitCode {
 
 fn say(text: &str) {
     let mut out = std::io::stdout().lock();
-    if out
-        .write_all(text.as_bytes())
-        .and_then(|()| out.flush())
-        .is_err()
-    {
+    if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
         std::process::exit(1);
     }
 }

@@ -58,14 +58,7 @@ impl Owner {
         commands: mpsc::Receiver<Command>,
     ) -> Self {
         let (running, pending) = (Vec::new(), VecDeque::new());
-        Self {
-            programs,
-            inside,
-            commands,
-            running,
-            pending,
-            frozen: false,
-        }
+        Self { programs, inside, commands, running, pending, frozen: false }
     }
 
     /// Runs the sandbox until its end.
@@ -91,10 +84,7 @@ impl Owner {
                 Happened::Command(Some(Command::Destroy(reply))) => return Some(reply),
                 Happened::Command(Some(command)) => self.obey(command),
                 Happened::Ended(process, code) => {
-                    self.pending.push_back(Event::Exited {
-                        process,
-                        exit: Exit::Code(code),
-                    });
+                    self.pending.push_back(Event::Exited { process, exit: Exit::Code(code) });
                 }
                 Happened::Passed => {}
                 Happened::Collapsed => {
@@ -144,10 +134,7 @@ impl Owner {
                 self.frozen = false;
                 for process in self.running.drain(..) {
                     let exit = Exit::Signal(SIGKILL);
-                    self.pending.push_back(Event::Exited {
-                        process: process.id,
-                        exit,
-                    });
+                    self.pending.push_back(Event::Exited { process: process.id, exit });
                 }
                 self.pending.push_back(Event::Empty);
             }
@@ -158,10 +145,7 @@ impl Owner {
             Command::Drain(token) => self.pending.push_back(Event::Drained { token }),
             Command::Usage(reply) => {
                 let peak = self.inside.memory_peak_bytes.load(Ordering::Acquire);
-                let _ = reply.send(Usage {
-                    memory_peak_bytes: peak,
-                    ..Usage::default()
-                });
+                let _ = reply.send(Usage { memory_peak_bytes: peak, ..Usage::default() });
             }
             Command::ResetPeak => self.inside.memory_peak_bytes.store(0, Ordering::Release),
             Command::Destroy(_) => {}
@@ -169,14 +153,9 @@ impl Owner {
     }
 
     fn start(&mut self, spec: ProcessSpec) -> Result<(), StartError> {
-        let program = spec
-            .programs
-            .iter()
-            .find_map(|path| self.programs.get(path));
+        let program = spec.programs.iter().find_map(|path| self.programs.get(path));
         let Some(program) = program else {
-            return Err(StartError::NoProgram {
-                programs: spec.programs,
-            });
+            return Err(StartError::NoProgram { programs: spec.programs });
         };
         let (term, term_seen) = watch::channel(false);
         let awaits_term = Arc::new(AtomicBool::new(false));
@@ -189,12 +168,7 @@ impl Owner {
             term: term_seen,
             awaits_term: Arc::clone(&awaits_term),
         });
-        self.running.push(Running {
-            id: spec.id,
-            future,
-            term,
-            awaits_term,
-        });
+        self.running.push(Running { id: spec.id, future, term, awaits_term });
         Ok(())
     }
 
@@ -212,10 +186,7 @@ impl Owner {
             Signal::Kill => SIGKILL,
         };
         self.running.remove(index);
-        self.pending.push_back(Event::Exited {
-            process: id,
-            exit: Exit::Signal(number),
-        });
+        self.pending.push_back(Event::Exited { process: id, exit: Exit::Signal(number) });
     }
 }
 

@@ -7,6 +7,8 @@
 use std::fs;
 use std::io;
 use std::net::IpAddr;
+
+use super::network::upstream_resolvers;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
@@ -71,13 +73,7 @@ pub(super) fn build() -> io::Result<()> {
     )?;
     // Fewer mounts make each clone cheaper. Failing is harmless: the tree then lies on top.
     let _ = rustix::mount::unmount(STAGE, UnmountFlags::DETACH);
-    rustix::mount::mount(
-        "tmpfs",
-        STAGE,
-        "tmpfs",
-        MountFlags::NOSUID,
-        c"size=32m,mode=755",
-    )?;
+    rustix::mount::mount("tmpfs", STAGE, "tmpfs", MountFlags::NOSUID, c"size=32m,mode=755")?;
     for name in ["empty", ROOT, "usr", "etc", "dev"] {
         make_directory(&stage(name))?;
     }
@@ -105,10 +101,7 @@ pub(super) fn stage(name: &str) -> PathBuf {
 }
 
 fn make_directory(path: &Path) -> io::Result<()> {
-    fs::DirBuilder::new()
-        .mode(0o755)
-        .recursive(true)
-        .create(path)
+    fs::DirBuilder::new().mode(0o755).recursive(true).create(path)
 }
 
 fn bind(host: &str, name: &str) -> io::Result<()> {
@@ -133,13 +126,7 @@ fn top(name: &str) -> io::Result<()> {
 }
 
 fn devices() -> io::Result<()> {
-    let nodes = [
-        ("null", 3),
-        ("zero", 5),
-        ("full", 7),
-        ("random", 8),
-        ("urandom", 9),
-    ];
+    let nodes = [("null", 3), ("zero", 5), ("full", 7), ("random", 8), ("urandom", 9)];
     for (name, minor) in nodes {
         let path = stage("dev").join(name);
         let device = rustix::fs::makedev(1, minor);
@@ -174,7 +161,7 @@ fn configuration() -> io::Result<()> {
         ("hosts", HOSTS),
         ("hostname", "sandbox\n"),
         ("nsswitch.conf", NSSWITCH),
-        ("resolv.conf", &resolver(&upstream_servers())),
+        ("resolv.conf", &resolver(&upstream_resolvers())),
     ] {
         fs::write(etc.join(name), text)?;
     }
@@ -207,33 +194,8 @@ fn copy(from: &Path, to: &Path, depth: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// The name servers that the host really asks: a stub on its loopback is nothing that a sandbox
-/// can reach, so the file behind it is read.
-fn upstream_servers() -> Vec<IpAddr> {
-    [
-        "/etc/resolv.conf",
-        "/run/systemd/resolve/resolv.conf",
-        "/run/NetworkManager/no-stub-resolv.conf",
-    ]
-    .iter()
-    .map(|path| servers_in(&fs::read_to_string(path).unwrap_or_default()))
-    .find(|servers| !servers.is_empty())
-    .unwrap_or_default()
-}
-
-fn servers_in(text: &str) -> Vec<IpAddr> {
-    text.lines()
-        .filter_map(|line| line.trim().strip_prefix("nameserver"))
-        .filter_map(|rest| rest.trim().parse().ok())
-        .filter(|address: &IpAddr| !address.is_loopback())
-        .collect()
-}
-
 fn resolver(servers: &[IpAddr]) -> String {
-    servers
-        .iter()
-        .map(|server| format!("nameserver {server}\n"))
-        .collect()
+    servers.iter().map(|server| format!("nameserver {server}\n")).collect()
 }
 
 #[cfg(test)]
@@ -241,18 +203,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stub_on_the_hosts_loopback_is_no_server_for_a_sandbox() {
-        let text = "# stub\nnameserver 127.0.0.53\nnameserver ::1\noptions edns0\n";
-        assert!(servers_in(text).is_empty());
-    }
-
-    #[test]
-    fn real_servers_are_taken_over_and_nothing_else() {
-        let text =
-            "search corp.example\nnameserver 10.0.0.2\n nameserver 2001:db8::1\nnameserver x\n";
-        assert_eq!(
-            resolver(&servers_in(text)),
-            "nameserver 10.0.0.2\nnameserver 2001:db8::1\n"
-        );
+    fn each_server_has_its_line() {
+        let servers = ["10.0.0.2", "2001:db8::1"].map(|server| server.parse().unwrap());
+        assert_eq!(resolver(&servers), "nameserver 10.0.0.2\nnameserver 2001:db8::1\n");
     }
 }

@@ -62,37 +62,20 @@ pub(super) async fn establish(
         // PID 1 is ours and must not count.
         pids_max: spec.pids_max.saturating_add(1),
     };
-    let cgroup = Arc::new(
-        host.cgroups
-            .create(&spec.id, &limits)
-            .map_err(step("cgroup"))?,
-    );
-    let mut unfinished = Unfinished {
-        ids,
-        pidfd: None,
-        lease: None,
-    };
+    let cgroup = Arc::new(host.cgroups.create(&spec.id, &limits).map_err(step("cgroup"))?);
+    let mut unfinished = Unfinished { ids, pidfd: None, lease: None };
     let steps = steps(host, spec, &cgroup, &mut unfinished);
     let result = tokio::time::timeout(ESTABLISH_DEADLINE, steps)
         .await
         .unwrap_or_else(|_| Err(step("deadline")(io::ErrorKind::TimedOut.into())));
     let Unfinished { ids, pidfd, lease } = unfinished;
     match (result, pidfd) {
-        (Ok((control, listeners)), Some(pidfd)) => Ok((
-            Parts {
-                control,
-                pidfd,
-                listeners,
-                lease,
-                _ids: ids,
-            },
-            cgroup,
-        )),
+        (Ok((control, listeners)), Some(pidfd)) => {
+            Ok((Parts { control, pidfd, listeners, lease, _ids: ids }, cgroup))
+        }
         (result, pidfd) => {
             take_down(pidfd.as_ref(), &cgroup, lease).await;
-            Err(result
-                .err()
-                .unwrap_or_else(|| step("clone")(io::ErrorKind::NotFound.into())))
+            Err(result.err().unwrap_or_else(|| step("clone")(io::ErrorKind::NotFound.into())))
         }
     }
 }
@@ -117,12 +100,8 @@ async fn steps(
         unfinished.lease = Some(host.attach(told.pid).await.map_err(step("network"))?);
     }
     map_users(told.pid, &unfinished.ids, unfinished.pidfd.as_ref()).map_err(step("user map"))?;
-    let go = protocol::encode(&Mapped)
-        .map_err(io::Error::other)
-        .map_err(step("user map"))?;
-    send_patiently(&control, &go, &[])
-        .await
-        .map_err(step("user map"))?;
+    let go = protocol::encode(&Mapped).map_err(io::Error::other).map_err(step("user map"))?;
+    send_patiently(&control, &go, &[]).await.map_err(step("user map"))?;
     let received = receive(&control).await.map_err(step("guest"))?;
     match protocol::decode(&received.bytes) {
         Ok(FromGuest::Ready) => Ok((control, told.listeners)),
@@ -146,17 +125,10 @@ async fn order(
         into_cgroup: entry.into.is_some(),
         tasks: entry.tasks.len(),
     };
-    let bytes = protocol::encode(&place)
-        .map_err(io::Error::other)
-        .map_err(step("content"))?;
-    let descriptors: Vec<OwnedFd> = [theirs]
-        .into_iter()
-        .chain(entry.into)
-        .chain(entry.tasks)
-        .collect();
-    send_patiently(&host.spawner, &bytes, &descriptors)
-        .await
-        .map_err(step("spawner"))?;
+    let bytes = protocol::encode(&place).map_err(io::Error::other).map_err(step("content"))?;
+    let descriptors: Vec<OwnedFd> =
+        [theirs].into_iter().chain(entry.into).chain(entry.tasks).collect();
+    send_patiently(&host.spawner, &bytes, &descriptors).await.map_err(step("spawner"))?;
     rustix::io::ioctl_fionbio(&ours, true)
         .map_err(io::Error::from)
         .and_then(|()| watch(ours))
@@ -166,12 +138,10 @@ async fn order(
 fn trees(spec: &SandboxSpec) -> io::Result<Vec<(String, String)>> {
     spec.trees
         .iter()
-        .map(
-            |tree| match (tree.host.to_str(), tree.at.starts_with('/')) {
-                (Some(host), true) => Ok((host.to_owned(), tree.at.clone())),
-                _ => Err(io::ErrorKind::InvalidInput.into()),
-            },
-        )
+        .map(|tree| match (tree.host.to_str(), tree.at.starts_with('/')) {
+            (Some(host), true) => Ok((host.to_owned(), tree.at.clone())),
+            _ => Err(io::ErrorKind::InvalidInput.into()),
+        })
         .collect()
 }
 
@@ -198,10 +168,7 @@ async fn listen(
                 let both = (descriptors.next(), descriptors.next());
                 listeners = Some(tokio_listeners(both).map_err(step("listeners"))?);
             }
-            Setup::Failed {
-                step: Step::Clone,
-                errno,
-            } => {
+            Setup::Failed { step: Step::Clone, errno } => {
                 return Err(step("clone")(io::Error::from_raw_os_error(errno)));
             }
             Setup::Failed { step: at, errno } => {
@@ -231,20 +198,14 @@ fn tokio_listeners(both: (Option<OwnedFd>, Option<OwnedFd>)) -> io::Result<[TcpL
 
 /// Gives the sandbox its two users. Root inside and the user inside are nobody on the host.
 fn map_users(pid: i32, ids: &Pair, pidfd: Option<&AsyncFd<OwnedFd>>) -> io::Result<()> {
-    let open = |name: &str| {
-        std::fs::OpenOptions::new()
-            .write(true)
-            .open(format!("/proc/{pid}/{name}"))
-    };
+    let open =
+        |name: &str| std::fs::OpenOptions::new().write(true).open(format!("/proc/{pid}/{name}"));
     let files = [open("setgroups")?, open("uid_map")?, open("gid_map")?];
     // The number could have passed to a stranger if our process had ended: it has not ended, so
     // the files opened before are its own.
     if let Some(pidfd) = pidfd {
         let mut alive = [PollFd::new(pidfd.get_ref(), PollFlags::IN)];
-        let now = Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         if rustix::event::poll(&mut alive, Some(&now))? != 0 {
             return Err(io::ErrorKind::NotFound.into());
         }
@@ -267,14 +228,15 @@ fn map_users(pid: i32, ids: &Pair, pidfd: Option<&AsyncFd<OwnedFd>>) -> io::Resu
 
 async fn take_down(pidfd: Option<&AsyncFd<OwnedFd>>, cgroup: &Arc<Cgroup>, lease: Option<Lease>) {
     if let Some(pidfd) = pidfd {
-        // PID 1 takes all others with it, and its end is told when the last of them is gone.
+        // Dying takes CPU time: a group full of spinners under a small share would never get to it.
+        let _ = cgroup.set_cpu(None);
+        // PID 1 takes all others with it, and its end is told when the last of them is gone; the
+        // group's own kill reaches those that PID 1 would first have to find.
         let _ = rustix::process::pidfd_send_signal(pidfd.get_ref(), Signal::KILL);
+        let _ = cgroup.kill();
         // Dying needs to run, where the freezer is the old one.
         let _ = cgroup.thaw();
-        if tokio::time::timeout(KILL_DEADLINE, pidfd.readable())
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(KILL_DEADLINE, pidfd.readable()).await.is_err() {
             tracing::error!("a killed sandbox does not end");
         }
     }

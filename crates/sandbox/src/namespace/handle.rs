@@ -39,12 +39,7 @@ pub(super) struct Handle {
 
 impl Shared {
     pub(super) fn new(id: String, cgroup: Arc<Cgroup>) -> Self {
-        Self {
-            id,
-            cgroup,
-            gone: AtomicBool::new(false),
-            frozen: AtomicBool::new(false),
-        }
+        Self { id, cgroup, gone: AtomicBool::new(false), frozen: AtomicBool::new(false) }
     }
 
     /// Thaws if frozen.
@@ -52,8 +47,7 @@ impl Shared {
         self.there()?;
         // Whoever clears the mark does the write, so that a thaw never undoes a later freeze.
         if self.frozen.swap(false, Ordering::AcqRel) {
-            self.given(self.cgroup.thaw())
-                .map_err(|error| self.lost("thaw", &error))?;
+            self.given(self.cgroup.thaw()).map_err(|error| self.lost("thaw", &error))?;
         }
         Ok(())
     }
@@ -61,8 +55,7 @@ impl Shared {
     fn freeze(&self) -> Result<(), Gone> {
         self.there()?;
         self.frozen.store(true, Ordering::Release);
-        self.given(self.cgroup.freeze())
-            .map_err(|error| self.lost("freeze", &error))
+        self.given(self.cgroup.freeze()).map_err(|error| self.lost("freeze", &error))
     }
 
     /// Where this host has no freezer, the operator has given freezing up by name.
@@ -74,11 +67,7 @@ impl Shared {
     }
 
     fn there(&self) -> Result<(), Gone> {
-        if self.gone.load(Ordering::Acquire) {
-            Err(Gone)
-        } else {
-            Ok(())
-        }
+        if self.gone.load(Ordering::Acquire) { Err(Gone) } else { Ok(()) }
     }
 
     /// A sandbox that cannot be held must not go on: it is killed, and its end is told as usual.

@@ -40,14 +40,11 @@ impl HostIds {
     /// The block that belongs to a daemon of this name.
     pub(super) fn new(instance: &str) -> Arc<Self> {
         // FNV-1a: stable over restarts and versions, which the standard hasher is not.
-        let hash = instance.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
-            (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-        });
+        let hash = instance
+            .bytes()
+            .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
         let first = FIRST + (hash % BLOCKS) * BLOCK;
-        Arc::new(Self {
-            first,
-            used: Mutex::default(),
-        })
+        Arc::new(Self { first, used: Mutex::default() })
     }
 
     /// Takes the numbers that were free for longest.
@@ -55,16 +52,11 @@ impl HostIds {
         let slots = BLOCK / PER_SANDBOX;
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         let first = used.next;
-        let free = (0..slots)
-            .map(|n| (first + n) % slots)
-            .find(|slot| !used.slots.contains(slot));
+        let free = (0..slots).map(|n| (first + n) % slots).find(|slot| !used.slots.contains(slot));
         let slot = free.ok_or_else(|| io::Error::other("no host user number is free"))?;
         used.slots.insert(slot);
         used.next = (slot + 1) % slots;
-        Ok(Pair {
-            owner: Arc::clone(self),
-            slot,
-        })
+        Ok(Pair { owner: Arc::clone(self), slot })
     }
 }
 
@@ -82,11 +74,7 @@ impl Pair {
 
 impl Drop for Pair {
     fn drop(&mut self) {
-        let mut used = self
-            .owner
-            .used
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut used = self.owner.used.lock().unwrap_or_else(PoisonError::into_inner);
         used.slots.remove(&self.slot);
     }
 }
@@ -99,18 +87,12 @@ mod tests {
     fn live_sandboxes_never_share_a_number() {
         let ids = HostIds::new("a");
         let pairs: Vec<Pair> = (0..100).map(|_| ids.take().unwrap()).collect();
-        let mut numbers: Vec<u32> = pairs
-            .iter()
-            .flat_map(|pair| [pair.root(), pair.user()])
-            .collect();
+        let mut numbers: Vec<u32> =
+            pairs.iter().flat_map(|pair| [pair.root(), pair.user()]).collect();
         numbers.sort_unstable();
         numbers.dedup();
         assert_eq!(numbers.len(), 200);
-        assert!(
-            numbers
-                .iter()
-                .all(|number| (FIRST..0x7fff_ffff).contains(number))
-        );
+        assert!(numbers.iter().all(|number| (FIRST..0x7fff_ffff).contains(number)));
     }
 
     #[test]

@@ -128,22 +128,14 @@ impl Backend for Namespace {
 
     fn shutdown(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            let host = self
-                .host
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take();
+            let host = self.host.lock().unwrap_or_else(PoisonError::into_inner).take();
             let owners =
                 std::mem::take(&mut *self.owners.lock().unwrap_or_else(PoisonError::into_inner));
             owners.join_all().await;
             if let Some(host) = host {
                 host.close().await;
             }
-            let child = self
-                .spawner
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take();
+            let child = self.spawner.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let Some(child) = child {
                 end_spawner(child).await;
             }
@@ -224,15 +216,8 @@ async fn live(
     let (commands_sender, commands) = mpsc::channel(COMMAND_QUEUE);
     let (events_sender, events) = mpsc::channel(EVENT_QUEUE + 1);
     let (connections_sender, connections) = mpsc::channel(CONNECTION_QUEUE);
-    let handle = Handle {
-        shared: Arc::clone(&shared),
-        commands: commands_sender,
-    };
-    let created = Created {
-        sandbox: Arc::new(handle),
-        events,
-        connections,
-    };
+    let handle = Handle { shared: Arc::clone(&shared), commands: commands_sender };
+    let created = Created { sandbox: Arc::new(handle), events, connections };
     // If nobody waits any more the handle is dropped here, and the owner's first command is the end.
     let _ = reply.send(Ok(created));
     let owner = Owner {
@@ -249,17 +234,12 @@ async fn live(
 /// The spawner ends when its socket is closed; if it does not, it is killed.
 async fn end_spawner(mut child: Child) {
     let ended = tokio::task::spawn_blocking(move || {
-        let pid = i32::try_from(child.id())
-            .ok()
-            .and_then(rustix::process::Pid::from_raw);
+        let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
         let pidfd = pid.and_then(|pid| {
             rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok()
         });
         if let Some(pidfd) = pidfd {
-            let mut end = [rustix::event::PollFd::new(
-                &pidfd,
-                rustix::event::PollFlags::IN,
-            )];
+            let mut end = [rustix::event::PollFd::new(&pidfd, rustix::event::PollFlags::IN)];
             let patience = rustix::event::Timespec {
                 tv_sec: i64::try_from(SPAWNER_DEADLINE.as_secs()).unwrap_or(i64::MAX),
                 tv_nsec: 0,

@@ -48,12 +48,7 @@ pub(super) fn clone_tree(path: &Path, recursive: bool) -> io::Result<OwnedFd> {
 
 /// Sets attributes on a mount and, for a recursive tree, on all below it.
 pub(super) fn restrict(tree: &OwnedFd, attributes: Attributes, recursive: bool) -> io::Result<()> {
-    let request = MountAttr {
-        set: attributes.0,
-        clear: 0,
-        propagation: 0,
-        user_namespace: 0,
-    };
+    let request = MountAttr { set: attributes.0, clear: 0, propagation: 0, user_namespace: 0 };
     let mut flags = libc::AT_EMPTY_PATH;
     if recursive {
         flags |= libc::AT_RECURSIVE;
@@ -70,11 +65,7 @@ pub(super) fn restrict(tree: &OwnedFd, attributes: Attributes, recursive: bool) 
             size_of::<MountAttr>(),
         )
     };
-    if done == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Attaches a detached tree at a place below a root. The place is found without following any

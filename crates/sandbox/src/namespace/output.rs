@@ -70,22 +70,14 @@ impl Output {
         let (err_reader, err) = std::io::pipe()?;
         self.add(process, Stream::Out, out_reader.into())?;
         self.add(process, Stream::Err, err_reader.into())?;
-        Ok(Ends {
-            out: out.into(),
-            err: err.into(),
-        })
+        Ok(Ends { out: out.into(), err: err.into() })
     }
 
     fn add(&mut self, process: ProcessId, stream: Stream, reader: OwnedFd) -> io::Result<()> {
         let receiver = pipe::Receiver::from_owned_fd(reader)?;
         let number = self.next_number;
         self.next_number += 1;
-        self.pipes.push(Pipe {
-            number,
-            process,
-            stream,
-            receiver,
-        });
+        self.pipes.push(Pipe { number, process, stream, receiver });
         Ok(())
     }
 
@@ -118,10 +110,7 @@ impl Output {
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
         loop {
-            if self
-                .barriers
-                .front()
-                .is_some_and(|barrier| barrier.owed.is_empty())
+            if self.barriers.front().is_some_and(|barrier| barrier.owed.is_empty())
                 && let Some(barrier) = self.barriers.pop_front()
             {
                 return Poll::Ready(barrier.event);
@@ -130,10 +119,7 @@ impl Output {
             if let Some(event) = self.poll_pipes(cx) {
                 return Poll::Ready(event);
             }
-            let passable = self
-                .barriers
-                .front()
-                .is_some_and(|barrier| barrier.owed.is_empty());
+            let passable = self.barriers.front().is_some_and(|barrier| barrier.owed.is_empty());
             if !passable && self.pipes.len() == before {
                 return Poll::Pending;
             }
@@ -154,11 +140,7 @@ impl Output {
                     let (process, stream) = (pipe.process, pipe.stream);
                     self.turn = index + 1;
                     self.pay(number, bytes.len() as u64);
-                    return Some(Event::Output {
-                        process,
-                        stream,
-                        bytes,
-                    });
+                    return Some(Event::Output { process, stream, bytes });
                 }
                 Poll::Ready(_) => {
                     self.pay(number, u64::MAX);
@@ -203,10 +185,7 @@ mod tests {
     const TWO: ProcessId = ProcessId(2);
 
     fn exited(process: ProcessId) -> Event {
-        Event::Exited {
-            process,
-            exit: crate::Exit::Code(0),
-        }
+        Event::Exited { process, exit: crate::Exit::Code(0) }
     }
 
     /// The events until nothing more comes, as text.
@@ -267,10 +246,7 @@ mod tests {
         File::from(two.err).write_all(b"b").unwrap();
         output.after(None, Event::Drained { token: 7 });
         output.after(Some(TWO), exited(TWO));
-        assert_eq!(
-            events(&mut output).await,
-            "1:a | 2:b | drained 7 | 2 exited"
-        );
+        assert_eq!(events(&mut output).await, "1:a | 2:b | drained 7 | 2 exited");
     }
 
     #[tokio::test]

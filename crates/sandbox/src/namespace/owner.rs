@@ -89,11 +89,8 @@ impl Owner {
     /// Runs the sandbox until its end and clears it away.
     pub(super) async fn run(mut self) {
         let last = self.events.clone().reserve_owned().await.ok();
-        let mut state = State {
-            output: Output::new(),
-            outgoing: VecDeque::new(),
-            starts: HashMap::new(),
-        };
+        let mut state =
+            State { output: Output::new(), outgoing: VecDeque::new(), starts: HashMap::new() };
         let end = self.serve(&mut state).await;
         state.starts.clear();
         self.shared.gone.store(true, Ordering::Release);
@@ -187,6 +184,10 @@ impl Owner {
             }
             Command::KillAll => {
                 self.thaw();
+                // Dying takes CPU time: a group full of spinners would starve PID 1 of it.
+                if let Err(error) = self.shared.cgroup.set_cpu(None) {
+                    tracing::debug!(sandbox = self.shared.id, %error, "cpu share stays as it was");
+                }
                 self.ask(&ToGuest::KillAll, Vec::new(), state);
             }
             Command::Drain(token) => state.output.after(None, Event::Drained { token }),
@@ -278,9 +279,7 @@ impl Owner {
                     protocol::Exit::Code(code) => Exit::Code(code),
                     protocol::Exit::Signal(signal) => Exit::Signal(signal),
                 };
-                state
-                    .output
-                    .after(Some(process), Event::Exited { process, exit });
+                state.output.after(Some(process), Event::Exited { process, exit });
             }
             FromGuest::Empty => state.output.after(None, Event::Empty),
         }
@@ -316,10 +315,7 @@ async fn accept(listener: &TcpListener, service: Service, dialled: &mpsc::Sender
         Ok((stream, _)) => {
             // Answers are small and awaited: never hold one back. Failing costs only time.
             let _ = stream.set_nodelay(true);
-            permit.send(Dialled {
-                service,
-                connection: Connection::Tcp(stream),
-            });
+            permit.send(Dialled { service, connection: Connection::Tcp(stream) });
         }
         Err(error) => {
             tracing::debug!(%error, "connection from inside was not accepted");

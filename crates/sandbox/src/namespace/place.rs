@@ -23,18 +23,8 @@ use super::wire::{At, Failure, Mapped, Place, Setup, Step};
 use crate::{ENDPOINT_ADDRESS, RUNTIME_API_ADDRESS};
 
 /// Directories of every sandbox, besides those for content.
-const DIRECTORIES: &[&str] = &[
-    "usr",
-    "etc",
-    "dev",
-    "proc",
-    "tmp",
-    "var",
-    "var/task",
-    "var/runtime",
-    "var/lang",
-    "opt",
-];
+const DIRECTORIES: &[&str] =
+    &["usr", "etc", "dev", "proc", "tmp", "var", "var/task", "var/runtime", "var/lang", "opt"];
 
 /// Files of `/proc` that tell about or act on the whole machine.
 const HIDDEN_FILES: &[&str] = &[
@@ -102,9 +92,7 @@ fn settle(place: &Place, control: &OwnedFd, tasks: Vec<OwnedFd>) -> Result<(), F
 }
 
 fn die_with_parent() -> io::Result<()> {
-    Ok(rustix::process::set_parent_process_death_signal(Some(
-        Signal::KILL,
-    ))?)
+    Ok(rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?)
 }
 
 /// Writes this process into the v1 groups: it moves only itself, which is free of the long wait
@@ -119,11 +107,8 @@ fn enter_cgroups(tasks: Vec<OwnedFd>) -> io::Result<()> {
 
 fn root_tree(place: &Place) -> Result<(), Failure> {
     let root_path = Path::new(STAGE).join(ROOT);
-    rustix::mount::mount_change(
-        "/",
-        MountPropagationFlags::REC | MountPropagationFlags::PRIVATE,
-    )
-    .at(Step::RootTree)?;
+    rustix::mount::mount_change("/", MountPropagationFlags::REC | MountPropagationFlags::PRIVATE)
+        .at(Step::RootTree)?;
     rustix::mount::mount(
         "tmpfs",
         &root_path,
@@ -176,11 +161,8 @@ fn make_all(root_path: &Path, at: &str) -> io::Result<()> {
 }
 
 fn base_pieces(root: &OwnedFd, root_path: &Path) -> io::Result<()> {
-    let pieces = [
-        ("usr", Attributes::CONTENT),
-        ("etc", Attributes::FILES),
-        ("dev", Attributes::DEVICES),
-    ];
+    let pieces =
+        [("usr", Attributes::CONTENT), ("etc", Attributes::FILES), ("dev", Attributes::DEVICES)];
     for (name, attributes) in pieces {
         let tree = mounts::clone_tree(&base::stage(name), true)?;
         if name != "usr" {
@@ -234,31 +216,17 @@ fn tmp(place: &Place, root_path: &Path) -> io::Result<()> {
     let options = format!("size={},mode=1777,uid={owner},gid={owner}", place.tmp_bytes);
     let options = std::ffi::CString::new(options)?;
     let flags = MountFlags::NOSUID | MountFlags::NODEV;
-    Ok(rustix::mount::mount(
-        "tmpfs",
-        root_path.join("tmp"),
-        "tmpfs",
-        flags,
-        options.as_c_str(),
-    )?)
+    Ok(rustix::mount::mount("tmpfs", root_path.join("tmp"), "tmpfs", flags, options.as_c_str())?)
 }
 
 fn content(place: &Place, root: &OwnedFd, root_path: &Path) -> io::Result<()> {
     // The base hides /usr/local. Content that belongs there gets a fresh place for it.
     let mut local = None;
-    if place
-        .trees
-        .iter()
-        .any(|(_, at)| at.starts_with("/usr/local/"))
-    {
+    if place.trees.iter().any(|(_, at)| at.starts_with("/usr/local/")) {
         let path = root_path.join("usr/local");
         let flags = MountFlags::NOSUID | MountFlags::NODEV;
         rustix::mount::mount("tmpfs", &path, "tmpfs", flags, c"size=64k,mode=755")?;
-        for (_, at) in place
-            .trees
-            .iter()
-            .filter(|(_, at)| at.starts_with("/usr/local/"))
-        {
+        for (_, at) in place.trees.iter().filter(|(_, at)| at.starts_with("/usr/local/")) {
             make_all(root_path, at)?;
         }
         local = Some(mounts::directory(&path)?);
@@ -301,11 +269,7 @@ fn loopback_up() -> io::Result<()> {
             i16::try_from(libc::IFF_UP | libc::IFF_RUNNING).map_err(io::Error::other)?;
         libc::ioctl(socket.as_raw_fd(), SET_FLAGS, &raw const request)
     };
-    if done == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Moves into a user namespace of its own and becomes root of it. All other namespaces stay owned
@@ -313,11 +277,7 @@ fn loopback_up() -> io::Result<()> {
 fn leave_host_users(control: &OwnedFd, listeners: [TcpListener; 2]) -> io::Result<()> {
     rustix::thread::set_thread_groups(&[])?;
     mounts::unshare(UnshareFlags::NEWUSER)?;
-    say(
-        control,
-        &Setup::Placed,
-        &[listeners[0].as_fd(), listeners[1].as_fd()],
-    )?;
+    say(control, &Setup::Placed, &[listeners[0].as_fd(), listeners[1].as_fd()])?;
     drop(listeners);
     let received = socket::receive(control)?;
     let Mapped = protocol::decode(&received.bytes).map_err(io::Error::other)?;
@@ -333,12 +293,7 @@ fn leave_host_users(control: &OwnedFd, listeners: [TcpListener; 2]) -> io::Resul
 
 /// Lets go of the descriptors that still come from the daemon's terminal or log.
 fn silence() -> io::Result<()> {
-    let null = rustix::fs::openat(
-        CWD,
-        "/dev/null",
-        OFlags::RDWR | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?;
+    let null = rustix::fs::openat(CWD, "/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
     rustix::stdio::dup2_stdin(&null)?;
     rustix::stdio::dup2_stdout(&null)?;
     rustix::stdio::dup2_stderr(&null)?;

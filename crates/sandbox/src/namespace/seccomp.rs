@@ -18,17 +18,9 @@ enum Rule {
     /// Fails with EPERM if this argument has any of these bits.
     FailOnBits { argument: usize, bits: u32 },
     /// Fails with this error unless this argument is one of these.
-    FailUnless {
-        argument: usize,
-        allowed: &'static [u32],
-        errno: i32,
-    },
+    FailUnless { argument: usize, allowed: &'static [u32], errno: i32 },
     /// Fails with EPERM if this argument, cut to these bits, is one of these.
-    FailOnKinds {
-        argument: usize,
-        mask: u32,
-        kinds: &'static [u32],
-    },
+    FailOnKinds { argument: usize, mask: u32, kinds: &'static [u32] },
 }
 
 const REFUSE: Rule = Rule::Fail(libc::EPERM);
@@ -68,27 +60,14 @@ const TABLE: &[(&str, c_long, Rule, &str)] = &[
     ("open_tree_attr", 467, REFUSE, MOUNTS),
     ("unshare", libc::SYS_unshare, REFUSE, NAMES),
     ("setns", libc::SYS_setns, REFUSE, NAMES),
-    (
-        "clone",
-        libc::SYS_clone,
-        Rule::FailOnBits {
-            argument: 0,
-            bits: NAMESPACES,
-        },
-        NAMES,
-    ),
+    ("clone", libc::SYS_clone, Rule::FailOnBits { argument: 0, bits: NAMESPACES }, NAMES),
     // Its flags lie in memory, where a filter cannot look. Libraries fall back to clone.
     ("clone3", libc::SYS_clone3, Rule::Fail(libc::ENOSYS), NAMES),
     ("sethostname", libc::SYS_sethostname, REFUSE, NAMES),
     ("setdomainname", libc::SYS_setdomainname, REFUSE, NAMES),
     ("ptrace", libc::SYS_ptrace, REFUSE, PEEK),
     ("process_vm_readv", libc::SYS_process_vm_readv, REFUSE, PEEK),
-    (
-        "process_vm_writev",
-        libc::SYS_process_vm_writev,
-        REFUSE,
-        PEEK,
-    ),
+    ("process_vm_writev", libc::SYS_process_vm_writev, REFUSE, PEEK),
     ("process_madvise", libc::SYS_process_madvise, REFUSE, PEEK),
     ("kcmp", libc::SYS_kcmp, REFUSE, PEEK),
     ("pidfd_getfd", libc::SYS_pidfd_getfd, REFUSE, PEEK),
@@ -122,46 +101,23 @@ const TABLE: &[(&str, c_long, Rule, &str)] = &[
     ("keyctl", libc::SYS_keyctl, REFUSE, KEYS),
     ("add_key", libc::SYS_add_key, REFUSE, KEYS),
     ("request_key", libc::SYS_request_key, REFUSE, KEYS),
-    (
-        "open_by_handle_at",
-        libc::SYS_open_by_handle_at,
-        REFUSE,
-        HANDLES,
-    ),
-    (
-        "name_to_handle_at",
-        libc::SYS_name_to_handle_at,
-        REFUSE,
-        HANDLES,
-    ),
+    ("open_by_handle_at", libc::SYS_open_by_handle_at, REFUSE, HANDLES),
+    ("name_to_handle_at", libc::SYS_name_to_handle_at, REFUSE, HANDLES),
     ("fanotify_init", libc::SYS_fanotify_init, REFUSE, HANDLES),
     ("userfaultfd", libc::SYS_userfaultfd, REFUSE, SURFACE),
     ("io_uring_setup", libc::SYS_io_uring_setup, REFUSE, SURFACE),
     ("io_uring_enter", libc::SYS_io_uring_enter, REFUSE, SURFACE),
-    (
-        "io_uring_register",
-        libc::SYS_io_uring_register,
-        REFUSE,
-        SURFACE,
-    ),
+    ("io_uring_register", libc::SYS_io_uring_register, REFUSE, SURFACE),
     (
         "personality",
         libc::SYS_personality,
-        Rule::FailUnless {
-            argument: 0,
-            allowed: PERSONALITIES,
-            errno: libc::EPERM,
-        },
+        Rule::FailUnless { argument: 0, allowed: PERSONALITIES, errno: libc::EPERM },
         SURFACE,
     ),
     (
         "socket",
         libc::SYS_socket,
-        Rule::FailUnless {
-            argument: 0,
-            allowed: FAMILIES,
-            errno: libc::EAFNOSUPPORT,
-        },
+        Rule::FailUnless { argument: 0, allowed: FAMILIES, errno: libc::EAFNOSUPPORT },
         SURFACE,
     ),
     #[cfg(target_arch = "x86_64")]
@@ -172,21 +128,13 @@ const TABLE: &[(&str, c_long, Rule, &str)] = &[
     (
         "mknod",
         libc::SYS_mknod,
-        Rule::FailOnKinds {
-            argument: 1,
-            mask: FILE_KIND,
-            kinds: DEVICE_KINDS,
-        },
+        Rule::FailOnKinds { argument: 1, mask: FILE_KIND, kinds: DEVICE_KINDS },
         MACHINE,
     ),
     (
         "mknodat",
         libc::SYS_mknodat,
-        Rule::FailOnKinds {
-            argument: 2,
-            mask: FILE_KIND,
-            kinds: DEVICE_KINDS,
-        },
+        Rule::FailOnKinds { argument: 2, mask: FILE_KIND, kinds: DEVICE_KINDS },
         MACHINE,
     ),
 ];
@@ -215,10 +163,7 @@ pub(super) fn filter() -> Vec<sock_filter> {
     let mut rows: Vec<(u32, Rule)> = TABLE
         .iter()
         .map(|(_, number, rule, _)| {
-            (
-                u32::try_from(*number).expect("call numbers are small"),
-                *rule,
-            )
+            (u32::try_from(*number).expect("call numbers are small"), *rule)
         })
         .collect();
     rows.sort_unstable_by_key(|(number, _)| *number);
@@ -265,21 +210,13 @@ fn body(rule: Rule) -> Vec<sock_filter> {
             give(fail(libc::EPERM)),
             give(libc::SECCOMP_RET_ALLOW),
         ],
-        Rule::FailUnless {
-            argument,
-            allowed,
-            errno,
-        } => {
+        Rule::FailUnless { argument, allowed, errno } => {
             let mut code = vec![load(low_half(argument))];
             code.extend(any_of(allowed, libc::SECCOMP_RET_ALLOW));
             code.push(give(fail(errno)));
             code
         }
-        Rule::FailOnKinds {
-            argument,
-            mask,
-            kinds,
-        } => {
+        Rule::FailOnKinds { argument, mask, kinds } => {
             let mut code = vec![load(low_half(argument)), statement(AND, mask)];
             code.extend(any_of(kinds, fail(libc::EPERM)));
             code.push(give(libc::SECCOMP_RET_ALLOW));
@@ -289,9 +226,7 @@ fn body(rule: Rule) -> Vec<sock_filter> {
 }
 
 fn any_of(values: &[u32], answer: u32) -> impl Iterator<Item = sock_filter> {
-    values
-        .iter()
-        .flat_map(move |value| [branch(IF_EQUAL, *value, 0, 1), give(answer)])
+    values.iter().flat_map(move |value| [branch(IF_EQUAL, *value, 0, 1), give(answer)])
 }
 
 /// The kernel itself looks only at the low 32 bits of all arguments in the table.
@@ -312,12 +247,7 @@ fn give(answer: u32) -> sock_filter {
 }
 
 fn statement(code: u16, k: u32) -> sock_filter {
-    sock_filter {
-        code,
-        jt: 0,
-        jf: 0,
-        k,
-    }
+    sock_filter { code, jt: 0, jf: 0, k }
 }
 
 fn branch(code: u16, k: u32, jt: u8, jf: u8) -> sock_filter {
@@ -398,11 +328,7 @@ mod tests {
             libc::CLONE_NEWNET,
         ] {
             let flag = u64::try_from(flag).unwrap();
-            assert_eq!(
-                here(libc::SYS_clone, flag | 17),
-                fail(libc::EPERM),
-                "{flag:#x}"
-            );
+            assert_eq!(here(libc::SYS_clone, flag | 17), fail(libc::EPERM), "{flag:#x}");
         }
         assert_eq!(here(libc::SYS_clone3, 0), fail(libc::ENOSYS));
     }
@@ -419,31 +345,18 @@ mod tests {
 
     #[test]
     fn files_and_pipes_may_be_made_and_devices_not() {
-        for (mode, allowed) in [
-            (0o100_644, true),
-            (0o010_644, true),
-            (0o020_666, false),
-            (0o060_666, false),
-        ] {
-            let expected = if allowed {
-                libc::SECCOMP_RET_ALLOW
-            } else {
-                fail(libc::EPERM)
-            };
+        for (mode, allowed) in
+            [(0o100_644, true), (0o010_644, true), (0o020_666, false), (0o060_666, false)]
+        {
+            let expected = if allowed { libc::SECCOMP_RET_ALLOW } else { fail(libc::EPERM) };
             assert_eq!(here(libc::SYS_mknodat, mode), expected, "{mode:o}");
         }
     }
 
     #[test]
     fn another_architecture_and_the_x32_twins_are_refused() {
-        assert_eq!(
-            answer(0x4000_0003, 1, [0; 6]),
-            libc::SECCOMP_RET_KILL_PROCESS
-        );
-        assert_eq!(
-            answer(ARCHITECTURE, X32_BIT | 1, [0; 6]),
-            fail(libc::ENOSYS)
-        );
+        assert_eq!(answer(0x4000_0003, 1, [0; 6]), libc::SECCOMP_RET_KILL_PROCESS);
+        assert_eq!(answer(ARCHITECTURE, X32_BIT | 1, [0; 6]), fail(libc::ENOSYS));
     }
 
     #[test]

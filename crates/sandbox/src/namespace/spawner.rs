@@ -52,10 +52,7 @@ impl Spawner {
             .stderr(Stdio::inherit())
             .current_dir("/")
             .spawn()?;
-        let mut spawner = Self {
-            child,
-            socket: ours,
-        };
+        let mut spawner = Self { child, socket: ours };
         match spawner.ready() {
             Ok(()) => Ok(spawner),
             Err(error) => {
@@ -83,10 +80,7 @@ impl Spawner {
             Setup::Prepared => Ok(()),
             Setup::Failed { step, errno } => {
                 let cause = io::Error::from_raw_os_error(errno);
-                Err(io::Error::new(
-                    cause.kind(),
-                    format!("spawner step {}: {cause}", step.name()),
-                ))
+                Err(io::Error::new(cause.kind(), format!("spawner step {}: {cause}", step.name())))
             }
             Setup::Cloned { .. } | Setup::Placed => {
                 Err(io::Error::other("the spawner speaks out of turn"))
@@ -115,9 +109,7 @@ fn serve() -> io::Result<()> {
         place::say(&socket, &failure.message(), &[])?;
         return Ok(());
     }
-    let confinement = Confinement {
-        filter: seccomp::filter(),
-    };
+    let confinement = Confinement { filter: seccomp::filter() };
     place::say(&socket, &Setup::Prepared, &[])?;
     loop {
         let received = socket::receive(&socket)?;
@@ -143,13 +135,7 @@ fn stand_apart() -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     // Fails only if we lead a session already.
     let _ = rustix::process::setsid();
-    for signal in [
-        libc::SIGINT,
-        libc::SIGTERM,
-        libc::SIGHUP,
-        libc::SIGQUIT,
-        libc::SIGCHLD,
-    ] {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGCHLD] {
         // SAFETY: changes only this process's dispositions. Ignored children are reaped by the
         // kernel.
         unsafe { libc::signal(signal, libc::SIG_IGN) };
@@ -168,23 +154,11 @@ fn serve_one(
     let Some(control) = descriptors.next() else {
         return;
     };
-    let into = if place.into_cgroup {
-        descriptors.next()
-    } else {
-        None
-    };
+    let into = if place.into_cgroup { descriptors.next() } else { None };
     let tasks: Vec<OwnedFd> = descriptors.collect();
     if tasks.len() != place.tasks || into.is_some() != place.into_cgroup {
         let error = io::ErrorKind::InvalidInput.into();
-        let _ = place::say(
-            &control,
-            &Failure {
-                step: Step::Clone,
-                error,
-            }
-            .message(),
-            &[],
-        );
+        let _ = place::say(&control, &Failure { step: Step::Clone, error }.message(), &[]);
         return;
     }
     match clone(into.as_ref()) {
@@ -203,10 +177,7 @@ fn serve_one(
             let _ = place::say(&control, &Setup::Cloned { pid }, &[pidfd.as_fd()]);
         }
         Err(error) => {
-            let failure = Failure {
-                step: Step::Clone,
-                error,
-            };
+            let failure = Failure { step: Step::Clone, error };
             let _ = place::say(&control, &failure.message(), &[]);
         }
     }
@@ -230,13 +201,8 @@ fn clone(into: Option<&OwnedFd>) -> io::Result<Cloned> {
     }
     // SAFETY: without CLONE_VM this is a fork: the child has its own copy of everything, and the
     // only thread is the one that continues. The record outlives the call; pidfd is a valid place.
-    let pid = unsafe {
-        libc::syscall(
-            libc::SYS_clone3,
-            &raw mut request,
-            size_of::<libc::clone_args>(),
-        )
-    };
+    let pid =
+        unsafe { libc::syscall(libc::SYS_clone3, &raw mut request, size_of::<libc::clone_args>()) };
     match pid {
         0 => Ok(Cloned::Child),
         pid if pid > 0 => Ok(Cloned::Parent {

@@ -96,10 +96,7 @@ pub(super) trait At<T> {
 
 impl<T, E: Into<std::io::Error>> At<T> for Result<T, E> {
     fn at(self, step: Step) -> Result<T, Failure> {
-        self.map_err(|error| Failure {
-            step,
-            error: error.into(),
-        })
+        self.map_err(|error| Failure { step, error: error.into() })
     }
 }
 
@@ -107,9 +104,6 @@ impl Failure {
     /// The message that tells the daemon.
     pub(super) fn message(&self) -> Setup {
         let errno = self.error.raw_os_error().unwrap_or(libc::EIO);
-        Setup::Failed {
-            step: self.step,
-            errno,
-        }
+        Setup::Failed { step: self.step, errno }
     }
 }

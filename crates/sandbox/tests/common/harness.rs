@@ -17,11 +17,7 @@ pub(crate) struct Trial {
 impl Trial {
     /// A test that always runs.
     pub(crate) fn new(name: impl Into<String>, run: impl Fn() + 'static) -> Self {
-        Self {
-            name: name.into(),
-            ignored: false,
-            run: Box::new(run),
-        }
+        Self { name: name.into(), ignored: false, run: Box::new(run) }
     }
 }
 
@@ -42,11 +38,7 @@ pub(crate) fn main(trials: Vec<Trial>) -> ExitCode {
         let kind = with_ignored || trial.ignored == only_ignored;
         let named = wanted.is_empty()
             || wanted.iter().any(|name| {
-                if has("--exact") {
-                    trial.name == **name
-                } else {
-                    trial.name.contains(*name)
-                }
+                if has("--exact") { trial.name == **name } else { trial.name.contains(*name) }
             });
         kind && named
     });

@@ -39,10 +39,7 @@ pub(crate) struct World {
 
 /// Why the namespace backend cannot be tested here.
 pub(crate) fn namespace_is_impossible() -> Option<&'static str> {
-    rustix::process::geteuid()
-        .is_root()
-        .then_some(())
-        .map_or(Some("needs root"), |()| None)
+    rustix::process::geteuid().is_root().then_some(()).map_or(Some("needs root"), |()| None)
 }
 
 impl World {
@@ -50,12 +47,7 @@ impl World {
     pub(crate) fn fake() -> Self {
         let program: Program = Arc::new(script::probe);
         let fake = Arc::new(Fake::new(HashMap::from([(PROBE.to_owned(), program)])));
-        Self {
-            backend: fake.clone(),
-            content: None,
-            instance: String::new(),
-            fake: Some(fake),
-        }
+        Self { backend: fake.clone(), content: None, instance: String::new(), fake: Some(fake) }
     }
 
     /// The world of namespaces; the spawner was started on the main thread.
@@ -64,19 +56,9 @@ impl World {
         let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let instance = format!("test-{}-{number}", std::process::id());
         let cgroups = Cgroups::detect(&instance).unwrap();
-        let config = Config {
-            instance: instance.clone(),
-            spawner,
-            cgroups,
-            network: None,
-        };
+        let config = Config { instance: instance.clone(), spawner, cgroups, network: None };
         let backend = Arc::new(Namespace::new(config).unwrap());
-        Self {
-            backend,
-            content: Some(content()),
-            instance,
-            fake: None,
-        }
+        Self { backend, content: Some(content()), instance, fake: None }
     }
 
     /// The usual sandbox.
@@ -110,9 +92,7 @@ impl World {
     /// Everything that should not be there once all sandboxes are destroyed.
     pub(crate) fn leftovers(&self) -> Vec<String> {
         if let Some(fake) = &self.fake {
-            return (0..fake.live())
-                .map(|_| "a fake sandbox".to_owned())
-                .collect();
+            return (0..fake.live()).map(|_| "a fake sandbox".to_owned()).collect();
         }
         let mut found = Vec::new();
         find_groups(Path::new("/sys/fs/cgroup"), &self.instance, &mut found);
@@ -130,11 +110,8 @@ impl World {
         if !self.instance.is_empty() {
             find_groups(groups, &self.instance, &mut found);
             find_group_parents(groups, &self.instance, &mut found);
-            found.extend(
-                children_of(std::process::id())
-                    .iter()
-                    .map(|pid| format!("process {pid}")),
-            );
+            found
+                .extend(children_of(std::process::id()).iter().map(|pid| format!("process {pid}")));
         }
         assert!(found.is_empty(), "left over after shutdown: {found:?}");
     }
@@ -175,11 +152,7 @@ fn find_groups(root: &Path, instance: &str, found: &mut Vec<String>) {
 }
 
 fn find_group_parents(root: &Path, instance: &str, found: &mut Vec<String>) {
-    found.extend(
-        homes(root, instance)
-            .iter()
-            .map(|home| home.display().to_string()),
-    );
+    found.extend(homes(root, instance).iter().map(|home| home.display().to_string()));
 }
 
 fn homes(root: &Path, instance: &str) -> Vec<PathBuf> {
@@ -187,11 +160,7 @@ fn homes(root: &Path, instance: &str) -> Vec<PathBuf> {
     let mut homes = Vec::new();
     let mut open = vec![(root.to_owned(), 0)];
     while let Some((directory, depth)) = open.pop() {
-        for entry in std::fs::read_dir(&directory)
-            .into_iter()
-            .flatten()
-            .flatten()
-        {
+        for entry in std::fs::read_dir(&directory).into_iter().flatten().flatten() {
             if entry.file_name() == *name {
                 homes.push(entry.path());
             } else if depth < 4 && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
@@ -210,16 +179,11 @@ fn processes_below_spawner() -> Vec<String> {
 
 /// The children of all threads of a process.
 pub(crate) fn children_of(pid: u32) -> Vec<u32> {
-    let tasks = std::fs::read_dir(format!("/proc/{pid}/task"))
-        .into_iter()
-        .flatten()
-        .flatten();
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     tasks
         .filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok())
         .flat_map(|list| {
-            list.split_whitespace()
-                .filter_map(|pid| pid.parse().ok())
-                .collect::<Vec<u32>>()
+            list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<u32>>()
         })
         .collect()
 }
@@ -245,32 +209,20 @@ pub(crate) async fn next(created: &mut Created) -> String {
 
 /// Whether nothing happens for a while.
 pub(crate) async fn is_quiet(created: &mut Created) -> bool {
-    tokio::time::timeout(WATCH, created.events.recv())
-        .await
-        .is_err()
+    tokio::time::timeout(WATCH, created.events.recv()).await.is_err()
 }
 
 fn text(event: Option<Event>) -> String {
     match event {
         None => "end".to_owned(),
-        Some(Event::Output {
-            process,
-            stream,
-            bytes,
-        }) => {
+        Some(Event::Output { process, stream, bytes }) => {
             let stream = if stream == Stream::Out { "out" } else { "err" };
             format!("{} {stream} {}", process.0, String::from_utf8_lossy(&bytes))
         }
-        Some(Event::Exited {
-            process,
-            exit: Exit::Code(code),
-        }) => {
+        Some(Event::Exited { process, exit: Exit::Code(code) }) => {
             format!("{} exited {code}", process.0)
         }
-        Some(Event::Exited {
-            process,
-            exit: Exit::Signal(signal),
-        }) => {
+        Some(Event::Exited { process, exit: Exit::Signal(signal) }) => {
             format!("{} killed {signal}", process.0)
         }
         Some(Event::Empty) => "empty".to_owned(),

@@ -46,9 +46,7 @@ async fn run(process: FakeProcess, children: &mut Vec<BoxFuture<'static, ()>>) -
                 process.write_tmp(&name, word());
             }
             "read" => {
-                let bytes = process
-                    .read_tmp(&word())
-                    .unwrap_or_else(|| b"nothing".to_vec());
+                let bytes = process.read_tmp(&word()).unwrap_or_else(|| b"nothing".to_vec());
                 process.print(Stream::Out, bytes).await;
             }
             "env" => {
@@ -57,11 +55,8 @@ async fn run(process: FakeProcess, children: &mut Vec<BoxFuture<'static, ()>>) -
             }
             "cwd" => say(&process, process.cwd.clone()).await,
             "dial" => {
-                let service = if word() == "9001" {
-                    Service::RuntimeApi
-                } else {
-                    Service::Endpoint
-                };
+                let service =
+                    if word() == "9001" { Service::RuntimeApi } else { Service::Endpoint };
                 say(&process, dial(&process, service, word()).await).await;
             }
             other => say(&process, format!("unknown action {other}")).await,

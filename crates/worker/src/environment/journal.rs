@@ -77,6 +77,7 @@ impl Journal {
             partial.finish(|line| lines.push(line));
         }
         self.application(lines);
+        self.tell_dropped();
     }
 
     /// The ends of output so far: an invocation's last line belongs to it, newline or not.
@@ -86,6 +87,16 @@ impl Journal {
             partial.finish(|line| lines.push(line));
         }
         self.application(lines);
+        self.tell_dropped();
+    }
+
+    /// Says how much was dropped, where there is room to say it.
+    fn tell_dropped(&mut self) {
+        if self.waiting.len() < limits::LOG_QUEUE_EVENTS
+            && let Some(notice) = self.budget.notice()
+        {
+            self.push(notice);
+        }
     }
 
     fn application(&mut self, lines: Vec<String>) {
@@ -112,7 +123,7 @@ impl Journal {
 
     /// Whether lines wait to be handed over.
     pub(super) fn has_waiting(&self) -> bool {
-        !self.waiting.is_empty()
+        !self.waiting.is_empty() || self.budget.has_dropped()
     }
 
     /// Hands lines over if there is room. What was dropped is told once there is, or the telling
@@ -124,9 +135,7 @@ impl Journal {
             self.waiting = kept;
             return;
         }
-        if let Some(notice) = self.budget.notice() {
-            self.push(notice);
-        }
+        self.tell_dropped();
     }
 
     /// Hands over the last lines, waiting for room.

@@ -20,18 +20,12 @@ pub(super) struct Root {
 
 impl Root {
     pub(super) fn machine() -> Self {
-        Self {
-            path: PathBuf::from("/"),
-            imitated: false,
-        }
+        Self { path: PathBuf::from("/"), imitated: false }
     }
 
     #[cfg(test)]
     pub(super) fn imitated(path: &Path) -> Self {
-        Self {
-            path: path.to_owned(),
-            imitated: true,
-        }
+        Self { path: path.to_owned(), imitated: true }
     }
 
     pub(super) fn at(&self, path: &Path) -> PathBuf {
@@ -44,21 +38,12 @@ impl Root {
 
     /// Opens a control file for writing.
     pub(super) fn open(&self, path: &Path) -> io::Result<File> {
-        OpenOptions::new()
-            .write(true)
-            .create(self.imitated)
-            .truncate(false)
-            .open(self.at(path))
+        OpenOptions::new().write(true).create(self.imitated).truncate(false).open(self.at(path))
     }
 
     pub(super) fn open_both(&self, path: &Path) -> io::Result<File> {
         let mut options = OpenOptions::new();
-        options
-            .read(true)
-            .write(true)
-            .create(self.imitated)
-            .truncate(false)
-            .open(self.at(path))
+        options.read(true).write(true).create(self.imitated).truncate(false).open(self.at(path))
     }
 
     /// One write system call, as control files want it.
@@ -85,11 +70,7 @@ impl Root {
     /// Removes a group; one that is not there is removed already.
     pub(super) fn rmdir(&self, path: &Path) -> io::Result<()> {
         let path = self.at(path);
-        let removed = if self.imitated {
-            fs::remove_dir_all(path)
-        } else {
-            fs::remove_dir(path)
-        };
+        let removed = if self.imitated { fs::remove_dir_all(path) } else { fs::remove_dir(path) };
         match removed {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             other => other,
@@ -149,10 +130,7 @@ pub(super) fn settle(mut action: impl FnMut() -> io::Result<()>) -> io::Result<(
 
 /// v1 has nothing to wait on for an empty group, and v2 tells it up to 10 ms late.
 fn pause(nanos: i64) {
-    let timeout = Timespec {
-        tv_sec: 0,
-        tv_nsec: nanos,
-    };
+    let timeout = Timespec { tv_sec: 0, tv_nsec: nanos };
     // An interrupted pause is only a shorter one.
     let _ = rustix::event::poll(&mut [], Some(&timeout));
 }

@@ -125,12 +125,7 @@ impl Cgroup {
         };
         let unified = self.layout.unified().map(|unified| unified.home.as_path());
         let mut tasks = Vec::new();
-        for home in self
-            .layout
-            .homes()
-            .into_iter()
-            .filter(|home| Some(*home) != unified)
-        {
+        for home in self.layout.homes().into_iter().filter(|home| Some(*home) != unified) {
             let file = self.root.open(&home.join(&self.below).join("tasks"))?;
             tasks.push(OwnedFd::from(file));
         }
@@ -168,11 +163,7 @@ impl Cgroup {
     /// What has been used so far.
     pub fn usage(&self) -> io::Result<Usage> {
         let (memory_peak_bytes, oom_kills) = self.memory()?;
-        Ok(Usage {
-            memory_peak_bytes,
-            oom_kills,
-            cpu_micros: self.cpu_micros()?,
-        })
+        Ok(Usage { memory_peak_bytes, oom_kills, cpu_micros: self.cpu_micros()? })
     }
 
     /// Starts the memory peak anew; `false` where the kernel cannot.
@@ -180,10 +171,7 @@ impl Cgroup {
         match (&self.peak, self.layout.place(Controller::Memory)) {
             (Some(peak), _) => Ok(peak.write_all_at(b"0", 0).is_ok()),
             (None, Some(Place::V1(home))) => {
-                self.root.write(
-                    &home.join(&self.below).join("memory.max_usage_in_bytes"),
-                    "0",
-                )?;
+                self.root.write(&home.join(&self.below).join("memory.max_usage_in_bytes"), "0")?;
                 Ok(true)
             }
             (None, _) => Ok(false),
@@ -258,16 +246,11 @@ impl Cgroup {
     /// v2 counts CPU time in every group, controller or not.
     fn cpu_micros(&self) -> io::Result<u64> {
         if let Some(group) = self.unified() {
-            return Ok(keyed(
-                &self.root.read(&group.join("cpu.stat"))?,
-                "usage_usec",
-            ));
+            return Ok(keyed(&self.root.read(&group.join("cpu.stat"))?, "usage_usec"));
         }
         match self.layout.v1().and_then(|v1| v1.cpuacct.as_ref()) {
             Some(home) => {
-                let nanos = self
-                    .root
-                    .read(&home.join(&self.below).join("cpuacct.usage"))?;
+                let nanos = self.root.read(&home.join(&self.below).join("cpuacct.usage"))?;
                 Ok(number(&nanos) / 1000)
             }
             None => Ok(0),
@@ -308,10 +291,7 @@ fn kill_one_by_one(root: &Root, group: &Path) -> io::Result<u32> {
     let mut signalled: Vec<i32> = Vec::new();
     for _ in 0..KILL_ROUNDS {
         let found = root.processes(group)?;
-        let new: Vec<i32> = found
-            .into_iter()
-            .filter(|pid| !signalled.contains(pid))
-            .collect();
+        let new: Vec<i32> = found.into_iter().filter(|pid| !signalled.contains(pid)).collect();
         if new.is_empty() {
             break;
         }
@@ -328,11 +308,7 @@ fn kill_one_by_one(root: &Root, group: &Path) -> io::Result<u32> {
 
 fn open_directory(path: &Path) -> io::Result<OwnedFd> {
     let flags = i32::try_from(rustix::fs::OFlags::DIRECTORY.bits()).unwrap_or(0);
-    Ok(OpenOptions::new()
-        .read(true)
-        .custom_flags(flags)
-        .open(path)?
-        .into())
+    Ok(OpenOptions::new().read(true).custom_flags(flags).open(path)?.into())
 }
 
 /// v1 refuses a quota above that of the group above.

@@ -107,10 +107,8 @@ impl Layout {
             other => other?,
         };
         // A group whose list cannot be read gives nothing.
-        let controllers = |group: &Path| {
-            root.read(&group.join("cgroup.controllers"))
-                .unwrap_or_default()
-        };
+        let controllers =
+            |group: &Path| root.read(&group.join("cgroup.controllers")).unwrap_or_default();
         Ok(Self::choose(&mounts, &own, controllers))
     }
 
@@ -124,10 +122,8 @@ impl Layout {
         let mounts: Vec<Mount> = mountinfo.lines().filter_map(Mount::parse).collect();
         let mut v1 = V1::of(&mounts, own);
         let unified = mounts.iter().find(|mount| mount.is_unified()).map(|mount| {
-            let wanted: Vec<Controller> = Controller::ALL
-                .into_iter()
-                .filter(|it| v1.limit(*it).is_none())
-                .collect();
+            let wanted: Vec<Controller> =
+                Controller::ALL.into_iter().filter(|it| v1.limit(*it).is_none()).collect();
             Unified::of(mount, own, &wanted, controllers)
         });
         match unified {
@@ -145,14 +141,8 @@ impl Layout {
 
     /// Where hierarchies are mounted, ours or not.
     pub(super) fn mounts(root: &Root) -> Vec<PathBuf> {
-        let mountinfo = root
-            .read(Path::new("/proc/self/mountinfo"))
-            .unwrap_or_default();
-        mountinfo
-            .lines()
-            .filter_map(Mount::parse)
-            .map(|mount| mount.point)
-            .collect()
+        let mountinfo = root.read(Path::new("/proc/self/mountinfo")).unwrap_or_default();
+        mountinfo.lines().filter_map(Mount::parse).map(|mount| mount.point).collect()
     }
 
     /// What this layout cannot give.
@@ -172,11 +162,7 @@ impl Layout {
     pub fn words(&self) -> String {
         match self {
             Self::V2 { unified } => {
-                format!(
-                    "v2 at {}, limits: {}",
-                    unified.home.display(),
-                    unified.list()
-                )
+                format!("v2 at {}, limits: {}", unified.home.display(), unified.list())
             }
             Self::Hybrid { unified, .. } => format!(
                 "limits by v1 hierarchies, freeze and kill by v2 at {}",
@@ -206,9 +192,7 @@ impl Layout {
         if let Some(home) = self.v1().and_then(|v1| v1.limit(controller)) {
             return Some(Place::V1(home));
         }
-        let unified = self
-            .unified()
-            .filter(|it| it.controllers.contains(&controller))?;
+        let unified = self.unified().filter(|it| it.controllers.contains(&controller))?;
         Some(Place::Unified(&unified.home))
     }
 
@@ -246,20 +230,12 @@ impl Unified {
         } else {
             (own, at_own)
         };
-        Self {
-            mount: mount.point.clone(),
-            home,
-            controllers,
-        }
+        Self { mount: mount.point.clone(), home, controllers }
     }
 
     fn list(&self) -> String {
         let names: Vec<&str> = self.controllers.iter().map(|it| it.name()).collect();
-        if names.is_empty() {
-            "none".to_owned()
-        } else {
-            names.join(", ")
-        }
+        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
     }
 }
 
@@ -267,9 +243,7 @@ impl V1 {
     fn of(mounts: &[Mount], own: &str) -> Self {
         let home = |controller: &str| {
             let mount = mounts.iter().find(|mount| mount.has(controller))?;
-            Some(mount.group(own_path(own, |list| {
-                list.split(',').any(|it| it == controller)
-            })))
+            Some(mount.group(own_path(own, |list| list.split(',').any(|it| it == controller))))
         };
         Self {
             cpu: home("cpu"),
@@ -289,32 +263,19 @@ impl V1 {
     }
 
     fn has_limits(&self) -> bool {
-        Controller::ALL
-            .into_iter()
-            .any(|it| self.limit(it).is_some())
+        Controller::ALL.into_iter().any(|it| self.limit(it).is_some())
     }
 
     fn homes(&self) -> impl Iterator<Item = &Path> {
-        [
-            &self.memory,
-            &self.cpu,
-            &self.pids,
-            &self.cpuacct,
-            &self.freezer,
-        ]
-        .into_iter()
-        .filter_map(|home| home.as_deref())
+        [&self.memory, &self.cpu, &self.pids, &self.cpuacct, &self.freezer]
+            .into_iter()
+            .filter_map(|home| home.as_deref())
     }
 
     /// Forgets a hierarchy that turned out not to be ours to use.
     pub(super) fn forget(&mut self, home: &Path) {
-        let all = [
-            &mut self.memory,
-            &mut self.cpu,
-            &mut self.pids,
-            &mut self.cpuacct,
-            &mut self.freezer,
-        ];
+        let all =
+            [&mut self.memory, &mut self.cpu, &mut self.pids, &mut self.cpuacct, &mut self.freezer];
         for slot in all {
             if slot.as_deref() == Some(home) {
                 *slot = None;
@@ -367,21 +328,14 @@ impl Mount {
         let (shows, point, flags) = (left.next()?, left.next()?, left.next()?);
         let mut right = right.split(' ');
         let (kind, _source, options) = (right.next()?, right.next()?, right.next()?);
-        let writable = flags
-            .split(',')
-            .chain(options.split(','))
-            .all(|flag| flag != "ro");
+        let writable = flags.split(',').chain(options.split(',')).all(|flag| flag != "ro");
         let controllers = match kind {
             "cgroup" => options.split(',').map(str::to_owned).collect(),
             "cgroup2" => Vec::new(),
             _ => return None,
         };
         let (point, shows) = (unescape(point), unescape(shows));
-        writable.then_some(Self {
-            point,
-            shows,
-            controllers,
-        })
+        writable.then_some(Self { point, shows, controllers })
     }
 
     fn is_unified(&self) -> bool {
@@ -405,12 +359,7 @@ impl Mount {
 /// `mountinfo` writes blank, tab, newline and backslash as three octal digits.
 fn unescape(text: &str) -> PathBuf {
     let mut out = text.to_owned();
-    for (code, plain) in [
-        ("\\040", " "),
-        ("\\011", "\t"),
-        ("\\012", "\n"),
-        ("\\134", "\\"),
-    ] {
+    for (code, plain) in [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")] {
         out = out.replace(code, plain);
     }
     PathBuf::from(out)

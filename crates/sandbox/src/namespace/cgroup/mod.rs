@@ -56,11 +56,7 @@ impl Cgroups {
     fn at(root: Root, instance: &str, mut layout: Layout) -> io::Result<Self> {
         check_name(instance)?;
         prepare::prepare(&root, instance, &mut layout);
-        Ok(Self {
-            root,
-            instance: instance.to_owned(),
-            layout,
-        })
+        Ok(Self { root, instance: instance.to_owned(), layout })
     }
 
     /// What was chosen.
@@ -108,14 +104,8 @@ fn instance_directory(instance: &str) -> PathBuf {
 fn check_name(name: &str) -> io::Result<()> {
     let fits = !name.is_empty()
         && name.len() <= 64
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    if fits {
-        Ok(())
-    } else {
-        Err(io::ErrorKind::InvalidInput.into())
-    }
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    if fits { Ok(()) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }
 
 #[cfg(test)]

@@ -37,11 +37,7 @@ pub(super) fn prepare(root: &Root, instance: &str, layout: &mut Layout) {
         }
         Layout::V1 { mut v1 } => {
             prepare_v1(root, &directory, &mut v1);
-            if v1 == super::V1::default() {
-                Layout::None
-            } else {
-                Layout::V1 { v1 }
-            }
+            if v1 == super::V1::default() { Layout::None } else { Layout::V1 { v1 } }
         }
         Layout::None => Layout::None,
     };
@@ -63,12 +59,7 @@ fn prepare_unified(
     directory: &Path,
     mut unified: Unified,
 ) -> Option<Unified> {
-    let names: Vec<&str> = unified
-        .controllers
-        .iter()
-        .copied()
-        .map(Controller::name)
-        .collect();
+    let names: Vec<&str> = unified.controllers.iter().copied().map(Controller::name).collect();
     if !names.is_empty() {
         match make_room(root, instance, &unified, &names) {
             Ok(home) => unified.home = home,
@@ -84,12 +75,7 @@ fn prepare_unified(
         tracing::warn!(group = %ours.display(), %error, "control group hierarchy not usable");
         return None;
     }
-    let names: Vec<&str> = unified
-        .controllers
-        .iter()
-        .copied()
-        .map(Controller::name)
-        .collect();
+    let names: Vec<&str> = unified.controllers.iter().copied().map(Controller::name).collect();
     if let Err(error) = enable(root, &ours, &names) {
         tracing::warn!(group = %ours.display(), %error, "control group controllers not to be had");
         unified.controllers.clear();
@@ -142,12 +128,7 @@ pub(super) fn leave(root: &Root, instance: &str, layout: &Layout) {
     if !root.exists(&leaf) {
         return;
     }
-    let names: Vec<&str> = unified
-        .controllers
-        .iter()
-        .copied()
-        .map(Controller::name)
-        .collect();
+    let names: Vec<&str> = unified.controllers.iter().copied().map(Controller::name).collect();
     // Each step may be refused because others use the group by now: then the empty leaf stays,
     // which harms nobody and is used again by the next start.
     let _ = switch(root, &unified.home, &names, '-')

@@ -35,11 +35,7 @@ const V1_MOUNTS: &str = "\
 const V1_OWN: &str = "4:freezer:/\n3:memory:/user.slice\n2:cpu,cpuacct:/user.slice\n";
 
 fn describe(layout: &Layout) -> String {
-    let homes: Vec<String> = layout
-        .homes()
-        .iter()
-        .map(|home| home.display().to_string())
-        .collect();
+    let homes: Vec<String> = layout.homes().iter().map(|home| home.display().to_string()).collect();
     let missing: Vec<String> = layout.missing().iter().map(ToString::to_string).collect();
     let kind = match layout {
         Layout::V2 { .. } => "v2",
@@ -52,9 +48,7 @@ fn describe(layout: &Layout) -> String {
 
 fn check_choice(mounts: &str, own: &str, controllers: &[(&str, &str)], wanted: &str) {
     let layout = Layout::choose(mounts, own, |group: &Path| {
-        let found = controllers
-            .iter()
-            .find(|(path, _)| Path::new(path) == group);
+        let found = controllers.iter().find(|(path, _)| Path::new(path) == group);
         found.map_or(String::new(), |(_, list)| (*list).to_owned())
     });
     assert_eq!(describe(&layout), wanted);
@@ -91,10 +85,7 @@ fn a_systemd_service_on_pure_v2_lives_below_its_own_group() {
     check_choice(
         SYSTEMD_MOUNTS,
         "0::/system.slice/dormouse.service\n",
-        &[
-            ("/sys/fs/cgroup", all),
-            ("/sys/fs/cgroup/system.slice/dormouse.service", all),
-        ],
+        &[("/sys/fs/cgroup", all), ("/sys/fs/cgroup/system.slice/dormouse.service", all)],
         "v2 | /sys/fs/cgroup/system.slice/dormouse.service | ",
     );
 }
@@ -165,12 +156,7 @@ fn v1_only_uses_co_mounted_controllers_and_the_freezer() {
 
 #[test]
 fn a_machine_with_nothing_says_what_it_misses() {
-    check_choice(
-        "",
-        "",
-        &[],
-        "none |  | cpu-share memory-limit process-limit freeze",
-    );
+    check_choice("", "", &[], "none |  | cpu-share memory-limit process-limit freeze");
     check_choice(
         "nonsense\n1 2 3\n - \n",
         "::\nx",
@@ -188,11 +174,7 @@ fn check_writes(mounts: &str, own: &str, limits: Limits, wanted: &str) {
     assert_eq!(writes.join("; "), wanted);
 }
 
-const SMALL: Limits = Limits {
-    memory_bytes: 134_217_728,
-    cpu_millis: Some(72),
-    pids_max: 1024,
-};
+const SMALL: Limits = Limits { memory_bytes: 134_217_728, cpu_millis: Some(72), pids_max: 1024 };
 
 #[test]
 fn limits_of_a_small_function_on_v2() {
@@ -248,14 +230,8 @@ fn on_v2_a_group_is_limited_frozen_thawed_and_removed() {
     let home = dir.path().join("sys/fs/cgroup/system.slice/d.service");
     let ours = home.join("dormouse-test");
     let text = |path: PathBuf| fs::read_to_string(path).unwrap();
-    assert_eq!(
-        text(home.join("cgroup.subtree_control")),
-        "+cpu +memory +pids"
-    );
-    assert_eq!(
-        text(ours.join("cgroup.subtree_control")),
-        "+cpu +memory +pids"
-    );
+    assert_eq!(text(home.join("cgroup.subtree_control")), "+cpu +memory +pids");
+    assert_eq!(text(ours.join("cgroup.subtree_control")), "+cpu +memory +pids");
 
     let group = groups.create("abc", &SMALL).unwrap();
     assert_eq!(text(ours.join("abc/memory.max")), "134217728");
@@ -269,17 +245,10 @@ fn on_v2_a_group_is_limited_frozen_thawed_and_removed() {
     assert!(entry.into.is_some() && entry.tasks.is_empty());
 
     fs::write(ours.join("abc/memory.peak"), "4096\n").unwrap();
-    fs::write(
-        ours.join("abc/memory.events"),
-        "oom 3\noom_kill 2\noom_group_kill 0\n",
-    )
-    .unwrap();
+    fs::write(ours.join("abc/memory.events"), "oom 3\noom_kill 2\noom_group_kill 0\n").unwrap();
     fs::write(ours.join("abc/cpu.stat"), "usage_usec 77\nuser_usec 70\n").unwrap();
     let usage = group.usage().unwrap();
-    assert_eq!(
-        (usage.memory_peak_bytes, usage.oom_kills, usage.cpu_micros),
-        (4096, 2, 77)
-    );
+    assert_eq!((usage.memory_peak_bytes, usage.oom_kills, usage.cpu_micros), (4096, 2, 77));
 
     group.remove().unwrap();
     group.remove().unwrap();
@@ -301,10 +270,7 @@ fn a_group_that_cannot_be_made_leaves_nothing() {
     let taken = dir.path().join("sys/fs/cgroup/dormouse-test/abc");
     fs::create_dir(&taken).unwrap();
     assert!(groups.create("abc", &SMALL).is_err());
-    assert!(
-        taken.exists(),
-        "what another has made is not ours to remove"
-    );
+    assert!(taken.exists(), "what another has made is not ours to remove");
 }
 
 #[test]
@@ -317,6 +283,23 @@ fn the_reaper_removes_only_what_is_below_the_instance() {
     assert_eq!((reaped.groups, reaped.processes), (1, 0));
     assert!(!home.join("dormouse-test/old").exists());
     assert!(home.join("dormouse-other").exists());
+}
+
+#[test]
+fn outside_its_own_group_the_reaper_removes_what_is_empty_and_never_a_living_daemon_of_its_name() {
+    let (dir, groups) = imitated_v2("");
+    fs::create_dir(dir.path().join("proc")).unwrap();
+    fs::create_dir(dir.path().join("proc/self")).unwrap();
+    fs::write(dir.path().join("proc/self/mountinfo"), SYSTEMD_MOUNTS).unwrap();
+    let home = dir.path().join("sys/fs/cgroup");
+    let (session, container) = (home.join("session/dormouse-test"), home.join("c/1/dormouse-test"));
+    fs::create_dir_all(session.join("old")).unwrap();
+    fs::create_dir_all(container.join("alive")).unwrap();
+    fs::write(container.join("alive/cgroup.procs"), "2147483647\n").unwrap();
+    let reaped = groups.reap().unwrap();
+    assert_eq!((reaped.groups, reaped.processes), (1, 0));
+    assert!(!session.exists());
+    assert!(container.join("alive").exists());
 }
 
 /// `hugetlb` is the one controller that nearly every machine leaves to v2; the rule that a group
@@ -340,11 +323,8 @@ fn a_daemon_makes_room_by_moving_into_a_leaf_and_leaves_others_alone() {
 
 fn v2_mount_with_hugetlb() -> Option<PathBuf> {
     let mount = Layout::of(&Root::machine()).ok()?.unified()?.mount.clone();
-    let has = |file: &str| {
-        fs::read_to_string(mount.join(file))
-            .unwrap_or_default()
-            .contains("hugetlb")
-    };
+    let has =
+        |file: &str| fs::read_to_string(mount.join(file)).unwrap_or_default().contains("hugetlb");
     let usable = rustix::process::geteuid().is_root()
         && has("cgroup.controllers")
         && !has("cgroup.subtree_control");
@@ -370,41 +350,26 @@ fn child_that_makes_room() {
 fn make_room_in(root: &Root, mount: &Path, home: &Path) {
     fs::write(home.join("cgroup.procs"), "0").unwrap();
     let own = || fs::read_to_string("/proc/self/cgroup").unwrap();
-    let unified = Unified {
-        mount: mount.to_owned(),
-        home: home.to_owned(),
-        controllers: Vec::new(),
-    };
+    let unified =
+        Unified { mount: mount.to_owned(), home: home.to_owned(), controllers: Vec::new() };
     let mut other = Command::new("sleep").arg("60").spawn().unwrap();
     let elsewhere = prepare::make_room(root, "t", &unified, &["hugetlb"]);
     other.kill().unwrap();
     other.wait().unwrap();
-    assert_eq!(
-        elsewhere.unwrap(),
-        mount,
-        "somebody else lives here: the root is used"
-    );
+    assert_eq!(elsewhere.unwrap(), mount, "somebody else lives here: the root is used");
     assert!(!own().contains("daemon."), "{}", own());
 
     let here = prepare::make_room(root, "t", &unified, &["hugetlb"]);
     assert_eq!(here.unwrap(), home);
     assert!(own().contains("daemon.dormouse-t"), "{}", own());
-    assert_eq!(
-        fs::read_to_string(home.join("cgroup.subtree_control"))
-            .unwrap()
-            .trim(),
-        "hugetlb"
-    );
+    assert_eq!(fs::read_to_string(home.join("cgroup.subtree_control")).unwrap().trim(), "hugetlb");
 
     prepare::leave(root, "t", &Layout::V2 { unified });
     // Without controllers listed nothing is switched off, so the kernel refuses the way back.
     assert!(own().contains("daemon.dormouse-t"));
     fs::write(home.join("cgroup.subtree_control"), "-hugetlb").unwrap();
-    let unified = Unified {
-        mount: mount.to_owned(),
-        home: home.to_owned(),
-        controllers: Vec::new(),
-    };
+    let unified =
+        Unified { mount: mount.to_owned(), home: home.to_owned(), controllers: Vec::new() };
     prepare::leave(root, "t", &Layout::V2 { unified });
     assert!(!own().contains("daemon.") && !home.join("daemon.dormouse-t").exists());
 }

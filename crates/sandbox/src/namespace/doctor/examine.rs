@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use rustix::process::{Resource, getrlimit};
 
@@ -15,6 +16,15 @@ const WANTED_DESCRIPTORS: u64 = 8_192;
 /// `close_range` 5.9.
 const OLDEST_KERNEL: (u32, u32) = (5, 9);
 
+/// From here on a v2 group is killed as a whole (`cgroup.kill`).
+const KERNEL_WITH_GROUP_KILL: (u32, u32) = (5, 14);
+
+/// Process numbers that a thousand environments need: node alone has eleven threads.
+const WANTED_PROCESS_NUMBERS: u64 = 32_768;
+
+/// Where the program may be; search paths of users lack the directories of root.
+const NFT_PLACES: [&str; 4] = ["/usr/sbin/nft", "/sbin/nft", "/usr/bin/nft", "/usr/local/sbin/nft"];
+
 /// Looks at everything.
 #[must_use]
 pub fn examine() -> Vec<Finding> {
@@ -22,18 +32,14 @@ pub fn examine() -> Vec<Finding> {
     findings.push(namespaces());
     findings.push(seccomp());
     findings.extend(control_groups());
-    findings.extend([nft(), forwarding(), descriptors(), kvm()]);
+    findings.extend([nft(), forwarding()]);
+    findings.extend(firewall());
+    findings.extend([descriptors(), process_numbers(), kvm()]);
     findings
 }
 
 fn fine(what: &'static str, detail: impl Into<String>) -> Finding {
-    Finding {
-        what,
-        state: State::Fine,
-        detail: detail.into(),
-        guarantee: None,
-        remedy: None,
-    }
+    Finding { what, state: State::Fine, detail: detail.into(), guarantee: None, remedy: None }
 }
 
 fn not_fine(
@@ -43,61 +49,44 @@ fn not_fine(
     remedy: &str,
 ) -> Finding {
     let remedy = Some(remedy.to_owned());
-    Finding {
-        what,
-        state,
-        detail: detail.into(),
-        guarantee,
-        remedy,
-    }
+    Finding { what, state, detail: detail.into(), guarantee, remedy }
 }
 
 fn read(path: &str) -> String {
-    fs::read_to_string(path)
-        .unwrap_or_default()
-        .trim()
-        .to_owned()
+    fs::read_to_string(path).unwrap_or_default().trim().to_owned()
 }
 
 fn root() -> Finding {
     let effective = read("/proc/self/status");
-    let capabilities = effective
-        .lines()
-        .find_map(|line| line.strip_prefix("CapEff:"));
-    let bits = capabilities
-        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
-        .unwrap_or(0);
+    let capabilities = effective.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let bits = capabilities.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0);
     // CAP_SYS_ADMIN is number 21 (linux/capability.h).
     if rustix::process::geteuid().is_root() && bits & (1 << 21) != 0 {
         return fine("privileges", "root, may make namespaces");
     }
     let remedy = "run it as root (sudo dormouse serve); in a container: --privileged";
-    not_fine(
-        ("privileges", State::Missing),
-        "not root, or without CAP_SYS_ADMIN",
-        None,
-        remedy,
-    )
+    not_fine(("privileges", State::Missing), "not root, or without CAP_SYS_ADMIN", None, remedy)
 }
 
 fn kernel() -> Finding {
-    let release = read("/proc/sys/kernel/osrelease");
-    let arch = std::env::consts::ARCH;
-    let mut numbers = release
-        .split(['.', '-'])
-        .map(|n| n.parse::<u32>().unwrap_or(0));
+    let page_bytes = rustix::param::page_size();
+    judge_kernel(&read("/proc/sys/kernel/osrelease"), std::env::consts::ARCH, page_bytes)
+}
+
+fn judge_kernel(release: &str, arch: &str, page_bytes: usize) -> Finding {
+    let mut numbers = release.split(['.', '-']).map(|n| n.parse::<u32>().unwrap_or(0));
     let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    if version >= OLDEST_KERNEL {
-        return fine("kernel", format!("{release} on {arch}"));
-    }
-    let (major, minor) = OLDEST_KERNEL;
+    let detail = format!("{release} on {arch}, pages of {page_bytes} bytes");
+    let (state, detail, (major, minor)) = if version < OLDEST_KERNEL {
+        (State::Missing, format!("{release} is too old"), OLDEST_KERNEL)
+    } else if version < KERNEL_WITH_GROUP_KILL {
+        let detail = format!("{detail}; sandboxes are killed process by process");
+        (State::Weaker, detail, KERNEL_WITH_GROUP_KILL)
+    } else {
+        return fine("kernel", detail);
+    };
     let remedy = format!("boot a kernel of version {major}.{minor} or later");
-    not_fine(
-        ("kernel", State::Missing),
-        format!("{release} is too old"),
-        None,
-        &remedy,
-    )
+    not_fine(("kernel", state), detail, None, &remedy)
 }
 
 fn namespaces() -> Finding {
@@ -123,12 +112,7 @@ fn seccomp() -> Finding {
         return fine("system call filter", "seccomp");
     }
     let remedy = "boot a kernel with CONFIG_SECCOMP_FILTER";
-    not_fine(
-        ("system call filter", State::Missing),
-        "no seccomp",
-        None,
-        remedy,
-    )
+    not_fine(("system call filter", State::Missing), "no seccomp", None, remedy)
 }
 
 fn control_groups() -> Vec<Finding> {
@@ -162,13 +146,7 @@ fn control_groups() -> Vec<Finding> {
 }
 
 fn nft() -> Finding {
-    let places = [
-        "/usr/sbin/nft",
-        "/sbin/nft",
-        "/usr/bin/nft",
-        "/usr/local/sbin/nft",
-    ];
-    match places.into_iter().find(|place| Path::new(place).exists()) {
+    match NFT_PLACES.into_iter().find(|place| Path::new(place).exists()) {
         Some(place) => fine("outbound network", format!("by veth and {place}")),
         None => not_fine(
             ("outbound network", State::Missing),
@@ -191,21 +169,54 @@ fn forwarding() -> Finding {
     )
 }
 
+/// Packets of sandboxes pass our rules and those of everybody else: a firewall that drops what it
+/// does not know drops them too. Only seen by root, and only if it speaks nftables.
+fn firewall() -> Option<Finding> {
+    let rules = NFT_PLACES.into_iter().find(|place| Path::new(place).exists()).and_then(|nft| {
+        let listed = Command::new(nft).args(["list", "chains"]).env_clear().output().ok()?;
+        Some(String::from_utf8_lossy(&listed.stdout).into_owned())
+    })?;
+    let table = dropping_table(&rules)?;
+    Some(not_fine(
+        ("firewall", State::Weaker),
+        format!("{table} drops forwarded packets it does not know, those of functions too"),
+        None,
+        "iptables -I FORWARD -i dm+ -j ACCEPT; iptables -I FORWARD -o dm+ -j ACCEPT (with Docker: \
+         into the chain DOCKER-USER)",
+    ))
+}
+
+/// The first table, not ours, with a chain for forwarded packets whose policy is to drop.
+fn dropping_table(listed: &str) -> Option<&str> {
+    let mut table = "";
+    for line in listed.lines().map(str::trim) {
+        if line.starts_with("table ") {
+            table = line.trim_end_matches(['{', ' ']);
+        }
+        let drops = line.contains("hook forward") && line.contains("policy drop");
+        if drops && !table.contains(" dormouse_") {
+            return Some(table);
+        }
+    }
+    None
+}
+
 fn descriptors() -> Finding {
     let limit = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
     if limit >= WANTED_DESCRIPTORS {
         return fine("open files", format!("{limit} allowed"));
     }
-    let detail = format!(
-        "{limit} allowed: enough for about {} environments",
-        limit / 6
-    );
-    not_fine(
-        ("open files", State::Weaker),
-        detail,
-        None,
-        "ulimit -n 65536 (systemd: LimitNOFILE)",
-    )
+    let detail = format!("{limit} allowed: enough for about {} environments", limit / 6);
+    not_fine(("open files", State::Weaker), detail, None, "ulimit -n 65536 (systemd: LimitNOFILE)")
+}
+
+fn process_numbers() -> Finding {
+    let limit = read("/proc/sys/kernel/pid_max").parse::<u64>().unwrap_or(0);
+    if limit >= WANTED_PROCESS_NUMBERS {
+        return fine("process numbers", format!("{limit}, threads included"));
+    }
+    let remedy = "sysctl -w kernel.pid_max=4194304";
+    not_fine(("process numbers", State::Weaker), format!("only {limit}"), None, remedy)
 }
 
 fn kvm() -> Finding {
@@ -216,4 +227,48 @@ fn kvm() -> Finding {
         );
     }
     fine("/dev/kvm", "absent (not needed)")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernels_are_judged_by_what_they_have() {
+        for (release, state) in [
+            ("6.18.44-fc", State::Fine),
+            ("5.14.0-427.el9.x86_64", State::Fine),
+            ("5.10.0-28-amd64", State::Weaker),
+            ("5.9-rc1", State::Weaker),
+            ("5.4.0", State::Missing),
+            ("", State::Missing),
+        ] {
+            let finding = judge_kernel(release, "x86_64", 4096);
+            assert_eq!(finding.state, state, "{release}");
+            assert_eq!(finding.remedy.is_none(), state == State::Fine);
+        }
+    }
+
+    #[test]
+    fn a_firewall_that_drops_what_it_does_not_know_is_named() {
+        let docker = "table ip filter {\n\tchain FORWARD {\n\t\ttype filter hook forward priority \
+                      filter; policy drop;\n\t}\n}\n";
+        assert_eq!(dropping_table(docker), Some("table ip filter"));
+        assert_eq!(dropping_table(&docker.replace("drop", "accept")), None);
+        assert_eq!(dropping_table(&docker.replace("ip filter", "inet dormouse_x")), None);
+        assert_eq!(dropping_table(&docker.replace("hook forward", "hook input")), None);
+        assert_eq!(dropping_table(""), None);
+    }
+
+    #[test]
+    fn known_guarantees_are_listed_when_a_name_is_wrong() {
+        let error = "memory".parse::<Guarantee>().unwrap_err().to_string();
+        assert!(
+            error.contains("\"memory\"") && error.contains("memory-limit, cpu-share"),
+            "{error}"
+        );
+        for guarantee in Guarantee::ALL {
+            assert_eq!(guarantee.to_string().parse(), Ok(guarantee));
+        }
+    }
 }

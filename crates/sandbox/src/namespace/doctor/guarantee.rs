@@ -71,11 +71,7 @@ impl FromStr for Guarantee {
     type Err = UnknownGuarantee;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        let found = Self::ALL
-            .into_iter()
-            .find(|guarantee| guarantee.name() == name);
-        found.ok_or_else(|| UnknownGuarantee {
-            name: name.to_owned(),
-        })
+        let found = Self::ALL.into_iter().find(|guarantee| guarantee.name() == name);
+        found.ok_or_else(|| UnknownGuarantee { name: name.to_owned() })
     }
 }

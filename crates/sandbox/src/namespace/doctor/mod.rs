@@ -50,9 +50,7 @@ fn sentence(findings: &[Finding]) -> String {
             text.push_str(&format!("\n    remedy: {remedy}"));
         }
         if let Some(guarantee) = finding.guarantee {
-            text.push_str(&format!(
-                "\n    or go without it: --allow-weaker={guarantee}"
-            ));
+            text.push_str(&format!("\n    or go without it: --allow-weaker={guarantee}"));
         }
     }
     text
@@ -65,16 +63,10 @@ fn sentence(findings: &[Finding]) -> String {
 pub fn refusal(findings: &[Finding], given_up: &[Guarantee]) -> Result<(), Refusal> {
     let stands = |finding: &&Finding| {
         finding.state == State::Missing
-            && finding
-                .guarantee
-                .is_none_or(|guarantee| !given_up.contains(&guarantee))
+            && finding.guarantee.is_none_or(|guarantee| !given_up.contains(&guarantee))
     };
     let findings: Vec<Finding> = findings.iter().filter(stands).cloned().collect();
-    if findings.is_empty() {
-        Ok(())
-    } else {
-        Err(Refusal { findings })
-    }
+    if findings.is_empty() { Ok(()) } else { Err(Refusal { findings }) }
 }
 
 #[cfg(test)]
@@ -110,26 +102,16 @@ mod tests {
 
     #[test]
     fn what_is_only_weaker_does_not_stop_anybody() {
-        let finding = Finding {
-            state: State::Weaker,
-            ..missing(Some(Guarantee::Freeze))
-        };
+        let finding = Finding { state: State::Weaker, ..missing(Some(Guarantee::Freeze)) };
         assert_eq!(refusal(&[finding], &[]), Ok(()));
     }
 
     #[test]
     fn this_machine_is_examined_without_a_panic() {
         let findings = examine();
-        assert!(
-            findings
-                .iter()
-                .any(|finding| finding.what == "control groups")
-        );
+        assert!(findings.iter().any(|finding| finding.what == "control groups"));
         for finding in &findings {
-            assert!(
-                finding.state == State::Fine || finding.remedy.is_some(),
-                "{finding:?}"
-            );
+            assert!(finding.state == State::Fine || finding.remedy.is_some(), "{finding:?}");
         }
     }
 }

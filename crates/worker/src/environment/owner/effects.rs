@@ -73,8 +73,8 @@ impl Owner {
             &self.secret,
         );
         if let Some(sandbox) = self.sandbox.clone() {
-            // Init may use the whole machine; a reset comes back here with the share still set.
-            let _ = sandbox.set_cpu(None).await;
+            // Init may use the whole machine: neither a new sandbox nor a killed one is limited.
+            self.in_burst = true;
             self.effects.spawn(async move { Done::Started(sandbox.start(process).await) });
         }
     }
@@ -208,11 +208,20 @@ impl Owner {
 
     async fn tell_ready(&mut self) {
         self.journal.moment("ready", None);
-        let memory_mb = self.spec.version.deployment.configuration.memory_mb;
-        if let Some(sandbox) = &self.sandbox {
-            let _ = sandbox.set_cpu(recipe::cpu_millis(self.shared.cpu, memory_mb)).await;
-        }
+        self.end_burst().await;
         self.tell(Fact::Ready(self.spec.id.clone())).await;
+    }
+
+    /// After Init the function's own share of the CPU begins.
+    async fn end_burst(&mut self) {
+        if !std::mem::take(&mut self.in_burst) {
+            return;
+        }
+        let memory_mb = self.spec.version.deployment.configuration.memory_mb;
+        let share = recipe::cpu_millis(self.shared.cpu, memory_mb);
+        if let (Some(sandbox), Some(share)) = (&self.sandbox, share) {
+            let _ = sandbox.set_cpu(Some(share)).await;
+        }
     }
 
     pub(super) fn destroy(&mut self) {

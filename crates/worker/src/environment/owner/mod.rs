@@ -100,6 +100,8 @@ pub(crate) struct Owner {
     drains: u64,
     journal: Journal,
     effects: JoinSet<Done>,
+    /// Whether the CPU is unlimited, as a sandbox is made and as Init has it.
+    in_burst: bool,
     /// The sandbox was asked to end before it was made.
     unwanted: bool,
 }
@@ -133,6 +135,7 @@ impl Owner {
             drains: 0,
             journal,
             effects: JoinSet::new(),
+            in_burst: true,
             unwanted: false,
             shared,
             spec,
