@@ -12,7 +12,10 @@
 
 #![no_main]
 
-use dormouse_runtime_api::{Call, Delivery, ErrorReport, limits, serve};
+use dormouse_runtime_api::{
+    Call, Delivery, Destination, ErrorReport, ExtensionEvent, Identifier, Piece, Registration,
+    ResponseStream, StreamEnd, Subscription, limits, serve,
+};
 use libfuzzer_sys::fuzz_target;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::mpsc;
@@ -66,6 +69,18 @@ async fn own(mut calls: mpsc::Receiver<Call>) {
                 let _ = reply.send(Ok(event()));
                 continue;
             }
+            Call::ResponseStream { body, reply, .. } => {
+                drain(body).await;
+                reply
+            }
+            extensions @ (Call::Register { .. }
+            | Call::ExtensionNext { .. }
+            | Call::ExtensionInitError { .. }
+            | Call::ExtensionExitError { .. }
+            | Call::Subscribe { .. }) => {
+                own_extension(extensions);
+                continue;
+            }
             Call::Response { body, reply, .. } => {
                 assert!(body.len() <= RESPONSE_BYTES);
                 reply
@@ -88,16 +103,104 @@ async fn own(mut calls: mpsc::Receiver<Call>) {
     }
 }
 
+/// Reads a stream to its end, which comes once, and behind which there is nothing.
+async fn drain(mut stream: ResponseStream) {
+    let mut bytes = 0;
+    let end = loop {
+        match stream.next().await {
+            Piece::Data(data) => {
+                assert!(!data.is_empty());
+                bytes += data.len() as u64;
+                assert!(bytes <= limits::STREAM_BYTES);
+            }
+            Piece::End(end) => break end,
+        }
+    };
+    if let StreamEnd::Failed(error) = end {
+        check_error_type(&error.error_type);
+    }
+    assert_eq!(stream.next().await, Piece::End(StreamEnd::Truncated));
+}
+
+/// The same owner for extensions.
+fn own_extension(call: Call) {
+    match call {
+        Call::Register { name, reply, .. } => {
+            assert!(!name.is_empty() && name.len() <= limits::EXTENSION_NAME_BYTES);
+            assert!(!name.contains(char::is_control));
+            let _ = reply.send(Ok(registration()));
+        }
+        Call::ExtensionNext { identifier, reply } => {
+            assert_eq!(identifier.to_string().parse(), Ok(identifier));
+            let _ = reply.send(Ok(extension_event(identifier)));
+        }
+        Call::ExtensionInitError { error_type, body, reply, .. }
+        | Call::ExtensionExitError { error_type, body, reply, .. } => {
+            assert!(!error_type.is_empty() && error_type.len() <= limits::ERROR_TYPE_BYTES);
+            assert!(!error_type.contains(char::is_control));
+            assert!(body.len() <= limits::EXTENSION_BODY_BYTES);
+            let _ = reply.send(Ok(()));
+        }
+        Call::Subscribe { subscription, reply, .. } => {
+            check_subscription(&subscription);
+            let _ = reply.send(Ok(()));
+        }
+        other => panic!("no call of an extension: {other:?}"),
+    }
+}
+
+fn check_subscription(subscription: &Subscription) {
+    let Subscription { types, buffering, destination, .. } = subscription;
+    assert!(types.platform || types.function || types.extension);
+    assert!(limits::TELEMETRY_BYTES.contains(&buffering.max_bytes));
+    assert!(limits::TELEMETRY_ITEMS.contains(&buffering.max_items));
+    assert!(limits::TELEMETRY_MS.contains(&buffering.timeout_ms));
+    let port = match destination {
+        Destination::Tcp { port } => *port,
+        Destination::Http { host, port, path, .. } => {
+            let hosts = ["sandbox.localdomain", "sandbox", "127.0.0.1", "localhost"];
+            assert!(hosts.contains(&host.as_str()));
+            assert!(path.starts_with('/') && !path.contains(char::is_control));
+            *port
+        }
+    };
+    assert!(port != 0 && !limits::PLATFORM_PORTS.contains(&port));
+}
+
 fn check(report: &ErrorReport) {
     assert!(report.body.len() <= RESPONSE_BYTES);
     if let Some(error_type) = &report.error_type {
-        assert!(error_type.len() <= limits::ERROR_TYPE_BYTES);
-        assert!(error_type.contains("Runtime.") || error_type.contains("Function."));
-        assert!(!error_type.contains(char::is_control));
+        check_error_type(error_type);
     }
     if let Some(cause) = &report.xray_cause {
         assert!(cause.len() <= limits::XRAY_CAUSE_BYTES);
         assert!(cause.starts_with(b"{\"exceptions\":"));
+    }
+}
+
+fn check_error_type(error_type: &str) {
+    assert!(error_type.len() <= limits::ERROR_TYPE_BYTES);
+    assert!(error_type.contains("Runtime.") || error_type.contains("Function."));
+    assert!(!error_type.contains(char::is_control));
+}
+
+fn registration() -> Registration {
+    Registration {
+        identifier: Identifier::from_u128(1),
+        function_name: "f".into(),
+        function_version: "$LATEST".into(),
+        handler: "h".into(),
+        account_id: Some("000000000000".into()),
+    }
+}
+
+fn extension_event(event_identifier: Identifier) -> ExtensionEvent {
+    ExtensionEvent::Invoke {
+        deadline_ms: 1,
+        request_id: event().request_id,
+        invoked_function_arn: event().invoked_function_arn,
+        trace_id: None,
+        event_identifier,
     }
 }
 

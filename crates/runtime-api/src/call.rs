@@ -1,21 +1,29 @@
-//! The vocabulary between a connection and the owner of the environment: one file lists everything a
-//! runtime can ask for. Plain data; it owns no rule.
+//! The vocabulary between a connection and the owner of the environment: one file lists everything
+//! user code can ask for. Plain data; it owns no rule.
 
 use bytes::Bytes;
 use dormouse_model::names::RequestId;
 use http::HeaderValue;
 use tokio::sync::oneshot;
 
+use crate::extension::{Events, ExtensionEvent, Registration};
+use crate::extension_refusal::ExtensionRefusal;
+use crate::identifier::Identifier;
 use crate::refusal::Refusal;
+use crate::stream::ResponseStream;
+use crate::subscription::{Subscription, SubscriptionApi};
 
 /// Where the owner puts the answer to a call that is only accepted or refused.
 pub(crate) type Verdict = oneshot::Sender<Result<(), Refusal>>;
+/// The same for an extension's call.
+type ExtensionVerdict = oneshot::Sender<Result<(), ExtensionRefusal>>;
 
-/// What a runtime asked for; sent to the owner over a bounded channel.
+/// What a runtime or an extension asked for; sent to the owner over a bounded channel.
 ///
 /// Request ids are as in the path, unchecked: [`crate::RuntimeState`] compares them. The owner puts
-/// each call through [`crate::RuntimeState::apply`] and sends on a refusal as it is. An owner that
-/// drops a reply slot makes the runtime see a 500 and the end of its connection.
+/// each call of the runtime through [`crate::RuntimeState::apply`], each of an extension through
+/// [`crate::Registry`], and sends on a refusal as it is. An owner that drops a reply slot makes its
+/// client see a 500 and the end of its connection.
 #[derive(Debug)]
 pub enum Call {
     /// `GET invocation/next`: Init is over, or the last invocation is; waits for an event.
@@ -32,6 +40,19 @@ pub enum Call {
         /// Its `Content-Type`, if it named one.
         content_type: Option<HeaderValue>,
         /// Accepted: 202.
+        reply: Verdict,
+    },
+    /// `POST invocation/{id}/response`, as the function writes it. The owner may pass pieces on at once;
+    /// it answers behind the last one, or earlier when it wants no more. How the stream ended it learns
+    /// from the stream, and the runtime is told what fits: 202, 400 or 413.
+    ResponseStream {
+        /// The id in the path.
+        request: String,
+        /// Its `Content-Type`, if it named one.
+        content_type: Option<HeaderValue>,
+        /// What the function returns, untouched.
+        body: ResponseStream,
+        /// Accepted: 202, unless the stream itself ended badly.
         reply: Verdict,
     },
     /// A response or an error of more than `limits::INVOKE_RESPONSE_BYTES`. The owner fails the
@@ -88,6 +109,59 @@ pub enum Call {
         report: ErrorReport,
         /// Accepted: 202.
         reply: Verdict,
+    },
+    /// `POST extension/register`: an extension is there. See [`crate::Registry::register`].
+    Register {
+        /// The file's name of an external one, any text of an internal one.
+        name: String,
+        /// What it wants to hear of.
+        events: Events,
+        /// Whether it accepts the account's id; otherwise it is not sent even if it is in the answer.
+        account_id: bool,
+        /// Accepted: 200 with the identifier.
+        reply: oneshot::Sender<Result<Registration, ExtensionRefusal>>,
+    },
+    /// `GET extension/event/next`: it is ready, and waits for an event.
+    ExtensionNext {
+        /// Who.
+        identifier: Identifier,
+        /// Closed (`is_closed`) once the connection is gone. See [`crate::ParkedEvent`].
+        reply: oneshot::Sender<Result<ExtensionEvent, ExtensionRefusal>>,
+    },
+    /// `POST extension/init/error`: it cannot start. The environment fails with
+    /// `Extension.InitError`.
+    ExtensionInitError {
+        /// Who.
+        identifier: Identifier,
+        /// Its own word, fit for a line of log.
+        error_type: String,
+        /// Any bytes, by custom `{errorMessage, errorType, stackTrace}`.
+        body: Bytes,
+        /// Accepted: 202.
+        reply: ExtensionVerdict,
+    },
+    /// `POST extension/exit/error`: it cannot go on. The environment fails with
+    /// `Extension.ExitError`.
+    ExtensionExitError {
+        /// Who.
+        identifier: Identifier,
+        /// Its own word, fit for a line of log.
+        error_type: String,
+        /// Any bytes, by custom `{errorMessage, errorType, stackTrace}`.
+        body: Bytes,
+        /// Accepted: 202.
+        reply: ExtensionVerdict,
+    },
+    /// `PUT telemetry` or `PUT logs`. See [`crate::Registry::subscribe`].
+    Subscribe {
+        /// By which of the two.
+        api: SubscriptionApi,
+        /// Who.
+        identifier: Identifier,
+        /// What it wants: valid.
+        subscription: Subscription,
+        /// Accepted: 200.
+        reply: ExtensionVerdict,
     },
 }
 

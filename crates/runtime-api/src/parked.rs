@@ -1,13 +1,17 @@
-//! The calls of `next` that wait for an event. Owned by the environment's owner; knows no state.
+//! The calls of `next` that wait for an event, a runtime's and an extension's. Owned by the
+//! environment's owner; knows no state.
 
 use tokio::sync::oneshot;
 
 use crate::call::Delivery;
+use crate::extension::ExtensionEvent;
+use crate::extension_refusal::ExtensionRefusal;
 use crate::limits;
 use crate::refusal::Refusal;
 use crate::state::RuntimeState;
 
 type Reply = oneshot::Sender<Result<Delivery, Refusal>>;
+type ExtensionReply = oneshot::Sender<Result<ExtensionEvent, ExtensionRefusal>>;
 
 /// The parked calls of `next`, bounded. The newest is answered first: an older one may belong to a
 /// connection that died without our having noticed yet.
@@ -64,5 +68,42 @@ impl ParkedNext {
     #[must_use]
     pub fn is_waiting(&self) -> bool {
         self.waiting.iter().any(|reply| !reply.is_closed())
+    }
+}
+
+/// The parked call of `next` of one extension. There is one at most:
+/// [`crate::ExtensionRequest::Next`] says whether it still waits, and a second one is refused while it
+/// does.
+///
+/// An extension that lost its connection with an event in it calls `next` again, which says that it is
+/// done: AWS cannot tell either. So an event is delivered at most once.
+#[derive(Debug, Default)]
+pub struct ParkedEvent {
+    waiting: Option<ExtensionReply>,
+}
+
+impl ParkedEvent {
+    /// Parks a call, in the place of one whose connection is gone.
+    pub fn park(&mut self, reply: ExtensionReply) {
+        self.waiting = Some(reply);
+    }
+
+    /// Answers the parked call with the event.
+    ///
+    /// # Errors
+    /// Gives the event back if no live call is parked: the next `next` is to get it.
+    pub fn deliver(&mut self, event: ExtensionEvent) -> Result<(), ExtensionEvent> {
+        let Some(reply) = self.waiting.take() else {
+            return Err(event);
+        };
+        reply
+            .send(Ok(event))
+            .map_err(|returned| returned.expect("what comes back is the event that was sent"))
+    }
+
+    /// Whether a live call waits.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.waiting.as_ref().is_some_and(|reply| !reply.is_closed())
     }
 }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use dormouse_model::limits::INVOKE_RESPONSE_BYTES;
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -23,16 +22,23 @@ pub(crate) enum Broken {
 }
 
 /// Reads a body. The deadline's timer is only set up if the body is not there at once.
-pub(crate) async fn receive(body: Incoming) -> Result<Bytes, Broken> {
+pub(crate) async fn receive(body: Incoming, limit_bytes: usize) -> Result<Bytes, Broken> {
     let deadline = Duration::from_millis(limits::BODY_MS);
-    let collected = tokio::time::timeout(deadline, collect(body)).await;
+    let collected = tokio::time::timeout(deadline, collect(body, limit_bytes)).await;
     collected.unwrap_or(Err(Broken::Truncated))
 }
 
-async fn collect(mut body: Incoming) -> Result<Bytes, Broken> {
+/// Reads and throws away what is left of a body nobody wants, as far as patience goes, so that a
+/// client which writes everything before it reads still sees its answer.
+pub(crate) async fn discard(body: &mut Incoming) {
+    let deadline = Duration::from_millis(limits::BODY_MS);
+    let _ = tokio::time::timeout(deadline, skip(body, 0)).await;
+}
+
+async fn collect(mut body: Incoming, limit_bytes: usize) -> Result<Bytes, Broken> {
     let announced = body.size_hint().lower();
-    if announced > INVOKE_RESPONSE_BYTES as u64 {
-        return Err(discard(body, 0, announced).await);
+    if announced > limit_bytes as u64 {
+        return Err(too_large(body, 0, announced).await);
     }
     // A small body comes in one piece and is passed on uncopied.
     let Some(first) = next_piece(&mut body).await? else {
@@ -47,10 +53,10 @@ async fn collect(mut body: Incoming) -> Result<Bytes, Broken> {
     whole.extend_from_slice(&second);
     while let Some(piece) = next_piece(&mut body).await? {
         whole.extend_from_slice(&piece);
-        if whole.len() > INVOKE_RESPONSE_BYTES {
+        if whole.len() > limit_bytes {
             let read = whole.len() as u64;
             drop(whole);
-            return Err(discard(body, read, announced).await);
+            return Err(too_large(body, read, announced).await);
         }
     }
     Ok(whole.freeze())
@@ -67,13 +73,18 @@ async fn next_piece(body: &mut Incoming) -> Result<Option<Bytes>, Broken> {
     Ok(None)
 }
 
-async fn discard(mut body: Incoming, mut read: u64, announced: u64) -> Broken {
+async fn too_large(mut body: Incoming, read: u64, announced: u64) -> Broken {
+    // Even one that broke off was too large before that.
+    Broken::TooLarge { size_bytes: skip(&mut body, read).await.max(announced) }
+}
+
+/// Skips the rest; how much was read in all.
+async fn skip(body: &mut Incoming, mut read: u64) -> u64 {
     while read < limits::DISCARD_BYTES {
-        match next_piece(&mut body).await {
+        match next_piece(body).await {
             Ok(Some(piece)) => read += piece.len() as u64,
-            // Even one that broke off was too large before that.
             Ok(None) | Err(_) => break,
         }
     }
-    Broken::TooLarge { size_bytes: read.max(announced) }
+    read
 }

@@ -6,6 +6,9 @@ use dormouse_model::limits::INVOKE_RESPONSE_BYTES;
 use http::StatusCode;
 use serde::Serialize;
 
+use crate::exchange::Gone;
+use crate::receive::Broken;
+
 /// A request the Runtime API does not accept.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -20,9 +23,12 @@ pub enum Refusal {
         /// The state the request would lead to.
         to: &'static str,
     },
-    /// The body is larger than a buffered response may be.
-    #[error("body is larger than {INVOKE_RESPONSE_BYTES} bytes")]
-    RequestEntityTooLarge,
+    /// The body is larger than a response may be.
+    #[error("body is larger than {limit_bytes} bytes")]
+    RequestEntityTooLarge {
+        /// What it may be, buffered or streamed.
+        limit_bytes: u64,
+    },
     /// The body ended before its announced end, or came too slowly.
     #[error("body was truncated")]
     TruncatedHttpRequest,
@@ -74,7 +80,7 @@ impl Refusal {
             | Self::TruncatedHttpRequest
             | Self::InvalidFunctionResponseMode => StatusCode::BAD_REQUEST,
             Self::InvalidStateTransition { .. } => StatusCode::FORBIDDEN,
-            Self::RequestEntityTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::RequestEntityTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::InternalServerError => StatusCode::INTERNAL_SERVER_ERROR,
@@ -87,7 +93,7 @@ impl Refusal {
         match self {
             Self::InvalidRequestId(_) => "InvalidRequestID",
             Self::InvalidStateTransition { .. } => "InvalidStateTransition",
-            Self::RequestEntityTooLarge => "RequestEntityTooLarge",
+            Self::RequestEntityTooLarge { .. } => "RequestEntityTooLarge",
             Self::TruncatedHttpRequest => "TruncatedHTTPRequest",
             Self::InvalidFunctionResponseMode => "InvalidFunctionResponseMode",
             Self::NotFound => "NotFound",
@@ -105,8 +111,8 @@ impl Refusal {
                 "State transition from {from} to {to} failed for runtime. \
                  Error: State transition is not allowed"
             ),
-            Self::RequestEntityTooLarge => {
-                format!("Exceeded maximum allowed payload size ({INVOKE_RESPONSE_BYTES} bytes).")
+            Self::RequestEntityTooLarge { limit_bytes } => {
+                format!("Exceeded maximum allowed payload size ({limit_bytes} bytes).")
             }
             Self::TruncatedHttpRequest => "HTTP request detected as truncated".to_owned(),
             Self::InvalidFunctionResponseMode => "Invalid function response mode".to_owned(),
@@ -118,9 +124,31 @@ impl Refusal {
 
     /// The whole body: JSON and a line feed.
     pub(crate) fn body(&self) -> Bytes {
-        let body = ErrorBody { error_message: &self.message(), error_type: self.error_type() };
-        let mut json = serde_json::to_vec(&body).expect("two texts are always valid JSON");
-        json.push(b'\n');
-        json.into()
+        error_body(&self.message(), self.error_type())
     }
+}
+
+impl From<Gone> for Refusal {
+    fn from(_: Gone) -> Self {
+        Self::InternalServerError
+    }
+}
+
+impl From<Broken> for Refusal {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::TooLarge { .. } => {
+                Self::RequestEntityTooLarge { limit_bytes: INVOKE_RESPONSE_BYTES as u64 }
+            }
+            Broken::Truncated => Self::TruncatedHttpRequest,
+        }
+    }
+}
+
+/// The body of an error in all the APIs: JSON and a line feed.
+pub(crate) fn error_body(error_message: &str, error_type: &str) -> Bytes {
+    let body = ErrorBody { error_message, error_type };
+    let mut json = serde_json::to_vec(&body).expect("two texts are always valid JSON");
+    json.push(b'\n');
+    json.into()
 }

@@ -3,11 +3,14 @@
 use http::Method;
 
 use crate::refusal::Refusal;
+use crate::subscription::SubscriptionApi;
 
-/// The version in front of every path of the Runtime API.
-const PREFIX: &str = "/2018-06-01/";
+/// What stands in front of every path of the Runtime API.
+const RUNTIME: &str = "/2018-06-01/";
+/// What stands in front of every path of the Extensions API.
+const EXTENSION: &str = "/2020-01-01/extension/";
 
-/// A request of the Runtime API, by its path alone.
+/// A request, by its path alone.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Route<'path> {
     Next,
@@ -17,26 +20,47 @@ pub(crate) enum Route<'path> {
     RestoreNext,
     RestoreError,
     Ping,
+    Extension(ExtensionRoute),
+}
+
+/// A request of an extension, by its path alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ExtensionRoute {
+    Register,
+    Next,
+    InitError,
+    ExitError,
+    Subscribe(SubscriptionApi),
 }
 
 /// Finds the route. A path that exists with another method is told apart from one that does not.
 pub(crate) fn route<'path>(method: &Method, path: &'path str) -> Result<Route<'path>, Refusal> {
     let route = find(path).ok_or(Refusal::NotFound)?;
     let allowed = match route {
-        Route::Next | Route::RestoreNext | Route::Ping => Method::GET,
-        Route::Response(_) | Route::Error(_) | Route::InitError | Route::RestoreError => {
-            Method::POST
+        Route::Next | Route::RestoreNext | Route::Ping | Route::Extension(ExtensionRoute::Next) => {
+            "GET"
         }
+        Route::Response(_) | Route::Error(_) | Route::InitError | Route::RestoreError => "POST",
+        Route::Extension(ExtensionRoute::Subscribe(_)) => "PUT",
+        Route::Extension(_) => "POST",
     };
-    if *method == allowed {
+    if method.as_str() == allowed {
         return Ok(route);
     }
-    let allowed = if allowed == Method::GET { "GET" } else { "POST" };
     Err(Refusal::MethodNotAllowed { allowed })
 }
 
 fn find(path: &str) -> Option<Route<'_>> {
-    let path = path.strip_prefix(PREFIX)?;
+    let subscribe = |api| Some(Route::Extension(ExtensionRoute::Subscribe(api)));
+    match path {
+        "/2022-07-01/telemetry" => return subscribe(SubscriptionApi::Telemetry),
+        "/2020-08-15/logs" => return subscribe(SubscriptionApi::Logs),
+        _ => {}
+    }
+    if let Some(path) = path.strip_prefix(EXTENSION) {
+        return find_extension(path).map(Route::Extension);
+    }
+    let path = path.strip_prefix(RUNTIME)?;
     if path == "ping" {
         return Some(Route::Ping);
     }
@@ -54,6 +78,16 @@ fn find(path: &str) -> Option<Route<'_>> {
                 _ => None,
             }
         }
+    }
+}
+
+fn find_extension(path: &str) -> Option<ExtensionRoute> {
+    match path {
+        "register" => Some(ExtensionRoute::Register),
+        "event/next" => Some(ExtensionRoute::Next),
+        "init/error" => Some(ExtensionRoute::InitError),
+        "exit/error" => Some(ExtensionRoute::ExitError),
+        _ => None,
     }
 }
 
@@ -79,6 +113,12 @@ mod tests {
         check("GET /2018-06-01/runtime/restore/next", "RestoreNext");
         check("POST /2018-06-01/runtime/restore/error", "RestoreError");
         check("GET /2018-06-01/ping", "Ping");
+        check("POST /2020-01-01/extension/register", "Extension(Register)");
+        check("GET /2020-01-01/extension/event/next", "Extension(Next)");
+        check("POST /2020-01-01/extension/init/error", "Extension(InitError)");
+        check("POST /2020-01-01/extension/exit/error", "Extension(ExitError)");
+        check("PUT /2022-07-01/telemetry", "Extension(Subscribe(Telemetry))");
+        check("PUT /2020-08-15/logs", "Extension(Subscribe(Logs))");
     }
 
     #[test]
@@ -87,6 +127,8 @@ mod tests {
         check("HEAD /2018-06-01/ping", "405 only GET is allowed here");
         check("GET /2018-06-01/runtime/invocation/a/response", "405 only POST is allowed here");
         check("PURGE /2018-06-01/runtime/init/error", "405 only POST is allowed here");
+        check("GET /2020-01-01/extension/register", "405 only POST is allowed here");
+        check("POST /2022-07-01/telemetry", "405 only PUT is allowed here");
         for path in [
             "/",
             "*",
@@ -98,8 +140,13 @@ mod tests {
             "/2018-06-01/runtime/invocation/a/b/response",
             "/2018-06-01/runtime/invocation/a/response/",
             "/2018-06-01/RUNTIME/invocation/next",
-            "/2020-01-01/extension/register",
-            "/2022-07-01/telemetry",
+            "/2018-06-01/extension/register",
+            "/2020-01-01/extension/register/",
+            "/2020-01-01/extension/",
+            "/2020-01-01/runtime/invocation/next",
+            "/2022-07-01/logs",
+            "/2020-08-15/telemetry",
+            "/2022-07-01/telemetry/",
             "/2015-03-31/functions",
         ] {
             check(&format!("GET {path}"), "404 no such route");

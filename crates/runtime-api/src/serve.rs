@@ -1,4 +1,5 @@
-//! One connection from inside an environment: HTTP in, calls out, answers back.
+//! One connection from inside an environment: HTTP in, calls out, answers back. The Runtime API's
+//! routes are here, the extensions' in `extension_serve`.
 //!
 //! Owns the connection and nothing else: it ends with the peer, or with the owner. Whoever spawns it
 //! may drop it at any moment; a call that is out then finds its reply slot closed.
@@ -6,10 +7,10 @@
 use std::convert::Infallible;
 
 use bytes::Bytes;
-use dormouse_model::limits::HEADER_BYTES;
+use dormouse_model::limits::{HEADER_BYTES, INVOKE_RESPONSE_BYTES};
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::request::Parts;
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -18,11 +19,15 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::answer::{Answer, JSON, accepted, json};
 use crate::call::{Call, Delivery, ErrorReport};
+use crate::exchange::{Place, ask, put, reserve};
+use crate::extension_serve;
 use crate::receive::{Broken, receive};
 use crate::refusal::Refusal;
 use crate::report::report;
 use crate::route::{Route, route};
+use crate::stream::{self, ResponseStream};
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("lambda-runtime-aws-request-id");
 static DEADLINE_MS: HeaderName = HeaderName::from_static("lambda-runtime-deadline-ms");
@@ -34,11 +39,6 @@ static TENANT_ID: HeaderName = HeaderName::from_static("lambda-runtime-aws-tenan
 
 const RESPONSE_MODE: &str = "lambda-runtime-function-response-mode";
 const STREAMING: &[u8] = b"streaming";
-const ACCEPTED: &[u8] = b"{\"status\":\"OK\"}\n";
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
-
-type Answer = Response<Full<Bytes>>;
-type Place<'a> = mpsc::Permit<'a, Call>;
 
 /// Why a connection ended before its peer had closed it in good order.
 #[derive(Debug, thiserror::Error)]
@@ -120,6 +120,7 @@ async fn dispatch(
             put(place, |reply| Call::RestoreError { report, reply }).await?;
             Ok(accepted())
         }
+        Route::Extension(route) => Ok(extension_serve::answer(route, parts, body, calls).await),
         Route::Ping => Ok(Response::new(Full::new(Bytes::from_static(b"pong")))),
     }
 }
@@ -131,9 +132,17 @@ async fn respond(
     calls: &mpsc::Sender<Call>,
 ) -> Result<Answer, Refusal> {
     let place = reserve(calls).await?;
-    let received = receive(body).await;
-    let mode = headers.get(RESPONSE_MODE);
-    if mode.is_some_and(|mode| !mode.as_bytes().eq_ignore_ascii_case(STREAMING)) {
+    let content_type = headers.get(CONTENT_TYPE).cloned();
+    let mode = headers.get(RESPONSE_MODE).map(HeaderValue::as_bytes);
+    if mode.is_some_and(|mode| mode.eq_ignore_ascii_case(STREAMING)) {
+        let (pieces, stream) = ResponseStream::channel();
+        let (reply, verdict) = oneshot::channel();
+        place.send(Call::ResponseStream { request, content_type, body: stream, reply });
+        stream::pass_on(body, pieces, verdict).await?;
+        return Ok(accepted());
+    }
+    let received = receive(body, INVOKE_RESPONSE_BYTES).await;
+    if mode.is_some() {
         put(place, |reply| Call::InvalidResponseMode { request, reply }).await?;
         return Err(Refusal::InvalidFunctionResponseMode);
     }
@@ -141,7 +150,6 @@ async fn respond(
         Ok(body) => body,
         Err(broken) => return Err(refuse_body(request, broken, place).await),
     };
-    let content_type = headers.get(CONTENT_TYPE).cloned();
     put(place, |reply| Call::Response { request, body, content_type, reply }).await?;
     Ok(accepted())
 }
@@ -153,7 +161,7 @@ async fn fail(
     calls: &mpsc::Sender<Call>,
 ) -> Result<Answer, Refusal> {
     let place = reserve(calls).await?;
-    let body = match receive(body).await {
+    let body = match receive(body, INVOKE_RESPONSE_BYTES).await {
         Ok(body) => body,
         Err(broken) => return Err(refuse_body(request, broken, place).await),
     };
@@ -175,40 +183,7 @@ async fn refuse_body(request: String, broken: Broken, place: Place<'_>) -> Refus
 /// A report outside an invocation. One that is not whole is refused without the owner: the runtime
 /// ends after it, and its end is what counts.
 async fn receive_report(headers: &HeaderMap, body: Incoming) -> Result<ErrorReport, Refusal> {
-    Ok(report(headers, receive(body).await?))
-}
-
-impl From<Broken> for Refusal {
-    fn from(broken: Broken) -> Self {
-        match broken {
-            Broken::TooLarge { .. } => Self::RequestEntityTooLarge,
-            Broken::Truncated => Self::TruncatedHttpRequest,
-        }
-    }
-}
-
-/// A place in the channel to the owner. Taken before a body is read, so that bodies are bounded too.
-async fn reserve(calls: &mpsc::Sender<Call>) -> Result<Place<'_>, Refusal> {
-    let gone = |_| Refusal::InternalServerError;
-    calls.reserve().await.map_err(gone)
-}
-
-/// One call to the owner and its answer. However long it takes: `next` is parked here.
-async fn put<T>(
-    place: Place<'_>,
-    call: impl FnOnce(oneshot::Sender<Result<T, Refusal>>) -> Call,
-) -> Result<T, Refusal> {
-    let (reply, answer) = oneshot::channel();
-    place.send(call(reply));
-    answer.await.unwrap_or(Err(Refusal::InternalServerError))
-}
-
-/// Both, where there is no body.
-async fn ask<T>(
-    calls: &mpsc::Sender<Call>,
-    call: impl FnOnce(oneshot::Sender<Result<T, Refusal>>) -> Call,
-) -> Result<T, Refusal> {
-    put(reserve(calls).await?, call).await
+    Ok(report(headers, receive(body, INVOKE_RESPONSE_BYTES).await?))
 }
 
 fn delivered(delivery: Delivery) -> Answer {
@@ -240,10 +215,6 @@ fn insert_text(headers: &mut HeaderMap, name: &'static HeaderName, text: Option<
     }
 }
 
-fn accepted() -> Answer {
-    json(StatusCode::ACCEPTED, Bytes::from_static(ACCEPTED))
-}
-
 fn refused(refusal: &Refusal) -> Answer {
     let mut answer = json(refusal.status(), refusal.body());
     match refusal {
@@ -259,15 +230,8 @@ fn refused(refusal: &Refusal) -> Answer {
         Refusal::InvalidRequestId(_)
         | Refusal::InvalidStateTransition { .. }
         | Refusal::InvalidFunctionResponseMode
-        | Refusal::RequestEntityTooLarge
+        | Refusal::RequestEntityTooLarge { .. }
         | Refusal::NotFound => {}
     }
-    answer
-}
-
-fn json(status: StatusCode, body: Bytes) -> Answer {
-    let mut answer = Response::new(Full::new(body));
-    *answer.status_mut() = status;
-    answer.headers_mut().insert(CONTENT_TYPE, JSON);
     answer
 }

@@ -1,8 +1,10 @@
-//! The Runtime API as bytes on a connection: what each request is answered, and what hostile ones do.
+//! The APIs as bytes on a connection: what each request is answered, and what hostile ones do.
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail by panicking, like the test")]
 
 mod answers;
+mod extensions;
 mod hostile;
 mod owner;
+mod streams;
 mod talk;

@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 
 use dormouse_runtime_api::{
-    Call, Delivery, ErrorReport, ParkedNext, Progress, Refusal, Request, RuntimeState,
+    Call, Collected, Delivery, Destination, ErrorReport, ExtensionEvent, ExtensionProgress,
+    ExtensionRefusal, ExtensionRequest, Identifier, ParkedEvent, ParkedNext, Progress, Refusal,
+    Registration, Registry, Request, RuntimeState, Subscription,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -26,6 +28,11 @@ pub(crate) fn event(n: usize) -> Delivery {
     }
 }
 
+/// Extension or event number `n`.
+pub(crate) fn identifier(n: u128) -> Identifier {
+    Identifier::from_u128(n)
+}
+
 #[derive(Default)]
 pub(crate) struct Owner {
     state: RuntimeState,
@@ -33,6 +40,11 @@ pub(crate) struct Owner {
     events: VecDeque<Delivery>,
     running: Option<Delivery>,
     seen: Vec<String>,
+    registry: Registry,
+    extensions_are_off: bool,
+    registrations: u128,
+    parked_event: ParkedEvent,
+    extension_events: VecDeque<ExtensionEvent>,
 }
 
 impl Owner {
@@ -40,9 +52,37 @@ impl Owner {
         Self { events: events.into_iter().collect(), ..Self::default() }
     }
 
+    /// An owner whose environment has these external extensions, and these events for whoever calls
+    /// `next`.
+    pub(crate) fn with_extensions(
+        external: &[&str],
+        events: impl IntoIterator<Item = ExtensionEvent>,
+    ) -> Self {
+        Self {
+            registry: Registry::new(external.iter().map(ToString::to_string)).unwrap(),
+            extension_events: events.into_iter().collect(),
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn with_registry(registry: Registry) -> Self {
+        Self { registry, ..Self::default() }
+    }
+
+    pub(crate) fn without_extensions() -> Self {
+        Self { extensions_are_off: true, ..Self::default() }
+    }
+
     /// Serves calls until all connections are gone; says what it was asked for.
     pub(crate) async fn run(mut self, mut calls: mpsc::Receiver<Call>) -> Vec<String> {
         while let Some(call) = calls.recv().await {
+            if let Call::ResponseStream { request, content_type, body, reply } = call {
+                let collected = body.collect(1_000_000_000).await;
+                let content_type = content_type.map(|value| value.to_str().unwrap().to_owned());
+                let detail = format!("{} {content_type:?}", stream_text(collected));
+                self.answer(Request::Response(&request), detail, reply);
+                continue;
+            }
             self.take(call);
         }
         self.seen
@@ -81,6 +121,82 @@ impl Owner {
             Call::RestoreError { report, reply } => {
                 self.answer(Request::RestoreError, text(&report), reply);
             }
+            Call::ResponseStream { .. } => panic!("streams are taken by run"),
+            extensions => self.take_extension(extensions),
+        }
+    }
+
+    fn take_extension(&mut self, call: Call) {
+        match call {
+            Call::Register { name, events, account_id, reply } => {
+                let wanted = events.names().join("+");
+                self.seen.push(format!("register {name} {wanted} {account_id}"));
+                self.registrations += 1;
+                let identifier = identifier(self.registrations);
+                let registered = self.registry.register(&name, events, identifier);
+                let registration = registered.map(|_| Registration {
+                    identifier,
+                    function_name: "f".into(),
+                    function_version: "$LATEST".into(),
+                    handler: "h.\"x".into(),
+                    account_id: Some("000000000000".into()),
+                });
+                let _ = reply.send(self.on(registration));
+            }
+            Call::ExtensionNext { identifier, reply } => {
+                self.seen.push("extension next".into());
+                let parked = self.parked_event.is_waiting();
+                match self.apply(identifier, ExtensionRequest::Next { parked }) {
+                    Err(refusal) => drop(reply.send(Err(refusal))),
+                    Ok(name) => {
+                        self.parked_event.park(reply);
+                        self.deliver_event(&name);
+                    }
+                }
+            }
+            Call::ExtensionInitError { identifier, error_type, body, reply } => {
+                let body = String::from_utf8_lossy(&body);
+                self.seen.push(format!("extension init error {error_type} {body}"));
+                let request = ExtensionRequest::InitError(&error_type);
+                let _ = reply.send(self.apply(identifier, request).map(drop));
+            }
+            Call::ExtensionExitError { identifier, error_type, body, reply } => {
+                let body = String::from_utf8_lossy(&body);
+                self.seen.push(format!("extension exit error {error_type} {body}"));
+                let request = ExtensionRequest::ExitError(&error_type);
+                let _ = reply.send(self.apply(identifier, request).map(drop));
+            }
+            Call::Subscribe { api, identifier, subscription, reply } => {
+                self.seen.push(format!("subscribe {api:?} {}", subscription_text(&subscription)));
+                let subscribed = self.registry.subscribe(identifier, api).map(drop);
+                let _ = reply.send(self.on(subscribed));
+            }
+            other => panic!("no call of an extension: {other:?}"),
+        }
+    }
+
+    /// What there is to say, unless there are no extensions here.
+    fn on<T>(&self, result: Result<T, ExtensionRefusal>) -> Result<T, ExtensionRefusal> {
+        if self.extensions_are_off { Err(ExtensionRefusal::Off) } else { result }
+    }
+
+    /// The name of the extension whose request is accepted.
+    fn apply(
+        &mut self,
+        identifier: Identifier,
+        request: ExtensionRequest<'_>,
+    ) -> Result<String, ExtensionRefusal> {
+        let name = self.registry.apply(identifier, request).map(|extension| extension.name.clone());
+        self.on(name)
+    }
+
+    fn deliver_event(&mut self, name: &str) {
+        let Some(event) = self.extension_events.pop_front() else {
+            return;
+        };
+        match self.parked_event.deliver(event) {
+            Ok(()) => drop(self.registry.progress(name, ExtensionProgress::Delivered)),
+            Err(event) => self.extension_events.push_front(event),
         }
     }
 
@@ -126,6 +242,30 @@ impl Owner {
         });
         let _ = reply.send(verdict);
     }
+}
+
+fn stream_text(collected: Collected) -> String {
+    match collected {
+        Collected::Whole(body, error) => {
+            let body = String::from_utf8_lossy(&body);
+            let body = if body.len() < 100 { body.into() } else { format!("{} bytes", body.len()) };
+            let error = error.map(|error| {
+                format!(" {} {}", error.error_type, String::from_utf8_lossy(&error.body))
+            });
+            format!("stream {body}{}", error.unwrap_or_default())
+        }
+        Collected::Truncated => "stream truncated".into(),
+        Collected::TooLarge(least) => format!("stream too large {least}"),
+    }
+}
+
+fn subscription_text(subscription: &Subscription) -> String {
+    let destination = match &subscription.destination {
+        Destination::Http { host, port, path, method } => format!("{method} {host} {port} {path}"),
+        Destination::Tcp { port } => format!("TCP {port}"),
+    };
+    let (version, types) = (subscription.schema_version.as_str(), subscription.types.names());
+    format!("{version} {} {destination}", types.join("+"))
 }
 
 fn text(report: &ErrorReport) -> String {

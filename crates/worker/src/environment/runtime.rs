@@ -3,12 +3,14 @@
 //! Replaced as a whole when the runtime is started anew, so that nothing an earlier process sent can
 //! be taken for the new one's.
 
+use dormouse_model::limits::INVOKE_RESPONSE_BYTES;
 use dormouse_runtime_api::limits::CONNECTIONS;
 use dormouse_runtime_api::{
-    Call, Delivery, ParkedNext, Progress, Refusal, Request, RuntimeState, serve,
+    Call, Collected, Delivery, ParkedNext, Progress, Refusal, Request, ResponseStream,
+    RuntimeState, serve,
 };
 use dormouse_sandbox::Connection;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tracing::debug;
 
@@ -50,6 +52,40 @@ impl Runtime {
         self.connections.spawn(async move {
             if let Err(error) = serve(connection, calls).await {
                 debug!(%error, "runtime connection ended");
+            }
+        });
+    }
+
+    /// Reads a streamed response beside the owner and hands it on as a buffered one. It takes its
+    /// place among the calls before it reads, as a buffered one does: that bounds how many there are.
+    pub(super) fn collect(
+        &mut self,
+        request: String,
+        body: ResponseStream,
+        reply: oneshot::Sender<Result<(), Refusal>>,
+    ) {
+        let calls = self.sender.clone();
+        self.connections.spawn(async move {
+            let Ok(place) = calls.reserve_owned().await else {
+                return;
+            };
+            match body.collect(INVOKE_RESPONSE_BYTES).await {
+                Collected::Whole(body, _) => {
+                    place.send(Call::Response { request, body, content_type: None, reply });
+                }
+                Collected::Truncated => {
+                    place.send(Call::Truncated { request, reply });
+                }
+                Collected::TooLarge(size_bytes) => {
+                    // To the runtime it is a stream, which may be larger: it is told otherwise here.
+                    let (verdict, accepted) = oneshot::channel();
+                    place.send(Call::TooLarge { request, size_bytes, reply: verdict });
+                    let limit_bytes = INVOKE_RESPONSE_BYTES as u64;
+                    let too_large = Refusal::RequestEntityTooLarge { limit_bytes };
+                    if let Ok(verdict) = accepted.await {
+                        let _ = reply.send(verdict.and(Err(too_large)));
+                    }
+                }
             }
         });
     }

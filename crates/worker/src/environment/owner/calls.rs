@@ -3,7 +3,7 @@
 use dormouse_model::environment::Event;
 use dormouse_model::invocation::{self, ErrorPayload};
 use dormouse_runtime_api::Progress;
-use dormouse_runtime_api::{Call, ErrorReport, Refusal, Request};
+use dormouse_runtime_api::{Call, ErrorReport, ExtensionRefusal, Refusal, Request};
 use tokio::sync::oneshot;
 
 use super::{Outcome, Owner};
@@ -31,6 +31,9 @@ impl Owner {
                 let outcome = Outcome { payload: report.body, function_error: true };
                 self.answered(Request::Error(&request), reply, outcome).await;
             }
+            Call::ResponseStream { request, body, reply, .. } => {
+                self.runtime.collect(request, body, reply);
+            }
             Call::TooLarge { request, reply, .. } => {
                 self.spoilt(&request, reply, &invocation::response_too_large()).await;
             }
@@ -46,6 +49,17 @@ impl Owner {
             }
             Call::RestoreError { reply, .. } => {
                 let _ = reply.send(self.runtime.admit(Request::RestoreError));
+            }
+            Call::Register { reply, .. } => {
+                let _ = reply.send(Err(ExtensionRefusal::Off));
+            }
+            Call::ExtensionNext { reply, .. } => {
+                let _ = reply.send(Err(ExtensionRefusal::Off));
+            }
+            Call::ExtensionInitError { reply, .. }
+            | Call::ExtensionExitError { reply, .. }
+            | Call::Subscribe { reply, .. } => {
+                let _ = reply.send(Err(ExtensionRefusal::Off));
             }
         }
     }
