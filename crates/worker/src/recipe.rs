@@ -47,19 +47,20 @@ pub(crate) fn sandbox(
 }
 
 fn trees(parts: &Parts) -> Vec<Tree> {
-    let mut trees = vec![Tree { host: parts.code.clone(), at: "/var/task".to_owned() }];
+    let mut trees = vec![one(parts.code.clone(), "/var/task")];
     let Some(interpreter) = &parts.interpreter else {
         return trees;
     };
-    trees.push(Tree {
-        host: parts.bootstraps.join(interpreter.language.directory()),
-        at: "/var/runtime".to_owned(),
-    });
+    trees.push(one(parts.bootstraps.join(interpreter.language.directory()), "/var/runtime"));
     for host in host_trees(interpreter) {
         let at = host.to_string_lossy().into_owned();
-        trees.push(Tree { host, at });
+        trees.push(one(host, &at));
     }
     trees
+}
+
+fn one(host: PathBuf, at: &str) -> Tree {
+    Tree { hosts: vec![host], at: at.to_owned() }
 }
 
 /// The runtime's process.
