@@ -1,5 +1,6 @@
 """Layers: published, listed, deleted, and what functions find of them under /opt."""
 
+import base64
 import datetime
 import json
 import re
@@ -343,10 +344,21 @@ def stranger(aws, server):
     return ask
 
 
-def test_a_layer_is_open_to_whom_its_policy_names(aws, stranger):
+def test_a_layer_is_open_to_whom_its_policy_names(aws, python, stranger):
     version = publish(aws, "opened", {"x": "y"})
     by_arn = f"/2018-10-31/layers?find=LayerVersion&Arn={version}"
+    function = {
+        "FunctionName": "guest",
+        "Runtime": python,
+        "Handler": "app.handler",
+        "Role": ROLE,
+        "Code": {"ZipFile": base64.b64encode(package({"app.py": ECHO})).decode()},
+        "Layers": [version],
+    }
+    create = "POST", "/2015-03-31/functions", json.dumps(function)
     assert stranger("GET", by_arn)[0] == 403
+    status, answer = stranger(*create)
+    assert status == 403 and "not authorized to perform: lambda:GetLayerVersion" in answer["Message"]
     key = {"LayerName": "opened", "VersionNumber": 1}
     permission = {"Action": "lambda:GetLayerVersion", "Principal": OTHER_ACCOUNT}
     refused = aws.refused("lambda", "get_layer_version_policy", **key)
@@ -371,6 +383,8 @@ def test_a_layer_is_open_to_whom_its_policy_names(aws, stranger):
     }
     assert shown["RevisionId"] == added["RevisionId"]
     assert stranger("GET", by_arn)[1]["LayerVersionArn"] == version
+    status, answer = stranger(*create)
+    assert (status, [layer["Arn"] for layer in answer["Layers"]]) == (201, [version])
     again = aws.refused("lambda", "add_layer_version_permission", StatementId="s1", **key, **permission)
     assert again == (
         *(409, "ResourceConflictException"),
