@@ -155,7 +155,8 @@ async fn assemble(
     let bootstraps = config.data_dir.join("bootstraps");
     install_bootstraps(&bootstraps).context("bootstraps of the managed runtimes")?;
     let needed = store.functions().digests().await?;
-    clean(&packages, &needed).await;
+    let published = store.layers().digests().await?;
+    clean(&packages, &needed.union(&published).cloned().collect()).await;
     let worker = Worker::start(
         dormouse_worker::Config {
             directory: config.data_dir.join("worker"),
@@ -182,6 +183,7 @@ async fn assemble(
         dormouse_frontend::Config {
             home: config.home.clone(),
             functions: store.functions(),
+            layers: store.layers(),
             roles: store.roles(),
             logs: store.logs(),
             packages,

@@ -8,6 +8,7 @@ use dormouse_model::clock::Clock;
 use dormouse_model::names::Scope;
 use dormouse_placement::Placement;
 use dormouse_store::functions::Functions;
+use dormouse_store::layers::Layers;
 use dormouse_store::logs::Logs;
 use dormouse_store::packages::Packages;
 use dormouse_store::roles::Roles;
@@ -22,6 +23,8 @@ pub struct Config {
     pub home: Scope,
     /// Records of functions.
     pub functions: Functions,
+    /// Layer versions.
+    pub layers: Layers,
     /// Records of roles.
     pub roles: Roles,
     /// Log groups, streams and events.

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::layer::AttachedLayer;
 use crate::names::{Digest, FunctionKey, RevisionId, Version};
 use crate::runtime::Runtime;
 
@@ -63,8 +64,9 @@ pub struct Configuration {
     pub tracing: Tracing,
     /// How logs are written.
     pub logging: Logging,
-    /// Names of the layer versions, in order.
-    pub layers: Vec<String>,
+    /// The layer versions, in order: a later one covers those before it.
+    #[serde(deserialize_with = "crate::layer::stored")]
+    pub layers: Vec<AttachedLayer>,
     /// Whether snapshots are asked for on published versions.
     pub snap_start: bool,
 }
@@ -397,6 +399,22 @@ pub(crate) mod tests {
         assert_eq!(active.changed(change(Some(R1))), Err(ChangeDenied::StaleRevision));
         let updating = active.changed(change(None)).unwrap();
         assert_eq!(updating.changed(change(None)), Err(ChangeDenied::InProgress));
+    }
+
+    #[test]
+    fn layer_names_of_old_records_are_left_out_and_layers_are_kept() {
+        let mut layered = pending();
+        let attached = AttachedLayer {
+            arn: "arn:aws:lambda:us-east-1:123456789012:layer:l:1".into(),
+            digest: "b".repeat(64).parse().unwrap(),
+            size_bytes: 1,
+            unzipped_bytes: 2,
+        };
+        layered.configuration.layers = vec![attached];
+        let mut json = serde_json::to_value(&layered).unwrap();
+        assert_eq!(serde_json::from_value::<Function>(json.clone()).unwrap(), layered);
+        json["configuration"]["layers"] = serde_json::json!(["arn:aws:lambda:x:layer:l:1"]);
+        assert_eq!(serde_json::from_value::<Function>(json).unwrap(), pending());
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod clock;
 pub mod environment;
 pub mod function;
 pub mod invocation;
+pub mod layer;
 pub mod limits;
 pub mod names;
 pub mod report;

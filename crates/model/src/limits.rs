@@ -39,6 +39,10 @@ pub const EPHEMERAL_DEFAULT_MB: u32 = 512;
 pub const VARIABLES_BYTES: usize = 4_096;
 /// Layers of a function (quota page).
 pub const LAYERS: usize = 5;
+/// Characters of a layer's name or ARN (API model).
+pub const LAYER_NAME_CHARS: usize = 140;
+/// Bytes of a resource policy (developer guide: 20 KB). Past it: `PolicyLengthExceededException`.
+pub const POLICY_BYTES: usize = 20_480;
 /// Processes and threads inside an environment (quota page).
 pub const PROCESSES: u32 = 1_024;
 /// Characters of a bare function name (recorded).

@@ -87,6 +87,11 @@ name!(
     |s| (1..=limits::FUNCTION_NAME_CHARS).contains(&s.len()) && s.bytes().all(is_word)
 );
 name!(
+    /// A bare layer name.
+    LayerName, "layer name",
+    |s| (1..=limits::LAYER_NAME_CHARS).contains(&s.len()) && s.bytes().all(is_word)
+);
+name!(
     /// An alias: not only digits, or it would be a version.
     AliasName, "alias name",
     |s| (1..=128).contains(&s.len()) && s.bytes().all(is_word)

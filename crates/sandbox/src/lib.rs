@@ -127,12 +127,14 @@ pub struct SandboxSpec {
     pub network: Network,
 }
 
-/// A directory of the host that appears read-only inside. It and all in it that user code needs must
-/// be readable by everybody: inside it belongs to nobody (user 65534).
+/// Directories of the host that appear read-only as one inside. They and all in them that user code
+/// needs must be readable by everybody: inside they belong to nobody (user 65534).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tree {
-    /// Where it lies on the host.
-    pub host: PathBuf,
+    /// Where they lie on the host; at least one. What a later one has covers what an earlier one has
+    /// under the same name, but directories of the same name are merged. One that is given twice
+    /// counts where it comes last.
+    pub hosts: Vec<PathBuf>,
     /// Where it appears inside; absolute, such as `/var/task`.
     pub at: String,
 }

@@ -9,6 +9,7 @@
 
 mod common;
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -63,6 +64,7 @@ contract!(
     a_dropped_handle_ends_the_sandbox,
     sandboxes_do_not_share_tmp,
     a_sandbox_can_be_used_again_after_killing_all,
+    content_of_several_directories_is_there_as_one,
     after_shutdown_there_are_no_new_sandboxes,
 );
 
@@ -323,6 +325,18 @@ async fn a_sandbox_can_be_used_again_after_killing_all(world: &World) {
         assert_eq!(next(&mut sandbox).await, "1 killed 9");
         assert_eq!(next(&mut sandbox).await, "empty");
     }
+    sandbox.sandbox.destroy().await;
+}
+
+async fn content_of_several_directories_is_there_as_one(world: &World) {
+    let other = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(other.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut spec = world.spec();
+    for tree in &mut spec.trees {
+        tree.hosts.insert(0, other.path().to_owned());
+    }
+    let mut sandbox = world.backend.create(spec).await.unwrap();
+    assert_eq!(answer(&mut sandbox, 1, &["print", "found"]).await, "found");
     sandbox.sandbox.destroy().await;
 }
 

@@ -52,6 +52,8 @@ isolation!(
     processes_beyond_the_limit_are_refused,
     a_failed_creation_leaves_nothing,
     content_appears_at_any_place_and_in_one_sandbox_only,
+    content_of_several_directories_is_merged_and_the_last_one_wins,
+    a_merge_is_as_closed_as_a_single_directory,
     many_sandboxes_come_and_go_at_once,
 );
 
@@ -355,7 +357,7 @@ async fn a_failed_creation_leaves_nothing(world: &World) {
         [("/nowhere/at/all", "/var/task"), ("/usr", "/var/../task"), ("/usr", "/proc/x")]
     {
         let mut spec = world.spec();
-        spec.trees = vec![Tree { host: host.into(), at: at.to_owned() }];
+        spec.trees = vec![Tree { hosts: vec![host.into()], at: at.to_owned() }];
         match world.backend.create(spec).await {
             Err(CreateError::Step { step, .. }) => {
                 assert!(["content", "root tree"].contains(&step), "{step}");
@@ -373,7 +375,9 @@ async fn content_appears_at_any_place_and_in_one_sandbox_only(world: &World) {
     std::fs::write(content.path().join("here"), "yes").unwrap();
     let places = ["/opt", "/root/.pyenv/versions/3.11.7", "/usr/local/lib/nodes", "/var/lang"];
     let mut spec = world.spec();
-    spec.trees.extend(places.map(|at| Tree { host: content.path().to_owned(), at: at.to_owned() }));
+    spec.trees.extend(
+        places.map(|at| Tree { hosts: vec![content.path().to_owned()], at: at.to_owned() }),
+    );
     let mut with = world.backend.create(spec).await.unwrap();
     let mut without = world.create().await;
     for place in places {
@@ -386,6 +390,79 @@ async fn content_appears_at_any_place_and_in_one_sandbox_only(world: &World) {
     assert_eq!(attempt(&mut with, &["write", "/root/x"]).await, "refused 30");
     with.sandbox.destroy().await;
     without.sandbox.destroy().await;
+}
+
+/// A directory with these files, as an unpacked layer is.
+fn layer(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let mode = || std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(directory.path(), mode()).unwrap();
+    for (name, text) in files {
+        let path = directory.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+    }
+    directory
+}
+
+fn opt(layers: &[&tempfile::TempDir]) -> Tree {
+    Tree {
+        hosts: layers.iter().map(|layer| layer.path().to_owned()).collect(),
+        at: "/opt".to_owned(),
+    }
+}
+
+async fn content_of_several_directories_is_merged_and_the_last_one_wins(world: &World) {
+    let first = layer(&[("lib/a", "1"), ("lib/both", "1"), ("kind", "file")]);
+    let second = layer(&[("lib/b", "2"), ("lib/both", "2"), ("kind/inner", "2")]);
+    let third = layer(&[("lib/both", "3"), ("lib/c:,\\ d", "3")]);
+    let seen = |layers: Vec<&tempfile::TempDir>| {
+        let mut spec = world.spec();
+        spec.trees.push(opt(&layers));
+        async move {
+            let mut sandbox = world.backend.create(spec).await.unwrap();
+            let names = attempt(&mut sandbox, &["list", "/opt/lib"]).await;
+            let both = attempt(&mut sandbox, &["text", "/opt/lib/both"]).await;
+            let kind = attempt(&mut sandbox, &["list", "/opt/kind"]).await;
+            sandbox.sandbox.destroy().await;
+            format!("{names} | {both} | {kind}")
+        }
+    };
+    assert_eq!(seen(vec![&first, &second, &third]).await, "a b both c:,\\ d | 3 | inner");
+    assert_eq!(seen(vec![&third, &second, &first]).await, "a b both c:,\\ d | 1 | refused 20");
+    // Two layers may have the same bytes, and then they are the same directory.
+    assert_eq!(seen(vec![&first, &second, &first]).await, "a b both | 1 | refused 20");
+    assert_eq!(seen(vec![&second, &second]).await, "b both | 2 | inner");
+    assert_eq!(std::fs::read_dir(second.path()).unwrap().count(), 2);
+}
+
+async fn a_merge_is_as_closed_as_a_single_directory(world: &World) {
+    let (one, two) = (layer(&[("lib/a", "1")]), layer(&[("lib/b", "2")]));
+    let program = two.path().join("bin/program");
+    std::fs::create_dir(two.path().join("bin")).unwrap();
+    std::fs::copy(env!("CARGO_BIN_EXE_dormouse-sandbox-intruder"), &program).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o6755)).unwrap();
+    // What anybody could write if nothing else forbade it.
+    let open = || std::fs::Permissions::from_mode(0o777);
+    std::fs::set_permissions(one.path().join("lib"), open()).unwrap();
+    std::fs::set_permissions(one.path().join("lib/a"), open()).unwrap();
+    let mut spec = world.spec();
+    spec.trees.push(opt(&[&one, &two]));
+    let mut sandbox = world.backend.create(spec).await.unwrap();
+    for (action, expected) in [
+        (["run", "/opt/bin/program"], "993 993 993 993"),
+        (["overwrite", "/opt/lib/a"], "refused 30"),
+        (["write", "/opt/lib/new"], "refused 30"),
+    ] {
+        assert_eq!(attempt(&mut sandbox, &action).await, expected, "{action:?}");
+    }
+    let mounts = attempt(&mut sandbox, &["text", "/proc/self/mountinfo"]).await;
+    let line = mounts.lines().find(|line| line.contains(" /opt ")).unwrap();
+    assert!(line.contains(" ro,nosuid,nodev"), "{line}");
+    for host in [one.path(), two.path()] {
+        assert!(!line.contains(&*host.to_string_lossy()), "{line}");
+    }
+    sandbox.sandbox.destroy().await;
 }
 
 async fn many_sandboxes_come_and_go_at_once(world: &World) {

@@ -16,6 +16,7 @@ use std::time::Instant;
 
 use common::harness::{self, Trial};
 use common::{World, next, probe};
+use dormouse_sandbox::Tree;
 use dormouse_sandbox::namespace::spawner::{self, Spawner};
 
 const ROUNDS: usize = 200;
@@ -57,12 +58,41 @@ fn measure() {
     runtime.block_on(async {
         let world = World::namespace(spawner);
         let mut times = Times::default();
+        let layers = layers();
         for _ in 0..ROUNDS {
             round(&world, &mut times).await;
+            layered(&world, &layers[..1], "1 create to ready, one layer", &mut times).await;
+            layered(&world, &layers, "1 create to ready, five layers", &mut times).await;
         }
         times.print();
         world.close().await;
     });
+}
+
+fn layers() -> Vec<tempfile::TempDir> {
+    let layer = |number: usize| {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join(number.to_string()), "x").unwrap();
+        directory
+    };
+    (0..5).map(layer).collect()
+}
+
+async fn layered(
+    world: &World,
+    layers: &[tempfile::TempDir],
+    step: &'static str,
+    times: &mut Times,
+) {
+    let mut spec = world.spec();
+    spec.trees.push(Tree {
+        hosts: layers.iter().map(|layer| layer.path().to_owned()).collect(),
+        at: "/opt".to_owned(),
+    });
+    let since = Instant::now();
+    let sandbox = world.backend.create(spec).await.unwrap();
+    times.add(step, since);
+    sandbox.sandbox.destroy().await;
 }
 
 async fn round(world: &World, times: &mut Times) {

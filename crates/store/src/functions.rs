@@ -11,6 +11,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::database::Handle;
+use crate::layers;
 use crate::{ChangeError, StorageError};
 
 /// The table. Plain SQL: it must suit PostgreSQL too.
@@ -202,8 +203,8 @@ impl Functions {
             .await
     }
 
-    /// Every package that a function shows or serves. A package of no function here may still
-    /// belong to one that is just being created.
+    /// Every package that a function shows or serves, those of its layers among them. A package of
+    /// no function here may still belong to one that is just being created.
     ///
     /// # Errors
     /// When they cannot be read.
@@ -212,7 +213,8 @@ impl Functions {
             .read(|connection| {
                 let mut statement = connection.prepare_cached(
                     "SELECT code_digest FROM functions UNION
-                     SELECT serving_digest FROM functions WHERE serving_digest IS NOT NULL",
+                     SELECT serving_digest FROM functions WHERE serving_digest IS NOT NULL UNION
+                     SELECT code_digest FROM function_layers",
                 )?;
                 let digests = statement.query_map([], |row| row.get::<_, String>(0))?;
                 digests.map(|digest| parse_digest(&digest?)).collect()
@@ -256,7 +258,7 @@ fn write(
 ) -> Result<usize, StorageError> {
     let [account, region, name] = of(&function.key);
     let code = &function.code;
-    Ok(connection.prepare_cached(sql)?.execute(params![
+    let written = connection.prepare_cached(sql)?.execute(params![
         account,
         region,
         name,
@@ -265,7 +267,14 @@ fn write(
         code.digest.as_str(),
         function.serving().map(|serving| serving.code.digest.as_str()),
         record,
-    ])?)
+    ])?;
+    if written > 0 {
+        let serving = function.serving().map(|serving| &serving.configuration);
+        let configurations = serving.into_iter().chain([&function.configuration]);
+        let digests = configurations.flat_map(|c| &c.layers).map(|layer| &layer.digest);
+        layers::hold(connection, of(&function.key), digests)?;
+    }
+    Ok(written)
 }
 
 fn select(connection: &Connection, key: &FunctionKey) -> Result<Option<Function>, StorageError> {
@@ -296,7 +305,8 @@ fn function(row: &Row<'_>) -> Result<Function, StorageError> {
     })
 }
 
-fn parse_digest(text: &str) -> Result<Digest, StorageError> {
+/// Reads a column.
+pub(crate) fn parse_digest(text: &str) -> Result<Digest, StorageError> {
     text.parse().map_err(|error| {
         rusqlite::Error::FromSqlConversionFailure(0, Type::Text, Box::new(error)).into()
     })

@@ -5,6 +5,7 @@
 
 mod database;
 pub mod functions;
+pub mod layers;
 mod lock;
 pub mod logs;
 pub mod package;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use crate::database::{Database, Schema};
 use crate::functions::{self, Functions};
+use crate::layers::{self, Layers};
 use crate::lock::{DirectoryLock, LockError};
 use crate::logs::{self, Logs};
 use crate::roles::{self, Roles};
@@ -18,7 +19,7 @@ use crate::roles::{self, Roles};
 const RECORDS: Schema = Schema {
     file: "dormouse.db",
     synchronous: "FULL",
-    migrations: &[functions::TABLE, roles::TABLE],
+    migrations: &[functions::TABLE, roles::TABLE, layers::TABLES],
     sweep: |_| Ok(false),
 };
 
@@ -109,6 +110,12 @@ impl Store {
     #[must_use]
     pub fn functions(&self) -> Functions {
         Functions::new(self.records.handle())
+    }
+
+    /// Layers.
+    #[must_use]
+    pub fn layers(&self) -> Layers {
+        Layers::new(self.records.handle())
     }
 
     /// IAM roles.

@@ -20,6 +20,8 @@ pub(crate) const RUNTIME: ProcessId = ProcessId(1);
 pub(crate) struct Parts {
     /// The unpacked package.
     pub(crate) code: PathBuf,
+    /// The unpacked layers, in order.
+    pub(crate) layers: Vec<PathBuf>,
     /// The directory with one subdirectory of bootstraps per language.
     pub(crate) bootstraps: PathBuf,
     /// The interpreter, for a managed runtime.
@@ -47,19 +49,23 @@ pub(crate) fn sandbox(
 }
 
 fn trees(parts: &Parts) -> Vec<Tree> {
-    let mut trees = vec![Tree { host: parts.code.clone(), at: "/var/task".to_owned() }];
+    let mut trees = vec![one(parts.code.clone(), "/var/task")];
+    if !parts.layers.is_empty() {
+        trees.push(Tree { hosts: parts.layers.clone(), at: "/opt".to_owned() });
+    }
     let Some(interpreter) = &parts.interpreter else {
         return trees;
     };
-    trees.push(Tree {
-        host: parts.bootstraps.join(interpreter.language.directory()),
-        at: "/var/runtime".to_owned(),
-    });
+    trees.push(one(parts.bootstraps.join(interpreter.language.directory()), "/var/runtime"));
     for host in host_trees(interpreter) {
         let at = host.to_string_lossy().into_owned();
-        trees.push(Tree { host, at });
+        trees.push(one(host, &at));
     }
     trees
+}
+
+fn one(host: PathBuf, at: &str) -> Tree {
+    Tree { hosts: vec![host], at: at.to_owned() }
 }
 
 /// The runtime's process.
@@ -102,6 +108,21 @@ pub(crate) fn cpu_millis(model: CpuModel, memory_mb: u32) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn layers_lie_together_under_opt_in_their_order() {
+        let mut parts = Parts {
+            code: "/code".into(),
+            layers: vec![],
+            bootstraps: "/bootstraps".into(),
+            interpreter: None,
+        };
+        let task = one("/code".into(), "/var/task");
+        assert_eq!(trees(&parts), vec![task.clone()]);
+        parts.layers = vec!["/first".into(), "/last".into()];
+        let opt = Tree { hosts: parts.layers.clone(), at: "/opt".to_owned() };
+        assert_eq!(trees(&parts), vec![task, opt]);
+    }
 
     #[test]
     fn the_cpu_share_follows_memory() {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use dormouse_model::function::{Function, LogFormat, Logging, State, Tracing, Update};
+use dormouse_model::layer::AttachedLayer;
 use dormouse_model::names::{Digest, Qualifier, Version};
 use serde::Serialize;
 
@@ -21,8 +22,6 @@ pub struct Shown<'a> {
     pub qualifier: Option<&'a Qualifier>,
     /// The number of the published version; `$LATEST` when absent.
     pub version: Option<u64>,
-    /// Bytes of each layer version.
-    pub layer_bytes: Option<&'a BTreeMap<String, u64>>,
 }
 
 /// `FunctionConfiguration`.
@@ -151,7 +150,7 @@ impl FunctionConfiguration {
             environment: configuration.variables.clone().map(|variables| Environment { variables }),
             tracing_config: TracingConfig { mode: tracing(configuration.tracing) },
             revision_id: function.revision.to_string(),
-            layers: layers(&configuration.layers, shown.layer_bytes),
+            layers: layers(&configuration.layers),
             state: state(&function.state),
             package_type: "Zip",
             architectures: [configuration.architecture.as_str()],
@@ -225,9 +224,10 @@ fn snap_start(on: bool) -> SnapStart {
     SnapStart { apply_on, optimization_status: "Off" }
 }
 
-fn layers(names: &[String], bytes: Option<&BTreeMap<String, u64>>) -> Vec<Layer> {
-    let size = |name: &String| bytes.and_then(|bytes| bytes.get(name)).copied().unwrap_or(0);
-    names.iter().map(|name| Layer { arn: name.clone(), code_size: size(name) }).collect()
+fn layers(attached: &[AttachedLayer]) -> Vec<Layer> {
+    let shown =
+        |layer: &AttachedLayer| Layer { arn: layer.arn.clone(), code_size: layer.size_bytes };
+    attached.iter().map(shown).collect()
 }
 
 fn logging(logging: &Logging, function: &Function) -> LoggingConfig {
@@ -373,17 +373,18 @@ pub(crate) mod tests {
     fn an_active_function_has_succeeded_and_gives_no_reasons() {
         let mut active = pending().activated(REVISION.parse().unwrap());
         active.configuration.variables = Some([("K".to_owned(), "v".to_owned())].into());
-        let layer = "arn:aws:lambda:us-east-1:123456789012:layer:l:1".to_owned();
-        active.configuration.layers = vec![layer.clone()];
+        active.configuration.layers = vec![AttachedLayer {
+            arn: "arn:aws:lambda:us-east-1:123456789012:layer:l:1".to_owned(),
+            digest: "0b".repeat(32).parse().unwrap(),
+            size_bytes: 7,
+            unzipped_bytes: 9,
+        }];
         let level = || "INFO".to_owned();
         active.configuration.logging.format =
             LogFormat::Json { application: level(), system: level() };
         active.tags = [("team".to_owned(), "a".to_owned())].into();
-        let shown = Shown {
-            qualifier: Some(&Qualifier::Version(Version::Latest)),
-            version: None,
-            layer_bytes: Some(&[(layer, 7)].into()),
-        };
+        let qualifier = Qualifier::Version(Version::Latest);
+        let shown = Shown { qualifier: Some(&qualifier), version: None };
         let answer = GetFunctionResponse::of(&active, &shown, "http://localhost/x".into());
         insta::assert_snapshot!(json(&answer), @r#"
         {

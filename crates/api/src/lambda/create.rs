@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use dormouse_model::function::{Architecture, Configuration, LogFormat, Logging, Tracing};
+use dormouse_model::layer::LayerVersionKey;
 use dormouse_model::limits;
 use dormouse_model::names::{FunctionKey, Qualifier, Scope, Version};
 use serde::Deserialize;
@@ -35,8 +36,10 @@ pub struct CreateFunctionRequest {
 pub struct NewFunction {
     /// Whose, where and which.
     pub key: FunctionKey,
-    /// Its configuration, with all defaults.
+    /// Its configuration, with all defaults, and without layers.
     pub configuration: Configuration,
+    /// Its layers by name, in order.
+    pub layers: Vec<LayerVersionKey>,
     /// Where its code comes from.
     pub code: CodeSource,
     /// Whether version 1 is published at once.
@@ -108,10 +111,11 @@ impl CreateFunctionRequest {
         refuse_if(self.tenancy_config.is_some(), "TenancyConfig")?;
         let tags = tags(self.tags)?;
         let base = base(&self.settings, self.architectures.as_deref())?;
-        let configuration = self.settings.applied_to(base, &key.scope)?;
+        let layers = self.settings.layers(&key.scope)?.unwrap_or_default();
+        let configuration = self.settings.applied_to(base)?;
         let code = self.code.unwrap_or_default().source("creating")?;
         let publish = self.publish.unwrap_or(false);
-        Ok(NewFunction { key, configuration, code, publish, tags })
+        Ok(NewFunction { key, configuration, layers, code, publish, tags })
     }
 }
 
@@ -235,6 +239,8 @@ mod tests {
         assert_eq!(c.logging.group.as_deref(), Some("/x"));
         assert!(new.publish && c.snap_start);
         assert_eq!(new.tags["k"], "v");
+        let layers: Vec<_> = new.layers.iter().map(LayerVersionKey::arn).collect();
+        assert_eq!(layers, ["arn:aws:lambda:us-east-1:123456789012:layer:l:1"]);
     }
 
     #[test]
@@ -311,6 +317,15 @@ mod tests {
             &format!(
                 "InvalidParameterValueException: Two different versions of the same layer are not allowed to be referenced in the same function. {layer}:1 and {layer}:2 are versions of the same layer."
             ),
+        );
+        let six: Vec<_> = (0..6).map(|i| format!("{layer}{i}:1")).collect();
+        refused(
+            &json!({"Layers": six}),
+            "InvalidParameterValueException: Cannot reference more than 5 layers.",
+        );
+        refused(
+            &json!({"Layers": [format!("{layer}:01")]}),
+            &format!("InvalidParameterValueException: Layer version {layer}:01 does not exist."),
         );
         refused(
             &json!({"Layers": ["arn:aws:lambda:eu-west-1:123456789012:layer:l:1"]}),

@@ -30,7 +30,7 @@ impl ListFunctionsRequest {
     pub fn read(uri: &Uri) -> Result<Self, ApiError> {
         let query = QueryString::of(uri);
         let mut violations = Violations::default();
-        let items = max_items(query, &mut violations);
+        let items = max_items(query, &mut violations, 10_000);
         if let Some(version) = query.get("FunctionVersion") {
             violations.one_of(&version, "functionVersion", &["ALL"]);
         }
@@ -48,8 +48,8 @@ impl ListFunctionsRequest {
     }
 }
 
-/// A page is at most 50, whatever is asked for up to 10 000.
-fn max_items(query: QueryString<'_>, violations: &mut Violations) -> usize {
+/// A page is at most 50, whatever is asked for up to `most`.
+pub(super) fn max_items(query: QueryString<'_>, violations: &mut Violations, most: usize) -> usize {
     let Some(text) = query.get("MaxItems") else {
         return limits::PAGE_ITEMS;
     };
@@ -57,7 +57,7 @@ fn max_items(query: QueryString<'_>, violations: &mut Violations) -> usize {
         violations.add(&text, "maxItems", "Member must be an integer");
         return limits::PAGE_ITEMS;
     };
-    violations.range(items, "maxItems", 1, 10_000);
+    violations.range(items, "maxItems", 1, i64::try_from(most).unwrap_or(i64::MAX));
     usize::try_from(items).map_or(limits::PAGE_ITEMS, |items| items.min(limits::PAGE_ITEMS))
 }
 

@@ -5,6 +5,7 @@ pub mod code;
 pub mod configuration;
 pub mod create;
 pub mod invoke;
+pub mod layer;
 pub mod list;
 pub mod name;
 pub mod operation;

@@ -3,10 +3,11 @@
 
 mod environment;
 mod features;
-mod layers;
+pub(crate) mod layers;
 mod logging;
 
 use dormouse_model::function::{Architecture, Configuration, Tracing};
+use dormouse_model::layer::LayerVersionKey;
 use dormouse_model::limits;
 use dormouse_model::names::Scope;
 use dormouse_model::runtime::{ACCEPTED, Runtime, UnusableRuntime};
@@ -124,11 +125,16 @@ impl Settings {
         }
     }
 
-    /// The service's checks, and the configuration after them. Call [`Settings::check`] first.
+    /// The layer versions that are named, if any are given. Whether they exist is not known here.
+    pub(crate) fn layers(&self, scope: &Scope) -> Result<Option<Vec<LayerVersionKey>>, ApiError> {
+        self.layers.as_ref().map(|names| layers::resolve(scope, names)).transpose()
+    }
+
+    /// The service's checks of all but the layers, and the configuration after them, with the layers
+    /// that were there. Call [`Settings::check`] first.
     pub(crate) fn applied_to(
         self,
         mut configuration: Configuration,
-        scope: &Scope,
     ) -> Result<Configuration, ApiError> {
         self.refuse_unsupported()?;
         if let Some(runtime) = &self.runtime {
@@ -147,10 +153,6 @@ impl Settings {
         if let Some(mode) = self.tracing_config.and_then(|tracing| tracing.mode) {
             let active = mode == "Active";
             configuration.tracing = if active { Tracing::Active } else { Tracing::PassThrough };
-        }
-        if let Some(names) = self.layers {
-            layers::check_service(scope, &names)?;
-            configuration.layers = names;
         }
         if let Some(apply_on) = self.snap_start.and_then(|snap_start| snap_start.apply_on) {
             configuration.snap_start = apply_on == "PublishedVersions";

@@ -1,6 +1,7 @@
 //! `UpdateFunctionCode` and `UpdateFunctionConfiguration`: what they change of what is there.
 
 use dormouse_model::function::{Architecture, Configuration};
+use dormouse_model::layer::LayerVersionKey;
 use dormouse_model::names::{RevisionId, Scope};
 use serde::Deserialize;
 
@@ -121,16 +122,20 @@ impl UpdateFunctionConfigurationRequest {
 }
 
 impl ConfigurationChange {
-    /// The configuration after the change: absent members stay as they are.
+    /// The configuration after the change, but for the layers: absent members stay as they are.
     ///
     /// # Errors
     /// The service's first objection.
-    pub fn applied_to(
-        self,
-        current: Configuration,
-        scope: &Scope,
-    ) -> Result<Configuration, ApiError> {
-        self.settings.applied_to(current, scope)
+    pub fn applied_to(self, current: Configuration) -> Result<Configuration, ApiError> {
+        self.settings.applied_to(current)
+    }
+
+    /// The layer versions that are to take the place of those that are there.
+    ///
+    /// # Errors
+    /// The service's first objection to what is named.
+    pub fn layers(&self, scope: &Scope) -> Result<Option<Vec<LayerVersionKey>>, ApiError> {
+        self.settings.layers(scope)
     }
 }
 
@@ -155,8 +160,7 @@ mod tests {
     }
 
     fn applied(body: &Value, to: &Configuration) -> Configuration {
-        let scope = pending().key.scope;
-        change(body).unwrap().applied_to(to.clone(), &scope).unwrap()
+        change(body).unwrap().applied_to(to.clone()).unwrap()
     }
 
     #[test]
@@ -191,7 +195,7 @@ mod tests {
         assert_eq!(back.logging.format, LogFormat::Text);
         assert_eq!(back.logging.group.as_deref(), Some("/g"));
         let level = json!({"LoggingConfig": {"ApplicationLogLevel": "DEBUG"}});
-        let error = change(&level).unwrap().applied_to(text, &pending().key.scope).unwrap_err();
+        let error = change(&level).unwrap().applied_to(text).unwrap_err();
         assert_eq!(error.exception.facts().code, "InvalidParameterValueException");
     }
 

@@ -1,7 +1,7 @@
 //! What serves: every function's version that invocations run, as a snapshot that anybody reads
 //! without waiting, and the task that replaces it.
 //!
-//! A created or changed function settles here: its code is unpacked, then the record says that it
+//! A created or changed function settles here: its code and layers are unpacked, then the record says that it
 //! serves, then the snapshot does. Only this task writes the snapshot, so an old version can never
 //! come after a new one.
 
@@ -186,8 +186,12 @@ async fn ready(placement: &Placement, function: &Function) -> Result<(), NotRead
         .can_run(function.configuration.runtime)
         .await
         .map_err(|missing| NotReady { code: "InvalidRuntime", reason: missing.to_string() })?;
-    placement
-        .prepare(&function.code.digest)
-        .await
-        .map_err(|reason| NotReady { code: "InvalidZipFileException", reason })
+    let layers = function.configuration.layers.iter().map(|layer| &layer.digest);
+    for digest in layers.chain([&function.code.digest]) {
+        placement
+            .prepare(digest)
+            .await
+            .map_err(|reason| NotReady { code: "InvalidZipFileException", reason })?;
+    }
+    Ok(())
 }

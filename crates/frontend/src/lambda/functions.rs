@@ -9,15 +9,18 @@ use dormouse_api::lambda::{
 };
 use dormouse_api::query::QueryString;
 use dormouse_api::service::Dialect;
-use dormouse_model::function::{Architecture, Change, ChangeDenied, Function, State};
-use dormouse_model::names::{Qualifier, Scope, Version};
+use dormouse_model::function::{
+    Architecture, Change, ChangeDenied, Configuration, Function, State,
+};
+use dormouse_model::layer::{AttachedLayer, LayerVersionKey};
+use dormouse_model::names::{Digest, Qualifier, Scope, Version};
 use dormouse_store::functions::CreateFunctionError;
 use dormouse_store::{ChangeError, StorageError};
 use http::request::Parts;
 use http::{Response, StatusCode};
 use tracing::error;
 
-use super::package;
+use super::{layers, package};
 use crate::context::Inner;
 
 type Answer = Result<Response<Bytes>, ApiError>;
@@ -56,12 +59,14 @@ pub(super) async fn create(inner: &Inner, scope: &Scope, body: &[u8]) -> Answer 
     let new = CreateFunctionRequest::read(body)?.validate(scope)?;
     refuse_publish(new.publish)?;
     refuse_foreign(new.configuration.architecture)?;
-    let code = package::store(inner, new.code).await?;
+    let layers = layers::attach(inner, scope, &new.layers).await?;
+    let package = package::store(inner, new.code).await?;
+    layers::check_size(package.unzipped_bytes, &layers)?;
     let function = Function {
         key: new.key,
         unique_id: inner.chance.uuid(),
-        configuration: new.configuration,
-        code,
+        configuration: Configuration { layers, ..new.configuration },
+        code: package.code,
         revision: inner.chance.revision_id(),
         last_modified_ms: inner.clock.wall_ms(),
         state: State::Pending,
@@ -113,10 +118,12 @@ pub(super) async fn update_code(inner: &Inner, target: &Target, body: &[u8]) -> 
         refuse_foreign(architecture)?;
     }
     let current = stored(inner, target).await?;
-    let code = package::store(inner, asked.code).await?;
+    let package = package::store(inner, asked.code).await?;
+    let (code, unzipped_bytes) = (package.code, package.unzipped_bytes);
     let mut configuration = current.configuration.clone();
     configuration.architecture = asked.architecture.unwrap_or(configuration.architecture);
     if asked.dry_run {
+        layers::check_size(unzipped_bytes, &configuration.layers)?;
         let would_be = Function { configuration, code, ..current };
         let answer = FunctionConfiguration::of(&would_be, &shown(target));
         return Ok(json_answer(Operation::UpdateFunctionCode.status(), &answer));
@@ -126,6 +133,7 @@ pub(super) async fn update_code(inner: &Inner, target: &Target, body: &[u8]) -> 
     let function = change(inner, target, move |function| {
         // Whatever else was changed meanwhile stays.
         let mut configuration = function.configuration.clone();
+        layers::check_size(unzipped_bytes, &configuration.layers)?;
         configuration.architecture = architecture.unwrap_or(configuration.architecture);
         let expected = asked.expected;
         Ok(Change { configuration, code, revision, expected, now_ms })
@@ -144,16 +152,42 @@ pub(super) async fn update_configuration(
 ) -> Answer {
     let asked = UpdateFunctionConfigurationRequest::read(body)?.validate()?;
     let (revision, now_ms) = (inner.chance.revision_id(), inner.clock.wall_ms());
-    let scope = scope.clone();
+    let layers = match asked.layers(scope)? {
+        Some(keys) => Some(fitting(inner, scope, target, &keys).await?),
+        None => None,
+    };
+    let arn = target.key.arn();
     let function = change(inner, target, move |function| {
         let expected = asked.expected.clone();
-        let configuration = asked.applied_to(function.configuration.clone(), &scope)?;
+        let mut configuration = asked.applied_to(function.configuration.clone())?;
+        if let Some((code, layers)) = layers {
+            // The sizes were added up for other code.
+            if code != function.code.digest {
+                return Err(ApiError::update_in_progress(&arn));
+            }
+            configuration.layers = layers;
+        }
         Ok(Change { configuration, code: function.code.clone(), revision, expected, now_ms })
     })
     .await?;
     let answer = FunctionConfiguration::of(&function, &shown(target));
     inner.deployments.settle(function).await;
     Ok(json_answer(Operation::UpdateFunctionConfiguration.status(), &answer))
+}
+
+/// Layers that fit beside the code that a function has now, and which code that is.
+async fn fitting(
+    inner: &Inner,
+    scope: &Scope,
+    target: &Target,
+    keys: &[LayerVersionKey],
+) -> Result<(Digest, Vec<AttachedLayer>), ApiError> {
+    let code = stored(inner, target).await?.code.digest;
+    let layers = layers::attach(inner, scope, keys).await?;
+    if !layers.is_empty() {
+        layers::check_size(package::unzipped_bytes(inner, &code).await?, &layers)?;
+    }
+    Ok((code, layers))
 }
 
 /// Reads, changes and writes a function in one transaction.
@@ -203,7 +237,9 @@ pub(super) async fn delete(inner: &Inner, target: &Target) -> Answer {
 
 pub(super) async fn account_settings(inner: &Inner, scope: &Scope) -> Answer {
     let usage = inner.functions.usage(scope).await.map_err(|fault| storage(&fault))?;
-    let answer = GetAccountSettingsResponse::of(usage.code_bytes, usage.functions, 0);
+    let layers = inner.layers.code_bytes(scope).await.map_err(|fault| storage(&fault))?;
+    let code_bytes = usage.code_bytes.saturating_add(layers);
+    let answer = GetAccountSettingsResponse::of(code_bytes, usage.functions, 0);
     Ok(json_answer(Operation::GetAccountSettings.status(), &answer))
 }
 

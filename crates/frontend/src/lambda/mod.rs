@@ -3,11 +3,12 @@
 pub(crate) mod deployments;
 mod functions;
 mod invoke;
+mod layers;
 mod package;
 
 use bytes::Bytes;
 use dormouse_api::error::ApiError;
-use dormouse_api::lambda::{Call, NameShape, Operation};
+use dormouse_api::lambda::{Call, NameShape, Operation, layer};
 use dormouse_api::service::Dialect;
 use dormouse_model::limits;
 use dormouse_model::names::{RequestId, Scope};
@@ -21,7 +22,9 @@ use crate::context::Inner;
 /// How large the body of an operation may be.
 pub(crate) fn body_limit(operation: Operation) -> usize {
     match operation {
-        Operation::CreateFunction | Operation::UpdateFunctionCode => limits::CREATE_REQUEST_BYTES,
+        Operation::CreateFunction
+        | Operation::UpdateFunctionCode
+        | Operation::PublishLayerVersion => limits::CREATE_REQUEST_BYTES,
         Operation::Invoke => limits::INVOKE_REQUEST_BYTES,
         _ => limits::CONTROL_REQUEST_BYTES,
     }
@@ -65,6 +68,40 @@ pub(crate) async fn answer(
         Operation::DeleteFunction => functions::delete(inner, &existing()?).await,
         Operation::ListFunctions => functions::list(inner, scope, parts).await,
         Operation::GetAccountSettings => functions::account_settings(inner, scope).await,
+        _ => layer_answer(inner, scope, call, (parts, &body)).await,
+    }
+}
+
+async fn layer_answer(
+    inner: &Inner,
+    scope: &Scope,
+    call: &Call,
+    (parts, body): (&Parts, &[u8]),
+) -> Result<Response<Bytes>, ApiError> {
+    let name = call.label("LayerName");
+    let version = || layer::version(scope, name, call.label("VersionNumber"));
+    match call.operation {
+        Operation::PublishLayerVersion => {
+            layers::publish(inner, scope, name, (host(parts), body)).await
+        }
+        Operation::GetLayerVersion => layers::get(inner, scope, &version()?, host(parts)).await,
+        Operation::GetLayerVersionByArn => {
+            let key = layer::version_by_arn(scope, &parts.uri)?;
+            layers::get(inner, scope, &key, host(parts)).await
+        }
+        Operation::ListLayerVersions => {
+            layers::list_versions(inner, scope, &layer::layer(scope, name)?, parts).await
+        }
+        Operation::ListLayers => layers::list(inner, scope, parts).await,
+        Operation::DeleteLayerVersion => layers::delete(inner, scope, &version()?).await,
+        Operation::AddLayerVersionPermission => {
+            layers::add_permission(inner, scope, &version()?, (parts, body)).await
+        }
+        Operation::RemoveLayerVersionPermission => {
+            let id = call.label("StatementId");
+            layers::remove_permission(inner, scope, &version()?, (parts, id)).await
+        }
+        Operation::GetLayerVersionPolicy => layers::get_policy(inner, scope, &version()?).await,
         other => Err(ApiError::not_implemented(Dialect::LAMBDA, other.name())),
     }
 }

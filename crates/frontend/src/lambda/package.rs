@@ -14,8 +14,16 @@ use tracing::warn;
 
 use crate::context::Inner;
 
+/// A package that is stored.
+pub(super) struct Package {
+    /// What names it.
+    pub(super) code: Code,
+    /// Its bytes, unzipped.
+    pub(super) unzipped_bytes: u64,
+}
+
 /// Checks a package and stores it; once this returns it is on disk.
-pub(super) async fn store(inner: &Inner, source: CodeSource) -> Result<Code, ApiError> {
+pub(super) async fn store(inner: &Inner, source: CodeSource) -> Result<Package, ApiError> {
     let zip = match source {
         CodeSource::Zip(zip) => Bytes::from(zip),
         CodeSource::S3 { .. } => {
@@ -28,25 +36,46 @@ pub(super) async fn store(inner: &Inner, source: CodeSource) -> Result<Code, Api
         return Err(ApiError::zip_too_large(limits::ZIPPED_BYTES));
     }
     let looked_at = zip.clone();
-    // Decompressing is work for a thread that may be busy.
-    let inspected =
-        tokio::task::spawn_blocking(move || package::inspect(Cursor::new(&looked_at))).await;
-    match inspected {
-        Ok(Ok(_)) => {}
-        Ok(Err(error)) => return Err(refusal(&error)),
-        Err(error) => {
-            warn!(%error, "package inspection ended early");
-            return Err(ApiError::internal(Dialect::LAMBDA));
-        }
-    }
+    let unzipped_bytes = unzipped(move || package::inspect(Cursor::new(&looked_at))).await?;
     let size_bytes = zip.len() as u64;
     match inner.packages.put(zip).await {
-        Ok(digest) => Ok(Code { digest, size_bytes }),
+        Ok(digest) => Ok(Package { code: Code { digest, size_bytes }, unzipped_bytes }),
         Err(error) => {
             warn!(%error, "package not stored");
             Err(ApiError::internal(Dialect::LAMBDA))
         }
     }
+}
+
+/// The unzipped size of a package that is stored already.
+pub(super) async fn unzipped_bytes(inner: &Inner, digest: &Digest) -> Result<u64, ApiError> {
+    match inner.packages.file(digest).await {
+        Ok(file) => unzipped(move || package::inspect(file)).await,
+        Err(error) => {
+            warn!(%error, "package not read");
+            Err(ApiError::internal(Dialect::LAMBDA))
+        }
+    }
+}
+
+/// Decompressing is work for a thread that may be busy.
+async fn unzipped(
+    inspect: impl FnOnce() -> Result<package::Summary, package::PackageError> + Send + 'static,
+) -> Result<u64, ApiError> {
+    match tokio::task::spawn_blocking(inspect).await {
+        Ok(Ok(summary)) => Ok(summary.unzipped_bytes),
+        Ok(Err(error)) => Err(refusal(&error)),
+        Err(error) => {
+            warn!(%error, "package inspection ended early");
+            Err(ApiError::internal(Dialect::LAMBDA))
+        }
+    }
+}
+
+/// 400 for code and layers over their limit.
+pub(super) fn unzipped_too_large() -> ApiError {
+    let limit = limits::UNZIPPED_BYTES;
+    ApiError::invalid_parameter(format!("Unzipped size must be smaller than {limit} bytes"))
 }
 
 fn refusal(error: &package::PackageError) -> ApiError {
@@ -55,10 +84,7 @@ fn refusal(error: &package::PackageError) -> ApiError {
         return ApiError::internal(Dialect::LAMBDA);
     }
     if error.is_too_large() {
-        let limit = limits::UNZIPPED_BYTES;
-        return ApiError::invalid_parameter(format!(
-            "Unzipped size must be smaller than {limit} bytes"
-        ));
+        return unzipped_too_large();
     }
     if error.is_empty() {
         return ApiError::invalid_parameter("Uploaded file must be a non-empty zip");

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -135,12 +136,16 @@ async fn order(
         .map_err(step("control socket"))
 }
 
-fn trees(spec: &SandboxSpec) -> io::Result<Vec<(String, String)>> {
+fn trees(spec: &SandboxSpec) -> io::Result<Vec<(Vec<String>, String)>> {
+    let text = |path: &PathBuf| path.to_str().map(str::to_owned);
     spec.trees
         .iter()
-        .map(|tree| match (tree.host.to_str(), tree.at.starts_with('/')) {
-            (Some(host), true) => Ok((host.to_owned(), tree.at.clone())),
-            _ => Err(io::ErrorKind::InvalidInput.into()),
+        .map(|tree| {
+            let hosts: Option<Vec<String>> = tree.hosts.iter().map(text).collect();
+            match (hosts, tree.at.starts_with('/')) {
+                (Some(hosts), true) if !hosts.is_empty() => Ok((hosts, tree.at.clone())),
+                _ => Err(io::ErrorKind::InvalidInput.into()),
+            }
         })
         .collect()
 }

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
-use rustix::mount::{MoveMountFlags, OpenTreeFlags};
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags};
 use rustix::thread::UnshareFlags;
 
 /// Attributes of a mount; the kernel's numbers.
@@ -44,6 +44,26 @@ pub(super) fn clone_tree(path: &Path, recursive: bool) -> io::Result<OwnedFd> {
         flags |= OpenTreeFlags::AT_RECURSIVE;
     }
     Ok(rustix::mount::open_tree(CWD, path, flags)?)
+}
+
+/// A detached view of several directories as one: a later one covers those before it, directories
+/// are merged. Nothing can be written through it.
+pub(super) fn merge(directories: &[&Path]) -> io::Result<OwnedFd> {
+    let topmost_first = directories.iter().rev();
+    let opened: Vec<OwnedFd> =
+        topmost_first.map(|path| directory(path)).collect::<io::Result<_>>()?;
+    // By descriptor: a path may hold the separator, and all together may be longer than the
+    // 256 bytes that the kernel takes.
+    let lower: Vec<String> =
+        opened.iter().map(|directory| format!("/proc/self/fd/{}", directory.as_raw_fd())).collect();
+    let context = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    rustix::mount::fsconfig_set_string(context.as_fd(), "lowerdir", lower.join(":"))?;
+    rustix::mount::fsconfig_create(context.as_fd())?;
+    Ok(rustix::mount::fsmount(
+        context.as_fd(),
+        FsMountFlags::FSMOUNT_CLOEXEC,
+        MountAttrFlags::MOUNT_ATTR_RDONLY,
+    )?)
 }
 
 /// Sets attributes on a mount and, for a recursive tree, on all below it.

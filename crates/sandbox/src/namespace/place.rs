@@ -231,14 +231,26 @@ fn content(place: &Place, root: &OwnedFd, root_path: &Path) -> io::Result<()> {
         }
         local = Some(mounts::directory(&path)?);
     }
-    for (host, at) in &place.trees {
-        let tree = mounts::clone_tree(Path::new(host), false)?;
+    for (hosts, at) in &place.trees {
+        let tree = tree(hosts)?;
         mounts::restrict(&tree, Attributes::CONTENT, false)?;
         mounts::attach(&tree, root, at)?;
     }
     match local {
         Some(local) => mounts::restrict(&local, Attributes::CONTENT, false),
         None => Ok(()),
+    }
+}
+
+/// Most content is one directory, which costs less than a merge of several.
+fn tree(hosts: &[String]) -> io::Result<OwnedFd> {
+    // The kernel refuses a directory that comes twice; only the last can show.
+    let last = |(i, host): &(usize, &String)| !hosts[i + 1..].contains(host);
+    let hosts: Vec<&Path> =
+        hosts.iter().enumerate().filter(last).map(|(_, host)| Path::new(host)).collect();
+    match hosts.as_slice() {
+        [host] => mounts::clone_tree(host, false),
+        hosts => mounts::merge(hosts),
     }
 }
 

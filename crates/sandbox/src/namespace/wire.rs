@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 /// socket, the v2 cgroup directory if `into_cgroup`, and `tasks` v1 files to write "0" to.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Place {
-    /// Read-only content: where on the host, where inside.
-    pub(super) trees: Vec<(String, String)>,
+    /// Read-only content: where on the host, the last covers those before it; where inside.
+    pub(super) trees: Vec<(Vec<String>, String)>,
     /// The size of `/tmp`.
     pub(super) tmp_bytes: u64,
     /// The host's user and group number that is root inside.

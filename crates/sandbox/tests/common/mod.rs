@@ -78,7 +78,7 @@ impl World {
 
     fn trees(&self) -> Vec<Tree> {
         let tree = |content: &tempfile::TempDir| Tree {
-            host: content.path().to_owned(),
+            hosts: vec![content.path().to_owned()],
             at: "/var/task".to_owned(),
         };
         self.content.iter().map(tree).collect()

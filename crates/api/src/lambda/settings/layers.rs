@@ -1,13 +1,15 @@
 //! `Layers`: names of layer versions. Whether they exist is not known here.
 
+use dormouse_model::layer::LayerVersionKey;
 use dormouse_model::limits;
 use dormouse_model::names::Scope;
 
 use super::member_rule;
 use crate::error::ApiError;
+use crate::lambda::layer::does_not_exist;
 use crate::validate::{Violations, is_word};
 
-const PATTERN: &str = r"(arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\d{12}:layer:[a-zA-Z0-9-_]+:[0-9]+)|(arn:[a-zA-Z0-9-]+:lambda:::awslayer:[a-zA-Z0-9-_]+)";
+pub(crate) const PATTERN: &str = r"(arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\d{12}:layer:[a-zA-Z0-9-_]+:[0-9]+)|(arn:[a-zA-Z0-9-]+:lambda:::awslayer:[a-zA-Z0-9-_]+)";
 
 pub(super) fn check(violations: &mut Violations, names: &[String]) {
     if names.iter().any(|name| name.len() > 140 || parse(name).is_none()) {
@@ -16,7 +18,7 @@ pub(super) fn check(violations: &mut Violations, names: &[String]) {
     }
 }
 
-pub(super) fn check_service(scope: &Scope, names: &[String]) -> Result<(), ApiError> {
+pub(super) fn resolve(scope: &Scope, names: &[String]) -> Result<Vec<LayerVersionKey>, ApiError> {
     if names.len() > limits::LAYERS {
         let text = format!("Cannot reference more than {} layers.", limits::LAYERS);
         return Err(ApiError::invalid_parameter(text));
@@ -40,7 +42,13 @@ pub(super) fn check_service(scope: &Scope, names: &[String]) -> Result<(), ApiEr
             )));
         }
     }
-    Ok(())
+    // What the pattern lets through and we cannot read, such as another partition, names nothing.
+    names.iter().map(|name| name.parse().map_err(|_| does_not_exist(name))).collect()
+}
+
+/// Whether a text is the ARN of a layer version by the pattern.
+pub(crate) fn is_version_arn(text: &str) -> bool {
+    parse(text).is_some()
 }
 
 /// The layer without its version, and its region.

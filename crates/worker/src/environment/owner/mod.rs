@@ -343,8 +343,12 @@ async fn make(shared: &Shared, version: &ResolvedVersion, id: &str) -> Result<Ma
     let interpreter = shared.interpreters.of(runtime).await.map_err(|e| e.to_string())?;
     let digest = &version.deployment.code.digest;
     let code = shared.artifacts.code(digest).await.map_err(|e| e.to_string())?;
+    let mut layers = Vec::new();
+    for layer in &version.deployment.configuration.layers {
+        layers.push(shared.artifacts.code(&layer.digest).await.map_err(|e| e.to_string())?);
+    }
     let bootstraps = shared.bootstraps.clone();
-    let parts = Parts { code, bootstraps, interpreter: interpreter.clone() };
+    let parts = Parts { code, layers, bootstraps, interpreter: interpreter.clone() };
     let spec = recipe::sandbox(id, version, &parts, shared.network);
     let created = shared.backend.create(spec).await.map_err(|e| in_words(&e))?;
     Ok(Made { created, interpreter })

@@ -1,0 +1,297 @@
+//! Policies of layer versions: the requests that change them, and the documents that show them.
+
+use dormouse_model::layer::{
+    LayerPolicyDenied, LayerPrincipal, LayerStatement, LayerVersion, LayerVersionKey,
+};
+use dormouse_model::limits;
+use dormouse_model::names::RevisionId;
+use http::Uri;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::error::{ApiError, Exception};
+use crate::query::QueryString;
+use crate::validate::{LONGEST, Violations, is_word};
+
+const ACTION: &str = "lambda:GetLayerVersion";
+const PRINCIPAL_PATTERN: &str = r"\d{12}|\*|arn:(aws[a-zA-Z-]*):iam::\d{12}:root";
+const ORGANIZATION_PATTERN: &str = "o-[a-z0-9]{10,32}";
+const STATEMENT_CHARS: usize = 100;
+
+/// The body of `AddLayerVersionPermission`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct AddLayerVersionPermissionRequest {
+    statement_id: Option<String>,
+    action: Option<String>,
+    principal: Option<String>,
+    organization_id: Option<String>,
+}
+
+impl AddLayerVersionPermissionRequest {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// When it is not JSON of this shape.
+    pub fn read(body: &[u8]) -> Result<Self, ApiError> {
+        crate::lambda::read(body)
+    }
+
+    /// The statement that is to be added.
+    ///
+    /// # Errors
+    /// Every violation in one text; a principal that cannot be.
+    pub fn validate(self) -> Result<LayerStatement, ApiError> {
+        let mut violations = Violations::default();
+        match &self.statement_id {
+            Some(id) => check_statement(&mut violations, id),
+            None => violations.null("statementId"),
+        }
+        match self.action.as_deref() {
+            Some(action) => violations.pattern(action, "action", action == ACTION, ACTION),
+            None => violations.null("action"),
+        }
+        let principal = self.principal.as_deref().and_then(principal);
+        match &self.principal {
+            Some(text) => {
+                violations.pattern(text, "principal", principal.is_some(), PRINCIPAL_PATTERN);
+            }
+            None => violations.null("principal"),
+        }
+        if let Some(id) = &self.organization_id {
+            let fits = is_organization(id);
+            violations.pattern(id, "organizationId", fits, ORGANIZATION_PATTERN);
+        }
+        violations.finish()?;
+        let invalid = || {
+            let text =
+                "The provided principal was invalid. Please check the principal and try again.";
+            ApiError::invalid_parameter(text)
+        };
+        Ok(LayerStatement {
+            id: self.statement_id.unwrap_or_default(),
+            principal: principal.ok_or_else(invalid)?,
+            organization: self.organization_id,
+        })
+    }
+}
+
+/// The label `StatementId`.
+///
+/// # Errors
+/// When it is none.
+pub fn statement_id(id: &str) -> Result<(), ApiError> {
+    let mut violations = Violations::default();
+    check_statement(&mut violations, id);
+    violations.finish()
+}
+
+/// The query member `RevisionId`.
+///
+/// # Errors
+/// When it cannot be the latest of anything.
+pub fn expected(uri: &Uri) -> Result<Option<RevisionId>, ApiError> {
+    let revision = QueryString::of(uri).get("RevisionId").filter(|revision| !revision.is_empty());
+    revision.map(|revision| revision.parse().map_err(|_| stale())).transpose()
+}
+
+/// The answer of `AddLayerVersionPermission`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct AddLayerVersionPermissionResponse {
+    statement: String,
+    revision_id: Option<RevisionId>,
+}
+
+/// The answer of `GetLayerVersionPolicy`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct GetLayerVersionPolicyResponse {
+    policy: String,
+    revision_id: Option<RevisionId>,
+}
+
+impl AddLayerVersionPermissionResponse {
+    /// The version's last statement.
+    #[must_use]
+    pub fn of(version: &LayerVersion) -> Self {
+        let added = version.policy.statements.last();
+        let statement = added.map_or(Value::Null, |added| statement(added, &version.key));
+        Self { statement: statement.to_string(), revision_id: version.policy.revision.clone() }
+    }
+}
+
+impl GetLayerVersionPolicyResponse {
+    /// The version's policy.
+    ///
+    /// # Errors
+    /// When it has none.
+    pub fn of(version: &LayerVersion) -> Result<Self, ApiError> {
+        if version.policy.statements.is_empty() {
+            return Err(no_policy());
+        }
+        Ok(Self { policy: document(version), revision_id: version.policy.revision.clone() })
+    }
+}
+
+/// The length of a policy within its limit.
+///
+/// # Errors
+/// When it is too long.
+pub fn check_length(version: &LayerVersion) -> Result<(), ApiError> {
+    if document(version).len() <= limits::POLICY_BYTES {
+        return Ok(());
+    }
+    let text =
+        format!("The final policy size is bigger than the limit ({}).", limits::POLICY_BYTES);
+    Err(ApiError::new(Exception::PolicyLengthExceeded, text))
+}
+
+/// Why a policy was not changed, in AWS's words.
+#[must_use]
+pub fn denied(denied: LayerPolicyDenied, id: &str) -> ApiError {
+    match denied {
+        LayerPolicyDenied::StaleRevision => stale(),
+        LayerPolicyDenied::Exists => ApiError::new(
+            Exception::ResourceConflict,
+            format!(
+                "The statement id ({id}) provided already exists. Please provide a new statement \
+                 id, or remove the existing statement."
+            ),
+        ),
+        LayerPolicyDenied::NoStatement => ApiError::new(
+            Exception::ResourceNotFound,
+            format!("Statement {id} is not found in resource policy."),
+        ),
+        LayerPolicyDenied::NoPolicy => no_policy(),
+    }
+}
+
+/// 404 for the policy of a version that is not there.
+#[must_use]
+pub fn missing(key: &LayerVersionKey) -> ApiError {
+    let text = format!("Layer version {} does not exist.", key.arn());
+    ApiError::new(Exception::ResourceNotFound, text)
+}
+
+fn no_policy() -> ApiError {
+    let text = "No policy is associated with the given resource.";
+    ApiError::new(Exception::ResourceNotFound, text)
+}
+
+fn stale() -> ApiError {
+    let text = "The Revision Id provided does not match the latest Revision Id. \
+                Call the GetLayerPolicy API to retrieve the latest Revision Id";
+    ApiError::new(Exception::PreconditionFailed, text)
+}
+
+fn check_statement(violations: &mut Violations, id: &str) {
+    if id.chars().count() > STATEMENT_CHARS {
+        violations.add(id, "statementId", format_args!("{LONGEST} {STATEMENT_CHARS}"));
+    }
+    violations.pattern(id, "statementId", is_word(id), "([a-zA-Z0-9-_]+)");
+}
+
+fn principal(text: &str) -> Option<LayerPrincipal> {
+    if text == "*" {
+        return Some(LayerPrincipal::Anyone);
+    }
+    let account = match text.strip_prefix("arn:aws") {
+        Some(rest) => {
+            let (partition, account) = rest.split_once(":iam::")?;
+            let fits = partition.bytes().all(|b| b.is_ascii_alphabetic() || b == b'-');
+            account.strip_suffix(":root").filter(|_| fits)?
+        }
+        None => text,
+    };
+    account.parse().ok().map(LayerPrincipal::Account)
+}
+
+fn is_organization(id: &str) -> bool {
+    id.strip_prefix("o-").is_some_and(|rest| {
+        (10..=32).contains(&rest.len())
+            && rest.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+    })
+}
+
+fn document(version: &LayerVersion) -> String {
+    let statements: Vec<Value> =
+        version.policy.statements.iter().map(|s| statement(s, &version.key)).collect();
+    json!({"Version": "2012-10-17", "Id": "default", "Statement": statements}).to_string()
+}
+
+fn statement(of: &LayerStatement, key: &LayerVersionKey) -> Value {
+    let principal = match &of.principal {
+        LayerPrincipal::Anyone => json!("*"),
+        LayerPrincipal::Account(account) => json!({"AWS": format!("arn:aws:iam::{account}:root")}),
+    };
+    let mut statement = json!({
+        "Sid": of.id, "Effect": "Allow", "Principal": principal, "Action": ACTION,
+        "Resource": key.arn(),
+    });
+    if let Some(id) = &of.organization {
+        statement["Condition"] = json!({"StringEquals": {"aws:PrincipalOrgID": id}});
+    }
+    statement
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::answer::tests::published;
+    use super::*;
+
+    const R1: &str = "00000000-0000-4000-8000-000000000001";
+
+    fn read(body: &Value) -> Result<LayerStatement, ApiError> {
+        AddLayerVersionPermissionRequest::read(body.to_string().as_bytes())?.validate()
+    }
+
+    fn body(principal: &str) -> Value {
+        json!({"StatementId": "s", "Action": ACTION, "Principal": principal})
+    }
+
+    #[test]
+    fn principals_are_everybody_or_an_account() {
+        let account = LayerPrincipal::Account("111111111111".parse().unwrap());
+        assert_eq!(read(&body("*")).unwrap().principal, LayerPrincipal::Anyone);
+        assert_eq!(read(&body("111111111111")).unwrap().principal, account);
+        assert_eq!(read(&body("arn:aws:iam::111111111111:root")).unwrap().principal, account);
+        for wrong in ["1", "arn:aws:iam::111111111111:user/x", "", "s3.amazonaws.com"] {
+            assert!(read(&body(wrong)).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn wrong_members_are_told_at_once() {
+        let error =
+            read(&json!({"StatementId": "a b", "Action": "lambda:*", "OrganizationId": "x"}));
+        assert_eq!(
+            error.unwrap_err().to_string(),
+            r"ValidationException: 4 validation errors detected: Value 'a b' at 'statementId' failed to satisfy constraint: Member must satisfy regular expression pattern: ([a-zA-Z0-9-_]+); Value 'lambda:*' at 'action' failed to satisfy constraint: Member must satisfy regular expression pattern: lambda:GetLayerVersion; Value null at 'principal' failed to satisfy constraint: Member must not be null; Value 'x' at 'organizationId' failed to satisfy constraint: Member must satisfy regular expression pattern: o-[a-z0-9]{10,32}"
+        );
+    }
+
+    #[test]
+    fn a_policy_is_a_document_in_a_text() {
+        let mut version = published();
+        assert!(GetLayerVersionPolicyResponse::of(&version).is_err());
+        let statement = read(&body("111111111111")).unwrap();
+        version.policy = version.policy.with(statement, None, R1.parse().unwrap()).unwrap();
+        let policy = GetLayerVersionPolicyResponse::of(&version).unwrap().policy;
+        let document: Value = serde_json::from_str(&policy).unwrap();
+        let expected = json!({
+            "Version": "2012-10-17", "Id": "default", "Statement": [{
+                "Sid": "s", "Effect": "Allow",
+                "Principal": {"AWS": "arn:aws:iam::111111111111:root"},
+                "Action": "lambda:GetLayerVersion",
+                "Resource": "arn:aws:lambda:us-east-1:123456789012:layer:tools:3",
+            }],
+        });
+        assert_eq!(document, expected);
+        let added = AddLayerVersionPermissionResponse::of(&version);
+        assert_eq!(
+            serde_json::from_str::<Value>(&added.statement).unwrap(),
+            expected["Statement"][0]
+        );
+    }
+}
