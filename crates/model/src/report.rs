@@ -38,6 +38,12 @@ pub fn init_report(report: &InitReport) -> String {
     )
 }
 
+/// `EXTENSION`, one per extension when Init is over.
+#[must_use]
+pub fn extension(name: &str, state: &str, events: &[&str]) -> String {
+    format!("EXTENSION\tName: {name}\tState: {state}\tEvents: [{}]\n", events.join(", "))
+}
+
 /// What a REPORT line says beside the times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Memory {

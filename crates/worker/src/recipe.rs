@@ -9,7 +9,7 @@ use dormouse_model::limits;
 use dormouse_runtimes::{Interpreter, Launch, PROVIDED_BOOTSTRAPS, host_trees, launch};
 use dormouse_sandbox::{Network, ProcessId, ProcessSpec, SandboxSpec, Tree};
 
-use crate::variables::{Surroundings, variables};
+use crate::variables::{Surroundings, extension_variables, variables};
 use crate::worker::CpuModel;
 
 /// The runtime's process, the only one that a sandbox starts with.
@@ -93,6 +93,26 @@ pub(crate) fn runtime(
         programs,
         args,
         variables: variables(version, &around),
+        cwd: "/var/task".to_owned(),
+    }
+}
+
+/// The process of an external extension.
+pub(crate) fn extension(
+    version: &ResolvedVersion,
+    interpreter: Option<&Interpreter>,
+    (id, name): (ProcessId, &str),
+    (log_stream, secret): (&str, &str),
+) -> ProcessSpec {
+    let configuration = &version.deployment.configuration;
+    let Launch { variables: language, .. } =
+        launch(configuration.runtime, interpreter, configuration.memory_mb, None);
+    let around = Surroundings { log_stream, language: &language, secret };
+    ProcessSpec {
+        id,
+        programs: vec![format!("/opt/extensions/{name}")],
+        args: vec![],
+        variables: extension_variables(version, &around),
         cwd: "/var/task".to_owned(),
     }
 }

@@ -50,6 +50,29 @@ pub(crate) fn variables(
     table.into_iter().collect()
 }
 
+/// What only the runtime gets: an extension has no handler and no language.
+const RUNTIME_ONLY: [&str; 9] = [
+    "AWS_EXECUTION_ENV",
+    "AWS_LAMBDA_LOG_GROUP_NAME",
+    "AWS_LAMBDA_LOG_STREAM_NAME",
+    "AWS_XRAY_CONTEXT_MISSING",
+    "LAMBDA_RUNTIME_DIR",
+    "LAMBDA_TASK_ROOT",
+    "NODE_PATH",
+    "PYTHONPATH",
+    "_HANDLER",
+];
+
+/// All variables of an external extension's process.
+pub(crate) fn extension_variables(
+    version: &ResolvedVersion,
+    around: &Surroundings<'_>,
+) -> Vec<(String, String)> {
+    let mut table = variables(version, around);
+    table.retain(|(name, _)| !RUNTIME_ONLY.contains(&name.as_str()));
+    table
+}
+
 fn reserved(version: &ResolvedVersion, around: &Surroundings<'_>) -> Vec<(&'static str, String)> {
     let configuration = &version.deployment.configuration;
     let scope = &version.key.scope;

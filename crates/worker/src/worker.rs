@@ -64,7 +64,6 @@ pub struct Config {
 #[derive(Debug, Clone)]
 pub struct Worker {
     shared: Arc<Shared>,
-    chance: Chance,
 }
 
 impl Worker {
@@ -86,12 +85,13 @@ impl Worker {
             logs: LogSink::start(config.logs, config.clock.clone(), tasks),
             lives: Lives::start(tasks),
             clock: config.clock,
+            chance: config.chance,
             network: config.network,
             cpu: config.cpu,
             endpoint: config.endpoint,
             interpreters: config.interpreters,
         };
-        Ok(Self { shared: Arc::new(shared), chance: config.chance })
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// Whether this host can run a runtime.
@@ -118,10 +118,10 @@ impl Worker {
         reason: ColdReason,
         facts: mpsc::Sender<Fact>,
     ) -> (EnvironmentHandle, impl Future<Output = ()> + Send + 'static) {
-        let id = self.chance.environment_id();
+        let id = self.shared.chance.environment_id();
         let names = Names {
             log_stream: log_stream(self.shared.clock.wall_ms(), &version, id.as_str()),
-            secret: format!("{:032x}", self.chance.bits()),
+            secret: format!("{:032x}", self.shared.chance.bits()),
         };
         let (handle, commands) = environment::handle(id.clone());
         let spec = Spec { id, version, reason, facts };

@@ -9,7 +9,10 @@ use crate::limits;
 impl Environment {
     pub(super) fn provisioning(&mut self, event: &Event, now: Micros) -> Option<Vec<Effect>> {
         match event {
-            Event::Provisioned => Some(self.begin_init(None, after(now, limits::INIT_MS), now)),
+            Event::Provisioned { external } => {
+                self.external.clone_from(external);
+                Some(self.begin_init(None, after(now, limits::INIT_MS), now))
+            }
             Event::ProvisionFailed => Some(self.die(Cause::ProvisionFailed, vec![])),
             Event::Deadline => Some(self.drain(Cause::ProvisionFailed, vec![])),
             _ => None,

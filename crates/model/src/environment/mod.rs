@@ -76,12 +76,12 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// An environment whose sandbox is being made, with these external extensions.
+    /// An environment whose sandbox is being made.
     #[must_use]
-    pub fn new(external: Vec<ExtensionId>, now: Micros) -> Self {
+    pub fn new(now: Micros) -> Self {
         Self {
             phase: Phase::Provisioning { deadline: after(now, limits::PROVISION_MS) },
-            external,
+            external: Vec::new(),
             extensions: Extensions::default(),
             runtime_up: false,
             init_duration: None,

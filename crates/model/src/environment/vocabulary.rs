@@ -5,8 +5,11 @@ use super::{ExtensionId, Micros, Registration};
 /// What happens to an environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// The sandbox is made.
-    Provisioned,
+    /// The sandbox is made, and these external extensions lie in it.
+    Provisioned {
+        /// In the order of their start.
+        external: Vec<ExtensionId>,
+    },
     /// The sandbox could not be made.
     ProvisionFailed,
     /// The runtime's process could not be started.

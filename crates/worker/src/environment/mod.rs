@@ -12,6 +12,7 @@
 //!
 //! The owner feeds `model::environment` and starts the effects it names; it decides nothing itself.
 
+mod extensions;
 mod journal;
 mod lines;
 mod owner;

@@ -1,13 +1,17 @@
-//! What the runtime asks: each call is put through its request state, then told to the machine.
+//! What the runtime and extensions ask: each call is put through its request state, then told to
+//! the machine.
 
-use dormouse_model::environment::Event;
+use dormouse_model::environment::{Event, ExtensionFault, ExtensionId};
 use dormouse_model::invocation::{self, ErrorPayload};
-use dormouse_runtime_api::Progress;
-use dormouse_runtime_api::{Call, ErrorReport, ExtensionRefusal, Refusal, Request};
+use dormouse_runtime_api::{
+    Call, ErrorReport, Events, ExtensionRefusal, ExtensionRequest, Identifier, Progress, Refusal,
+    Registration, Request,
+};
 use tokio::sync::oneshot;
 
 use super::{Outcome, Owner};
 
+type Registered = oneshot::Sender<Result<Registration, ExtensionRefusal>>;
 type Verdict = oneshot::Sender<Result<(), Refusal>>;
 
 impl Owner {
@@ -50,16 +54,29 @@ impl Owner {
             Call::RestoreError { reply, .. } => {
                 let _ = reply.send(self.runtime.admit(Request::RestoreError));
             }
-            Call::Register { reply, .. } => {
-                let _ = reply.send(Err(ExtensionRefusal::Off));
+            Call::Register { name, events, reply, .. } => {
+                self.register(&name, events, reply).await;
             }
-            Call::ExtensionNext { reply, .. } => {
-                let _ = reply.send(Err(ExtensionRefusal::Off));
+            Call::ExtensionNext { identifier, reply } => {
+                match self.extensions.next(identifier, reply) {
+                    Ok(id) => self.step(Event::ExtensionNext { id }).await,
+                    Err((reply, refusal)) => {
+                        let _ = reply.send(Err(refusal));
+                    }
+                }
             }
-            Call::ExtensionInitError { reply, .. }
-            | Call::ExtensionExitError { reply, .. }
-            | Call::Subscribe { reply, .. } => {
-                let _ = reply.send(Err(ExtensionRefusal::Off));
+            Call::ExtensionInitError { identifier, error_type, reply, .. } => {
+                let verdict =
+                    self.extensions.report(identifier, ExtensionRequest::InitError(&error_type));
+                self.ended(verdict, reply, ExtensionFault::InitError { error_type }).await;
+            }
+            Call::ExtensionExitError { identifier, error_type, reply, .. } => {
+                let verdict =
+                    self.extensions.report(identifier, ExtensionRequest::ExitError(&error_type));
+                self.ended(verdict, reply, ExtensionFault::ExitError { error_type }).await;
+            }
+            Call::Subscribe { api, reply, .. } => {
+                let _ = reply.send(Err(ExtensionRefusal::NotSupported(api)));
             }
         }
     }
@@ -80,6 +97,40 @@ impl Owner {
     async fn spoilt(&mut self, request: &str, reply: Verdict, payload: &ErrorPayload) {
         let outcome = Outcome { payload: payload.to_json().into(), function_error: true };
         self.answered(Request::Response(request), reply, outcome).await;
+    }
+
+    async fn register(&mut self, name: &str, events: Events, reply: Registered) {
+        let identifier = Identifier::from_u128(self.shared.chance.bits());
+        match self.extensions.register(name, events, identifier) {
+            Ok((id, registration)) => {
+                let version = &self.spec.version;
+                let _ = reply.send(Ok(Registration {
+                    identifier,
+                    function_name: version.key.name.to_string(),
+                    function_version: version.version.to_string(),
+                    handler: version.deployment.configuration.handler.clone(),
+                    account_id: Some(version.key.scope.account.to_string()),
+                }));
+                self.step(Event::Registered { id, registration }).await;
+            }
+            Err(refusal) => {
+                let _ = reply.send(Err(refusal));
+            }
+        }
+    }
+
+    /// An extension says that it cannot go on; only its first word counts.
+    async fn ended(
+        &mut self,
+        verdict: Result<Option<ExtensionId>, ExtensionRefusal>,
+        reply: oneshot::Sender<Result<(), ExtensionRefusal>>,
+        fault: ExtensionFault,
+    ) {
+        let first = *verdict.as_ref().unwrap_or(&None);
+        let _ = reply.send(verdict.map(|_| ()));
+        if let Some(id) = first {
+            self.step(Event::ExtensionEnded { id, fault }).await;
+        }
     }
 
     async fn init_error(&mut self, report: ErrorReport, reply: Verdict) {

@@ -1,13 +1,17 @@
 //! The effects: each does one thing that the machine named, and decides nothing.
 
-use dormouse_model::environment::{Effect, Failure, Phase, Report};
+use dormouse_model::environment::{
+    Effect, ExtensionId, Failure, Micros, Phase, Report, ShutdownReason,
+};
 use dormouse_model::invocation::{self, Answer};
 use dormouse_model::report::{self, Memory};
-use dormouse_runtime_api::{Delivery, Progress};
+use dormouse_runtime_api::{self as runtime_api, Delivery, ExtensionEvent, Identifier, Progress};
 use dormouse_runtimes::runtime_version;
+use dormouse_sandbox::{ProcessId, Signal, StartError};
 use tokio::sync::oneshot;
 
 use super::{Done, Outcome, Owner};
+use crate::environment::extensions::{Extensions, process};
 use crate::environment::runtime::Runtime;
 use crate::environment::{Fact, Job};
 use crate::recipe;
@@ -17,7 +21,13 @@ impl Owner {
     /// Starts an effect.
     pub(super) async fn start(&mut self, effect: Effect) {
         match effect {
-            Effect::StartRuntime => self.start_runtime().await,
+            Effect::BeginInit => self.begin_init(),
+            Effect::StartRuntime => self.start_runtime(),
+            Effect::CloseRegistration => self.extensions.close_registration(),
+            Effect::NotifyInvoke => self.notify_invoke(),
+            Effect::NotifyShutdown { reason, deadline } => self.notify_shutdown(reason, deadline),
+            Effect::TerminateRuntime => self.signal(recipe::RUNTIME, Signal::Term),
+            Effect::KillRuntime => self.signal(recipe::RUNTIME, Signal::Kill),
             Effect::Thaw => {
                 self.journal.moment("thawed", None);
                 if let Some(sandbox) = &self.sandbox {
@@ -31,6 +41,10 @@ impl Owner {
                 self.journal.moment("frozen", None);
             }
             Effect::LogStart => {
+                // A suppressed init is over, too, when its invocation begins.
+                if matches!(self.machine.phase(), Phase::Busy(_)) {
+                    self.end_burst().await;
+                }
                 if let Some(job) = &self.job {
                     let line = report::start(&job.invocation.request, self.spec.version.version);
                     self.journal.begin_tail();
@@ -56,7 +70,8 @@ impl Owner {
         }
     }
 
-    async fn start_runtime(&mut self) {
+    /// A new start of all processes: nothing of an earlier one may be taken for it.
+    fn begin_init(&mut self) {
         let configuration = &self.spec.version.deployment.configuration;
         self.journal.moment("init", None);
         self.journal.platform(report::init_start(
@@ -66,6 +81,38 @@ impl Owner {
         self.runtime = Runtime::new();
         self.forget_dialled();
         self.init_error = None;
+        // Init may use the whole machine: neither a new sandbox nor a killed one is limited.
+        self.in_burst = true;
+        match Extensions::new(&self.external) {
+            Ok(extensions) => {
+                self.extensions = extensions;
+                self.start_extensions();
+            }
+            Err(refusal) => {
+                self.journal
+                    .platform(format!("[dormouse] extensions are not started: {refusal}\n"));
+                let refused = StartError::NoProgram { programs: self.external.clone() };
+                self.effects.spawn(async { Done::ExtensionStarted(ExtensionId(0), Err(refused)) });
+            }
+        }
+    }
+
+    fn start_extensions(&mut self) {
+        let Some(sandbox) = self.sandbox.clone() else { return };
+        for (name, id) in self.external.iter().zip((0..).map(ExtensionId)) {
+            let process = recipe::extension(
+                &self.spec.version,
+                self.interpreter.as_ref(),
+                (process(id), name),
+                (&self.log_stream, &self.secret),
+            );
+            let sandbox = sandbox.clone();
+            self.effects
+                .spawn(async move { Done::ExtensionStarted(id, sandbox.start(process).await) });
+        }
+    }
+
+    fn start_runtime(&mut self) {
         let process = recipe::runtime(
             &self.spec.version,
             self.interpreter.as_ref(),
@@ -73,9 +120,51 @@ impl Owner {
             &self.secret,
         );
         if let Some(sandbox) = self.sandbox.clone() {
-            // Init may use the whole machine: neither a new sandbox nor a killed one is limited.
-            self.in_burst = true;
             self.effects.spawn(async move { Done::Started(sandbox.start(process).await) });
+        }
+    }
+
+    fn notify_invoke(&mut self) {
+        let Some(job) = &self.job else { return };
+        let invocation = &job.invocation;
+        let deadline_ms = self.deadline_ms();
+        let chance = self.shared.chance.clone();
+        self.extensions.tell(
+            |extension| extension.events.invoke,
+            || ExtensionEvent::Invoke {
+                deadline_ms,
+                request_id: invocation.request.clone(),
+                invoked_function_arn: invocation.invoked_arn.clone(),
+                trace_id: invocation.trace.clone(),
+                event_identifier: Identifier::from_u128(chance.bits()),
+            },
+        );
+    }
+
+    fn notify_shutdown(&mut self, reason: ShutdownReason, deadline: Micros) {
+        self.journal.moment("shutting down", None);
+        let left_ms = deadline.saturating_sub(self.shared.clock.now()) / 1_000;
+        let deadline_ms = self.shared.clock.wall_ms() + left_ms;
+        let reason = match reason {
+            ShutdownReason::Spindown => runtime_api::ShutdownReason::Spindown,
+            ShutdownReason::Timeout => runtime_api::ShutdownReason::Timeout,
+            ShutdownReason::Failure => runtime_api::ShutdownReason::Failure,
+        };
+        self.extensions.tell(
+            |extension| extension.events.shutdown,
+            || ExtensionEvent::Shutdown { deadline_ms, reason },
+        );
+        for process in self.extensions.deaf() {
+            self.signal(process, Signal::Kill);
+        }
+    }
+
+    fn signal(&mut self, process: ProcessId, signal: Signal) {
+        if let Some(sandbox) = self.sandbox.clone() {
+            self.effects.spawn(async move {
+                let _ = sandbox.signal(process, signal).await;
+                Done::Nothing
+            });
         }
     }
 
@@ -98,15 +187,9 @@ impl Owner {
         let Some(job) = &self.job else { return };
         let invocation = &job.invocation;
         self.journal.moment("invoke", Some(&invocation.request));
-        let left_ms = match self.machine.phase() {
-            Phase::Busy(busy) => {
-                busy.lease.deadline.saturating_sub(self.shared.clock.now()) / 1_000
-            }
-            _ => 0,
-        };
         self.runtime.deliver(Delivery {
             request_id: invocation.request.clone(),
-            deadline_ms: self.shared.clock.wall_ms() + left_ms,
+            deadline_ms: self.deadline_ms(),
             invoked_function_arn: invocation.invoked_arn.clone(),
             trace_id: invocation.trace.clone(),
             client_context: invocation.client_context.clone(),
@@ -114,6 +197,17 @@ impl Owner {
             tenant_id: invocation.tenant.clone(),
             payload: invocation.payload.clone(),
         });
+    }
+
+    /// When the running invocation times out, in milliseconds since 1970.
+    fn deadline_ms(&self) -> u64 {
+        let left_ms = match self.machine.phase() {
+            Phase::Busy(busy) => {
+                busy.lease.deadline.saturating_sub(self.shared.clock.now()) / 1_000
+            }
+            _ => 0,
+        };
+        self.shared.clock.wall_ms() + left_ms
     }
 
     fn pass_answer(&mut self) {
@@ -212,10 +306,13 @@ impl Owner {
         self.tell(Fact::Ready(self.spec.id.clone())).await;
     }
 
-    /// After Init the function's own share of the CPU begins.
+    /// After Init the extensions are named, and the function's own share of the CPU begins.
     async fn end_burst(&mut self) {
         if !std::mem::take(&mut self.in_burst) {
             return;
+        }
+        for (name, state, events) in self.extensions.shown() {
+            self.journal.platform(report::extension(&name, state, &events));
         }
         let memory_mb = self.spec.version.deployment.configuration.memory_mb;
         let share = recipe::cpu_millis(self.shared.cpu, memory_mb);

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use dormouse_model::chance::Chance;
 use dormouse_model::clock::Clock;
-use dormouse_model::environment::{Environment, Event, Exit, Phase};
+use dormouse_model::environment::{Environment, Event, Exit, ExtensionFault, ExtensionId, Phase};
 use dormouse_model::function::ResolvedVersion;
 use dormouse_model::invocation::Answer;
 use dormouse_model::names::RequestId;
@@ -27,6 +28,7 @@ use tracing::{debug, info, warn};
 mod calls;
 mod effects;
 
+use super::extensions::{Extensions, external, of_process};
 use super::journal::Journal;
 use super::runtime::Runtime;
 use super::{Command, Commands, Fact, Job, Spec};
@@ -49,6 +51,7 @@ pub(crate) struct Shared {
     pub(crate) logs: LogSink,
     pub(crate) lives: Lives,
     pub(crate) clock: Clock,
+    pub(crate) chance: Chance,
     pub(crate) network: Network,
     pub(crate) cpu: CpuModel,
     /// Takes the connections that functions open to the daemon's own endpoint.
@@ -61,6 +64,8 @@ pub(crate) struct Shared {
 struct Made {
     created: Created,
     interpreter: Option<Interpreter>,
+    /// The names of the external extensions.
+    external: Vec<String>,
 }
 
 /// The end of a slow effect.
@@ -68,6 +73,7 @@ struct Made {
 enum Done {
     Created(Result<Made, String>),
     Started(Result<(), StartError>),
+    ExtensionStarted(ExtensionId, Result<(), StartError>),
     Measured(Usage),
     Nothing,
 }
@@ -90,6 +96,9 @@ pub(crate) struct Owner {
     events: Option<mpsc::Receiver<sandbox::Event>>,
     dialled: Option<mpsc::Receiver<Dialled>>,
     runtime: Runtime,
+    /// The names of the external extensions.
+    external: Vec<String>,
+    extensions: Extensions,
     job: Option<Job>,
     /// What the runtime answered, until the machine says to pass it on.
     outcome: Option<Outcome>,
@@ -127,6 +136,8 @@ impl Owner {
             events: None,
             dialled: None,
             runtime: Runtime::new(),
+            external: Vec::new(),
+            extensions: Extensions::default(),
             job: None,
             outcome: None,
             held: None,
@@ -243,7 +254,13 @@ impl Owner {
                 self.journal.finish_lines();
                 self.step(Event::Exited { exit: model_exit(exit), out_of_memory }).await;
             }
-            sandbox::Event::Exited { .. } => {}
+            sandbox::Event::Exited { process, exit } => {
+                if let Some(id) = of_process(process) {
+                    self.extensions.exited(id);
+                    let fault = ExtensionFault::Crash { exit: model_exit(exit) };
+                    self.step(Event::ExtensionEnded { id, fault }).await;
+                }
+            }
             sandbox::Event::Empty => self.step(Event::Empty).await,
             sandbox::Event::Drained { token } if token == self.drains => {
                 self.journal.cut_lines();
@@ -269,8 +286,9 @@ impl Owner {
 
     async fn done(&mut self, done: Done) {
         match done {
-            Done::Created(Ok(Made { created, interpreter })) => {
+            Done::Created(Ok(Made { created, interpreter, external })) => {
                 self.interpreter = interpreter;
+                self.external = external;
                 self.sandbox = Some(created.sandbox);
                 self.events = Some(created.events);
                 self.dialled = Some(created.connections);
@@ -278,7 +296,8 @@ impl Owner {
                     self.destroy();
                 } else {
                     self.journal.moment("provisioned", None);
-                    self.step(Event::Provisioned).await;
+                    let external = (0..).take(self.external.len()).map(ExtensionId).collect();
+                    self.step(Event::Provisioned { external }).await;
                 }
             }
             Done::Created(Err(reason)) => {
@@ -292,6 +311,13 @@ impl Owner {
             Done::Started(Err(error)) => {
                 debug!(environment = %self.spec.id, %error, "runtime was not started");
                 self.step(Event::StartFailed).await;
+            }
+            Done::ExtensionStarted(_, Ok(()) | Err(StartError::Gone(_))) => {}
+            Done::ExtensionStarted(id, Err(error)) => {
+                debug!(environment = %self.spec.id, %error, "extension was not started");
+                self.extensions.exited(id);
+                let fault = ExtensionFault::Launch;
+                self.step(Event::ExtensionEnded { id, fault }).await;
             }
             Done::Measured(usage) => {
                 self.usage = usage;
@@ -348,10 +374,11 @@ async fn make(shared: &Shared, version: &ResolvedVersion, id: &str) -> Result<Ma
         layers.push(shared.artifacts.code(&layer.digest).await.map_err(|e| e.to_string())?);
     }
     let bootstraps = shared.bootstraps.clone();
+    let external = external(&layers);
     let parts = Parts { code, layers, bootstraps, interpreter: interpreter.clone() };
     let spec = recipe::sandbox(id, version, &parts, shared.network);
     let created = shared.backend.create(spec).await.map_err(|e| in_words(&e))?;
-    Ok(Made { created, interpreter })
+    Ok(Made { created, interpreter, external })
 }
 
 fn in_words(error: &CreateError) -> String {

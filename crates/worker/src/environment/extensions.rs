@@ -1,0 +1,166 @@
+//! The extensions of an environment as its owner keeps them: who they are, and their parked calls.
+//!
+//! An extension's number is its place in the registry: external ones in the order of their start,
+//! then internal ones as they come. Replaced as a whole when the processes are started anew.
+
+use std::fs;
+use std::path::PathBuf;
+
+use dormouse_model::environment::{ExtensionId, Registration};
+use dormouse_runtime_api::{
+    Events, Extension, ExtensionEvent, ExtensionKind, ExtensionProgress, ExtensionRefusal,
+    ExtensionRequest, Identifier, ParkedEvent, Registry,
+};
+use dormouse_sandbox::ProcessId;
+use tokio::sync::oneshot;
+
+/// The number of the first extension's process; the runtime's is below.
+const FIRST_PROCESS: u32 = 16;
+
+/// A reply slot of `event/next`.
+pub(super) type EventReply = oneshot::Sender<Result<ExtensionEvent, ExtensionRefusal>>;
+
+/// All extensions of one start of the processes.
+#[derive(Debug, Default)]
+pub(super) struct Extensions {
+    registry: Registry,
+    parked: Vec<ParkedEvent>,
+}
+
+impl Extensions {
+    /// External extensions that are about to be started.
+    pub(super) fn new(external: &[String]) -> Result<Self, ExtensionRefusal> {
+        Ok(Self { registry: Registry::new(external.iter().cloned())?, parked: Vec::new() })
+    }
+
+    /// Takes a registration.
+    pub(super) fn register(
+        &mut self,
+        name: &str,
+        events: Events,
+        identifier: Identifier,
+    ) -> Result<(ExtensionId, Registration), ExtensionRefusal> {
+        let extension = self.registry.register(name, events, identifier)?;
+        let registration = Registration {
+            external: extension.kind == ExtensionKind::External,
+            invoke: events.invoke,
+            shutdown: events.shutdown,
+        };
+        let id = self.id(identifier).ok_or(ExtensionRefusal::UnknownExtension(identifier))?;
+        Ok((id, registration))
+    }
+
+    /// Takes a call of `next` and parks it.
+    pub(super) fn next(
+        &mut self,
+        identifier: Identifier,
+        reply: EventReply,
+    ) -> Result<ExtensionId, (EventReply, ExtensionRefusal)> {
+        let Some(id) = self.id(identifier) else {
+            return Err((reply, ExtensionRefusal::UnknownExtension(identifier)));
+        };
+        let parked = self.parked(id).is_waiting();
+        match self.registry.apply(identifier, ExtensionRequest::Next { parked }) {
+            Ok(_) => {
+                self.parked(id).park(reply);
+                Ok(id)
+            }
+            Err(refusal) => Err((reply, refusal)),
+        }
+    }
+
+    /// Takes a report that an extension cannot go on. `None` when it had reported before.
+    pub(super) fn report(
+        &mut self,
+        identifier: Identifier,
+        request: ExtensionRequest<'_>,
+    ) -> Result<Option<ExtensionId>, ExtensionRefusal> {
+        let before = self.id(identifier).and_then(|id| self.get(id)).map(|it| it.state.clone());
+        let after = self.registry.apply(identifier, request)?.state.clone();
+        let first = before.as_ref() != Some(&after);
+        Ok(self.id(identifier).filter(|_| first))
+    }
+
+    /// Nobody may register any more.
+    pub(super) fn close_registration(&mut self) {
+        self.registry.close_registration();
+    }
+
+    /// Gives each extension that `wanted` selects the event that `make` makes for it.
+    pub(super) fn tell(
+        &mut self,
+        wanted: impl Fn(&Extension) -> bool,
+        mut make: impl FnMut() -> ExtensionEvent,
+    ) {
+        for (id, name) in self.selected(wanted) {
+            if self.parked(id).deliver(make()).is_ok() {
+                self.registry.progress(&name, ExtensionProgress::Delivered);
+            }
+        }
+    }
+
+    /// The processes of external extensions that do not want to hear of the shutdown.
+    pub(super) fn deaf(&self) -> Vec<ProcessId> {
+        let deaf = |it: &Extension| it.kind == ExtensionKind::External && !it.events.shutdown;
+        self.selected(deaf).into_iter().map(|(id, _)| process(id)).collect()
+    }
+
+    /// The process of an external extension has ended.
+    pub(super) fn exited(&mut self, id: ExtensionId) {
+        if let Some(name) = self.get(id).map(|it| it.name.clone()) {
+            self.registry.progress(&name, ExtensionProgress::Exited);
+        }
+    }
+
+    /// Name, state and events of each, for the log.
+    pub(super) fn shown(&self) -> Vec<(String, &'static str, Vec<&'static str>)> {
+        let shown = |it: &Extension| (it.name.clone(), it.state.name(), it.events.names());
+        self.registry.extensions().iter().map(shown).collect()
+    }
+
+    fn selected(&self, wanted: impl Fn(&Extension) -> bool) -> Vec<(ExtensionId, String)> {
+        let all = self.registry.extensions().iter().zip(0..);
+        all.filter(|(it, _)| wanted(it)).map(|(it, n)| (ExtensionId(n), it.name.clone())).collect()
+    }
+
+    fn id(&self, identifier: Identifier) -> Option<ExtensionId> {
+        let mut all = self.registry.extensions().iter().zip(0..);
+        all.find(|(it, _)| it.identifier == Some(identifier)).map(|(_, n)| ExtensionId(n))
+    }
+
+    fn get(&self, id: ExtensionId) -> Option<&Extension> {
+        self.registry.extensions().get(usize::try_from(id.0).ok()?)
+    }
+
+    fn parked(&mut self, id: ExtensionId) -> &mut ParkedEvent {
+        let at = usize::try_from(id.0).expect("there are at most ten extensions");
+        if self.parked.len() <= at {
+            self.parked.resize_with(at + 1, ParkedEvent::default);
+        }
+        &mut self.parked[at]
+    }
+}
+
+/// The sandbox's name for an extension's process.
+pub(super) fn process(id: ExtensionId) -> ProcessId {
+    ProcessId(FIRST_PROCESS + id.0)
+}
+
+/// The extension whose process has this name.
+pub(super) fn of_process(process: ProcessId) -> Option<ExtensionId> {
+    process.0.checked_sub(FIRST_PROCESS).map(ExtensionId)
+}
+
+/// The files directly in `extensions` of the layers, sorted by name; directories are none.
+pub(super) fn external(layers: &[PathBuf]) -> Vec<String> {
+    let mut names: Vec<String> = layers
+        .iter()
+        .filter_map(|layer| fs::read_dir(layer.join("extensions")).ok())
+        .flat_map(|entries| entries.flatten())
+        .filter(|entry| entry.file_type().is_ok_and(|kind| !kind.is_dir()))
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    names.dedup();
+    names
+}
