@@ -20,6 +20,9 @@ use dormouse_sandbox::namespace::spawner;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // The allocator asks for huge pages, which would cost every sandbox's first process 2 MiB. A
+    // kernel without them refuses, and has none to give.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
     // Before anything else: nothing of the daemon may exist in the process that sandboxes come from.
     if spawner::requested() {
         return spawner::main();

@@ -182,6 +182,7 @@ fn become_program(
         // While still root: afterwards the file belongs to somebody else.
         std::fs::write("/proc/self/oom_score_adj", "1000")?;
         limit(start.identity);
+        default_huge_pages();
         rustix::process::umask(Mode::from_raw_mode(0o022));
         give_up_privileges(start.identity)?;
         rustix::process::chdir(image.cwd.as_c_str())?;
@@ -236,6 +237,11 @@ fn limit(identity: Identity) {
         let value = Some(value.min(hard));
         let _ = rustix::process::setrlimit(resource, Rlimit { current: value, maximum: value });
     }
+}
+
+/// The daemon goes without huge pages, and exec keeps that: programs have what the machine gives.
+fn default_huge_pages() {
+    let _ = rustix::thread::disable_transparent_huge_pages(false);
 }
 
 fn give_up_privileges(identity: Identity) -> io::Result<()> {
