@@ -1,5 +1,6 @@
 //! The extensions of one environment: who there is, who may still come, and where each one is. Pure;
-//! the environment's owner keeps the value, and a reset replaces it as a whole.
+//! the environment's owner keeps the value, and a reset replaces it as a whole. Who of them waits for
+//! whom is not decided here but in `model::environment`.
 
 use crate::extension::Events;
 use crate::extension_refusal::ExtensionRefusal;
@@ -198,34 +199,6 @@ impl Registry {
     /// Nobody may subscribe any more: all extensions have called their first `next`.
     pub fn close_subscriptions(&mut self) {
         self.open = Open::Nothing;
-    }
-
-    /// Whether every external extension has registered: the runtime may start.
-    #[must_use]
-    pub fn all_registered(&self) -> bool {
-        self.extensions.iter().all(|known| known.state != ExtensionState::Started)
-    }
-
-    /// Whether every extension waits for an event: Init is over.
-    #[must_use]
-    pub fn all_ready(&self) -> bool {
-        self.extensions.iter().all(|known| known.state == ExtensionState::Ready)
-    }
-
-    /// Whether every extension that hears of invocations waits for the next: the last one is over.
-    #[must_use]
-    pub fn invocation_is_over(&self) -> bool {
-        self.for_invoke().all(|known| known.state == ExtensionState::Ready)
-    }
-
-    /// Those that hear of invocations.
-    pub fn for_invoke(&self) -> impl Iterator<Item = &Extension> {
-        self.extensions.iter().filter(|known| known.events.invoke)
-    }
-
-    /// Those that hear of the shutdown.
-    pub fn for_shutdown(&self) -> impl Iterator<Item = &Extension> {
-        self.extensions.iter().filter(|known| known.events.shutdown)
     }
 
     /// All of them: external ones in the order of their start, then internal ones as they came.

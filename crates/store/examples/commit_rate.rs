@@ -6,21 +6,20 @@
 #![expect(clippy::print_stdout, reason = "it prints what it measured")]
 #![expect(clippy::unwrap_used, reason = "a measurement that fails has nothing else to say")]
 
-use std::collections::BTreeMap;
+#[path = "../tests/support/function.rs"]
+mod function;
+
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use dormouse_model::function::{
-    Architecture, Code, Configuration, Function, LogFormat, Logging, State, Tracing,
-};
-use dormouse_model::names::{FunctionKey, Scope};
-use dormouse_model::runtime::Runtime;
+use dormouse_model::names::Scope;
 use dormouse_store::Store;
 use dormouse_store::logs::{
     Event, EventsFrom, EventsQuery, FilterQuery, GroupKey, StreamKey, StreamsFilter,
 };
+use function::function;
 use tokio::task::JoinSet;
 
 const MEASURED: Duration = Duration::from_secs(2);
@@ -32,33 +31,6 @@ fn now() -> Instant {
 
 fn scope() -> Scope {
     Scope { account: "123456789012".parse().unwrap(), region: "us-east-1".parse().unwrap() }
-}
-
-fn function(name: &str) -> Function {
-    Function {
-        key: FunctionKey { scope: scope(), name: name.parse().unwrap() },
-        unique_id: "00000000-0000-4000-8000-000000000001".into(),
-        configuration: Configuration {
-            runtime: Runtime::Python { minor: 12 },
-            handler: "app.handler".into(),
-            role: "arn:aws:iam::123456789012:role/r".into(),
-            description: String::new(),
-            timeout_s: 3,
-            memory_mb: 128,
-            ephemeral_mb: 512,
-            variables: None,
-            architecture: Architecture::X86_64,
-            tracing: Tracing::PassThrough,
-            logging: Logging { format: LogFormat::Text, group: None },
-            layers: vec![],
-            snap_start: false,
-        },
-        code: Code { digest: "a".repeat(64).parse().unwrap(), size_bytes: 10 },
-        revision: "00000000-0000-4000-8000-000000000001".parse().unwrap(),
-        last_modified_ms: 0,
-        state: State::Pending,
-        tags: BTreeMap::new(),
-    }
 }
 
 /// Writes of 4 KiB over what is there, each synced, as those to a write-ahead log mostly are.
@@ -93,7 +65,7 @@ async fn create_rate(store: &Store, writers: u32) {
             let mut count = 0_u32;
             while start.elapsed() < MEASURED {
                 let name = format!("f-{writers}-{writer}-{count}-{}", start.elapsed().as_nanos());
-                functions.create(function(&name)).await.unwrap();
+                functions.create(function(&scope(), &name)).await.unwrap();
                 count += 1;
             }
             count

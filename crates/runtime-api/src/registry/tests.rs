@@ -75,28 +75,32 @@ fn there_are_at_most_ten_extensions() {
     assert_eq!(refused(Registry::new(many)), refusal);
 }
 
+fn states(registry: &Registry) -> Vec<String> {
+    let shown = |known: &Extension| format!("{} {}", known.name, known.state.name());
+    registry.extensions().iter().map(shown).collect()
+}
+
 #[test]
 fn each_request_finds_its_extension_by_its_identifier() {
     let mut registry = Registry::new(["a".to_owned()]).unwrap();
-    assert!(!registry.all_registered());
+    assert_eq!(states(&registry), ["a Started"]);
     registry.register("a", events("is"), id(1)).unwrap();
     registry.register("b", events(""), id(2)).unwrap();
-    assert!(registry.all_registered());
+    assert_eq!(states(&registry), ["a Registered", "b Registered"]);
     let next = ExtensionRequest::Next { parked: false };
     assert_eq!(registry.apply(id(1), next).unwrap().name, "a");
-    assert!(!registry.all_ready());
+    assert_eq!(states(&registry), ["a Ready", "b Registered"]);
     registry.apply(id(2), next).unwrap();
-    assert!(registry.all_ready());
+    assert_eq!(states(&registry), ["a Ready", "b Ready"]);
     assert_eq!(
         registry.progress("a", ExtensionProgress::Delivered),
         Some(&ExtensionState::Running)
     );
-    assert!(!registry.invocation_is_over());
+    assert_eq!(states(&registry), ["a Running", "b Ready"]);
     registry.apply(id(1), next).unwrap();
-    assert!(registry.invocation_is_over());
-    let names = |iter: Vec<&Extension>| iter.iter().map(|e| e.name.clone()).collect::<Vec<_>>();
-    assert_eq!(names(registry.for_invoke().collect()), ["a"]);
-    assert_eq!(names(registry.for_shutdown().collect()), ["a"]);
+    assert_eq!(states(&registry), ["a Ready", "b Ready"]);
+    let heard: Vec<_> = registry.extensions().iter().map(|known| known.events).collect();
+    assert_eq!(heard, [events("is"), events("")]);
     let unknown = "Extension.UnknownExtensionIdentifier: Unknown";
     assert_eq!(
         refused(registry.apply(id(3), next)),
