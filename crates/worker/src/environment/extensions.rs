@@ -13,6 +13,7 @@ use dormouse_runtime_api::{
 };
 use dormouse_sandbox::ProcessId;
 use tokio::sync::oneshot;
+use tokio::task::JoinError;
 
 /// The number of the first extension's process; the runtime's is below.
 const FIRST_PROCESS: u32 = 16;
@@ -151,8 +152,16 @@ pub(super) fn of_process(process: ProcessId) -> Option<ExtensionId> {
     process.0.checked_sub(FIRST_PROCESS).map(ExtensionId)
 }
 
-/// The files directly in `extensions` of the layers, sorted by name; directories are none.
-pub(super) fn external(layers: &[PathBuf]) -> Vec<String> {
+/// The files directly in `extensions` of the layers, sorted by name; directories are none. Not read
+/// on the daemon's thread.
+pub(super) async fn external(layers: Vec<PathBuf>) -> Result<Vec<String>, JoinError> {
+    if layers.is_empty() {
+        return Ok(Vec::new());
+    }
+    tokio::task::spawn_blocking(move || files(&layers)).await
+}
+
+fn files(layers: &[PathBuf]) -> Vec<String> {
     let mut names: Vec<String> = layers
         .iter()
         .filter_map(|layer| fs::read_dir(layer.join("extensions")).ok())

@@ -374,7 +374,7 @@ async fn make(shared: &Shared, version: &ResolvedVersion, id: &str) -> Result<Ma
         layers.push(shared.artifacts.code(&layer.digest).await.map_err(|e| e.to_string())?);
     }
     let bootstraps = shared.bootstraps.clone();
-    let external = external(&layers);
+    let external = external(layers.clone()).await.map_err(|e| e.to_string())?;
     let parts = Parts { code, layers, bootstraps, interpreter: interpreter.clone() };
     let spec = recipe::sandbox(id, version, &parts, shared.network);
     let created = shared.backend.create(spec).await.map_err(|e| in_words(&e))?;
