@@ -3,7 +3,7 @@
 //! Source: lines recorded from AWS (`spec/runtime-apis.md` §8). Every line ends with a newline;
 //! REPORT and its kin separate fields by tabs.
 
-use crate::environment::{Failure, InitReport, Micros, Report};
+use crate::environment::{Failure, InitPhase, InitReport, Micros, Report};
 use crate::invocation;
 use crate::names::{RequestId, Version};
 
@@ -29,13 +29,14 @@ pub fn end(request: &RequestId) -> String {
 
 /// `INIT_REPORT`, for an Init that failed.
 #[must_use]
-pub fn init_report(report: &InitReport) -> String {
-    let phase = if report.suppressed { "invoke" } else { "init" };
+pub fn init_report(report: &InitReport) -> Option<String> {
+    let phase = match report.phase {
+        InitPhase::Init => "init",
+        InitPhase::Invoke => "invoke",
+    };
     let duration = ms(report.duration);
-    format!(
-        "INIT_REPORT Init Duration: {duration} ms\tPhase: {phase}\t{}\n",
-        status(&report.failure)
-    )
+    let status = status(report.failure.as_ref()?);
+    Some(format!("INIT_REPORT Init Duration: {duration} ms\tPhase: {phase}\t{status}\n"))
 }
 
 /// `EXTENSION`, one per extension when Init is over.
@@ -109,6 +110,10 @@ mod tests {
 
     const REQUEST: &str = "8476a536-e9f4-11e8-9739-2dfe598c3fcd";
 
+    fn report_of(duration: Micros, init: Option<Micros>, failure: Option<Failure>) -> Report {
+        Report { duration, init_duration: init, extension_overhead: None, failure }
+    }
+
     fn check(got: &str, expected: &str) {
         assert_eq!(got, expected);
     }
@@ -116,7 +121,7 @@ mod tests {
     #[test]
     fn a_cold_report_bills_init_and_duration_rounded_up_together() {
         // Recorded: 133.61 and 80.00 were billed as 214.
-        let cold = Report { duration: 133_610, init_duration: Some(80_000), failure: None };
+        let cold = report_of(133_610, Some(80_000), None);
         check(
             &report(
                 &REQUEST.parse().unwrap(),
@@ -131,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_warm_report_has_no_init_duration() {
-        let warm = Report { duration: 3_010, init_duration: None, failure: None };
+        let warm = report_of(3_010, None, None);
         check(
             &report(&REQUEST.parse().unwrap(), &warm, Memory { size_mb: 128, peak_bytes: 1 }),
             &format!(
@@ -145,17 +150,18 @@ mod tests {
         let failure = Some(Failure::Exited { exit: Exit::Signal(9), out_of_memory: true });
         let report_line = report(
             &REQUEST.parse().unwrap(),
-            &Report { duration: 0, init_duration: None, failure },
+            &report_of(0, None, failure),
             Memory { size_mb: 128, peak_bytes: 128 << 20 },
         );
         assert!(report_line.ends_with("Status: error\tError Type: Runtime.OutOfMemory\t\n"));
         assert!(report_line.contains("Billed Duration: 1 ms"));
         check(
             &init_report(&InitReport {
+                phase: InitPhase::Init,
                 duration: 1_236_040,
-                suppressed: false,
-                failure: Failure::Timeout,
-            }),
+                failure: Some(Failure::Timeout),
+            })
+            .unwrap(),
             "INIT_REPORT Init Duration: 1236.04 ms\tPhase: init\tStatus: timeout\n",
         );
     }

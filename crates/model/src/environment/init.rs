@@ -1,8 +1,9 @@
 //! From the sandbox to processes that ask for work, and what happens when they never do.
 
 use super::{
-    Cause, Effect, Ending, Environment, Event, Extensions, Failure, Init, InitReport, InitStep,
-    Lease, Micros, Phase, Report, ShutdownReason, Then, after,
+    Cause, Effect, Ending, Environment, Event, Extensions, Failure, Init, InitReport,
+    InitRuntimeDone, InitStep, Lease, Micros, Phase, RuntimeDone, ShutdownReason, Span, Then,
+    after,
 };
 use crate::limits;
 
@@ -29,8 +30,9 @@ impl Environment {
         self.extensions = Extensions::launched(&self.external);
         self.runtime_up = self.external.is_empty();
         let step = if self.runtime_up { InitStep::Runtime } else { InitStep::Extensions };
-        self.phase = Phase::Init(Init { step, started: now, deadline, failure: None, lease });
-        let mut effects = vec![Effect::BeginInit];
+        let init = Init { step, started: now, deadline, failure: None, lease };
+        let mut effects = vec![Effect::BeginInit(init.phase())];
+        self.phase = Phase::Init(init);
         effects.extend(self.runtime_up.then_some(Effect::StartRuntime));
         effects
     }
@@ -93,48 +95,78 @@ impl Environment {
         match init.step {
             InitStep::Extensions => None,
             InitStep::Settling => Some(vec![]),
-            InitStep::Runtime if self.extensions.all_waiting() => {
-                let mut effects = vec![Effect::CloseRegistration];
-                effects.extend(self.initialised(&init, now));
-                Some(effects)
-            }
             InitStep::Runtime => {
-                self.phase = Phase::Init(Init { step: InitStep::Settling, ..init });
-                Some(vec![Effect::CloseRegistration])
+                let done = InitRuntimeDone { phase: init.phase(), failure: None };
+                let mut effects = vec![Effect::LogInitRuntimeDone(done), Effect::CloseRegistration];
+                if self.extensions.all_waiting() {
+                    effects.extend(self.initialised(&init, now));
+                } else {
+                    self.phase = Phase::Init(Init { step: InitStep::Settling, ..init });
+                }
+                Some(effects)
             }
         }
     }
 
     fn initialised(&mut self, init: &Init, now: Micros) -> Vec<Effect> {
+        let duration = now - init.started;
+        let report = InitReport { phase: init.phase(), duration, failure: None };
+        let effects = vec![
+            Effect::CloseSubscriptions,
+            Effect::LogExtensions,
+            Effect::LogInitReport(report),
+            Effect::EndBurst,
+        ];
         match init.lease {
             None => {
-                self.init_duration = Some(now - init.started);
-                self.rest(Phase::Ready { frozen: false }, vec![], now)
+                self.init_duration = Some(duration);
+                self.rest(Phase::Ready { frozen: false }, effects, now)
             }
-            Some(lease) => self.run(lease, vec![]),
+            Some(lease) => self.run(lease, effects),
         }
     }
 
     fn init_failed(&mut self, init: &Init, failure: Failure, now: Micros) -> Vec<Effect> {
-        let init_report = InitReport {
-            duration: now - init.started,
-            suppressed: init.lease.is_some(),
-            failure: failure.clone(),
-        };
+        let effects = self.init_failure(init, &failure, now);
         let reason = match failure {
             Failure::Timeout => ShutdownReason::Timeout,
             _ => ShutdownReason::Failure,
         };
-        let Some(lease) = init.lease else {
-            let then = Then::Reset(Ending::Init { report: init_report });
-            return self.begin_shutdown(reason, then, vec![], now);
+        let ending = match init.lease {
+            Some(lease) => Ending::Invocation { report: self.report(lease, now, Some(failure)) },
+            None => Ending::Init,
         };
-        let report = Report {
-            duration: now - lease.started,
-            init_duration: None,
-            failure: Some(failure.clone()),
-        };
-        let then = Then::Reset(Ending::Invocation { init: Some(init_report), report });
-        self.begin_shutdown(reason, then, vec![Effect::Fail(failure)], now)
+        self.begin_shutdown(reason, Then::Reset(ending), effects, now)
+    }
+
+    /// What an Init's failure means for those who are told of it: the caller of the invocation it is
+    /// part of, the log and telemetry.
+    pub(super) fn init_failure(
+        &mut self,
+        init: &Init,
+        failure: &Failure,
+        now: Micros,
+    ) -> Vec<Effect> {
+        let (phase, why) = (init.phase(), Some(failure.clone()));
+        let mut effects = Vec::new();
+        effects.extend(init.lease.map(|_| Effect::Fail(failure.clone())));
+        // In the other steps it has not begun or is already done.
+        if init.step == InitStep::Runtime {
+            let done = InitRuntimeDone { phase, failure: why.clone() };
+            effects.push(Effect::LogInitRuntimeDone(done));
+        }
+        let duration = now - init.started;
+        let report = InitReport { phase, duration, failure: why.clone() };
+        effects.extend([
+            Effect::CloseSubscriptions,
+            Effect::LogExtensions,
+            Effect::LogInitReport(report),
+        ]);
+        if let Some(lease) = init.lease {
+            let ran = Span { began: lease.started, ended: now };
+            let done = RuntimeDone { ran, response: None, failure: why };
+            effects.extend([Effect::LogStart, Effect::LogRuntimeDone(done)]);
+        }
+        effects
     }
 }

@@ -35,7 +35,8 @@ pub use phase::{
     Busy, Ending, Init, InitStep, Lease, Phase, Reset, Shutdown, ShutdownStep, Stage, Then,
 };
 pub use vocabulary::{
-    Cause, Effect, Event, Exit, ExtensionFault, Failure, InitReport, Report, ShutdownReason,
+    Cause, Effect, Event, Exit, ExtensionFault, Failure, InitPhase, InitReport, InitRuntimeDone,
+    Report, Response, RuntimeDone, ShutdownReason, Span,
 };
 
 use crate::limits;
@@ -160,31 +161,27 @@ impl Environment {
     /// report written, or it goes back unstarted.
     fn unfinished(&mut self, failure: &Failure, now: Micros) -> Vec<Effect> {
         match self.phase.clone() {
-            Phase::Init(Init { lease: Some(lease), .. }) => {
-                let mut effects = vec![Effect::Fail(failure.clone()), Effect::LogStart];
-                effects.push(self.last_report(lease, now, Some(failure.clone())));
+            Phase::Init(init) => match init.lease {
+                Some(lease) => {
+                    let mut effects = self.init_failure(&init, failure, now);
+                    effects.push(Effect::LogReport(self.report(lease, now, Some(failure.clone()))));
+                    effects
+                }
+                None => vec![],
+            },
+            Phase::Busy(busy) => {
+                let (mut effects, report) = self.broken_off(&busy, failure.clone(), now);
+                effects.push(Effect::LogReport(report));
                 effects
-            }
-            Phase::Busy(Busy { lease, stage: Stage::Running }) => vec![
-                Effect::Fail(failure.clone()),
-                self.last_report(lease, now, Some(failure.clone())),
-            ],
-            Phase::Busy(Busy { lease, stage: Stage::Answered | Stage::Extensions }) => {
-                vec![self.last_report(lease, now, Some(failure.clone()))]
-            }
-            Phase::Busy(Busy { lease, stage: Stage::Settling { ended, .. } }) => {
-                vec![self.last_report(lease, ended, None)]
             }
             Phase::Shutdown(Shutdown { then: Then::Reset(ending), .. })
             | Phase::Reset(Reset { ending, .. }) => {
-                let mut effects = tell(ending.clone());
-                if matches!(ending, Ending::Idle { next: Some(_) }) {
-                    effects.push(Effect::HandBack);
-                }
+                let hands_back = matches!(ending, Ending::Idle { next: Some(_) });
+                let mut effects = tell(ending);
+                effects.extend(hands_back.then_some(Effect::HandBack));
                 effects
             }
             Phase::Provisioning { .. }
-            | Phase::Init(_)
             | Phase::Ready { .. }
             | Phase::Cold
             | Phase::Shutdown(_)
@@ -193,12 +190,14 @@ impl Environment {
         }
     }
 
-    fn last_report(&mut self, lease: Lease, ended: Micros, failure: Option<Failure>) -> Effect {
-        Effect::LogReport(Report {
+    /// An invocation's report; the first one has the Init's duration.
+    fn report(&mut self, lease: Lease, ended: Micros, failure: Option<Failure>) -> Report {
+        Report {
             duration: ended - lease.started,
             init_duration: self.init_duration.take(),
+            extension_overhead: None,
             failure,
-        })
+        }
     }
 
     fn stop(&mut self, cause: Cause, now: Micros) -> Vec<Effect> {

@@ -1,6 +1,6 @@
 //! Where an environment can be in its life: each phase owns what exists only in it.
 
-use super::{Cause, Failure, InitReport, Micros, Report, ShutdownReason};
+use super::{Cause, Failure, InitPhase, Micros, Report, Response, ShutdownReason, Span};
 
 /// Where an environment is in its life.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +52,14 @@ pub struct Init {
     pub lease: Option<Lease>,
 }
 
+impl Init {
+    /// Of what it is part.
+    #[must_use]
+    pub fn phase(&self) -> InitPhase {
+        if self.lease.is_some() { InitPhase::Invoke } else { InitPhase::Init }
+    }
+}
+
 /// How far an Init is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InitStep {
@@ -84,16 +92,24 @@ pub struct Busy {
 /// How far an invocation is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// The runtime has the event and has not answered.
-    Running,
+    /// The runtime has the event and has not answered, at least not to the end.
+    Running {
+        /// When it began a response that is passed on as it comes.
+        begun: Option<Micros>,
+    },
     /// The caller has its answer, the runtime has not asked for more work.
-    Answered,
+    Answered(Response),
     /// The runtime has asked for more work, some extensions have not come back.
-    Extensions,
+    Extensions {
+        /// When it asked.
+        since: Micros,
+    },
     /// All have asked for more work; what they wrote meanwhile is being collected.
     Settling {
-        /// When it asked.
+        /// When the last one asked.
         ended: Micros,
+        /// How long extensions went on after the runtime; `None` without extensions.
+        extension_overhead: Option<Span>,
         /// When the rest of the output is given up.
         deadline: Micros,
     },
@@ -150,14 +166,9 @@ pub enum Ending {
         next: Option<Lease>,
     },
     /// The first Init.
-    Init {
-        /// How it went.
-        report: InitReport,
-    },
+    Init,
     /// An invocation.
     Invocation {
-        /// How its suppressed init went wrong, if that is what went wrong.
-        init: Option<InitReport>,
         /// How it went.
         report: Report,
     },

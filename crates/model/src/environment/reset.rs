@@ -28,20 +28,15 @@ impl Environment {
             Event::Empty => {
                 self.runtime_up = false;
                 self.extensions = Extensions::default();
-                let mut told = tell(reset.ending.clone());
+                let told = tell(reset.ending.clone());
                 Some(match reset.ending {
-                    Ending::Idle { next: Some(lease) } => {
-                        told.extend(self.suppressed_init(lease, now));
-                        told
-                    }
+                    Ending::Idle { next: Some(lease) } => self.suppressed_init(lease, now),
                     // Assignment already counts on an idle environment.
                     Ending::Idle { next: None } => {
                         self.phase = Phase::Cold;
                         told
                     }
-                    Ending::Init { .. } | Ending::Invocation { .. } => {
-                        self.rest(Phase::Cold, told, now)
-                    }
+                    Ending::Init | Ending::Invocation { .. } => self.rest(Phase::Cold, told, now),
                 })
             }
             Event::Deadline => {
@@ -63,7 +58,8 @@ impl Environment {
             | Event::Drained
             | Event::Quiet
             | Event::Next
-            | Event::Answered
+            | Event::ResponseBegun
+            | Event::Answered { .. }
             | Event::StartFailed
             | Event::InitError { .. } => Some(vec![]),
             _ => None,
@@ -90,15 +86,7 @@ impl Environment {
 /// What is to be told when all is over.
 pub(super) fn tell(ending: Ending) -> Vec<Effect> {
     match ending {
-        Ending::Idle { .. } => vec![],
-        Ending::Init { report } => vec![Effect::LogInitReport(report)],
-        Ending::Invocation { init, report } => {
-            let mut effects = Vec::new();
-            if let Some(init) = init {
-                effects.extend([Effect::LogInitReport(init), Effect::LogStart]);
-            }
-            effects.push(Effect::LogReport(report));
-            effects
-        }
+        Ending::Idle { .. } | Ending::Init => vec![],
+        Ending::Invocation { report } => vec![Effect::LogReport(report)],
     }
 }

@@ -77,7 +77,8 @@ impl Environment {
                 | Event::Drained
                 | Event::Quiet
                 | Event::Next
-                | Event::Answered
+                | Event::ResponseBegun
+                | Event::Answered { .. }
                 | Event::InitError { .. },
             ) => Some(vec![]),
             _ => None,

@@ -12,7 +12,8 @@ fn parse(externals: u32, word: &str) -> Event {
         "start_failed" => Event::StartFailed,
         "next" => Event::Next,
         "init_error" => Event::InitError { error_type: "Runtime.Unknown".into() },
-        "answered" => Event::Answered,
+        "begun" => Event::ResponseBegun,
+        "answered" => Event::Answered { bytes: 2 },
         "exit0" => Event::Exited { exit: Exit::Code(0), out_of_memory: false },
         "oom" => Event::Exited { exit: Exit::Signal(9), out_of_memory: true },
         "drained" => Event::Drained,
@@ -59,7 +60,7 @@ fn failure_text(failure: &Failure) -> String {
 
 fn effect_text(effect: &Effect) -> String {
     match effect {
-        Effect::BeginInit => "init".into(),
+        Effect::BeginInit(_) => "init".into(),
         Effect::StartRuntime => "start".into(),
         Effect::CloseRegistration => "close".into(),
         Effect::NotifyInvoke => "notify".into(),
@@ -74,21 +75,50 @@ fn effect_text(effect: &Effect) -> String {
         Effect::DrainOutput => "drain".into(),
         Effect::KillAll => "kill_all".into(),
         Effect::TellReady => "ready".into(),
+        Effect::LogInitRuntimeDone(done) => {
+            let failure = done.failure.as_ref().map_or(String::new(), failure_text);
+            format!("init_done({failure})")
+        }
+        Effect::LogExtensions => "extensions".into(),
         Effect::LogInitReport(report) => format!(
             "INIT_REPORT({},{}ms{})",
-            failure_text(&report.failure),
+            report.failure.as_ref().map_or("success".into(), failure_text),
             report.duration / 1_000,
-            if report.suppressed { ",invoke" } else { "" }
+            if report.phase == InitPhase::Invoke { ",invoke" } else { "" }
         ),
+        Effect::LogRuntimeDone(done) => {
+            let span = |span: Span| format!("{}-{}", span.began / 1_000, span.ended / 1_000);
+            let response = done.response.map_or(String::new(), |r| format!(",{}", span(r.sent)));
+            let failure =
+                done.failure.as_ref().map_or(String::new(), |f| format!(",{}", failure_text(f)));
+            format!("done({}{response}{failure})", span(done.ran))
+        }
+        Effect::BeginAnswer => "begin".into(),
         Effect::LogReport(report) => {
             let init =
                 report.init_duration.map_or(String::new(), |d| format!(",init{}", d / 1_000));
             let failure =
                 report.failure.as_ref().map_or(String::new(), |f| format!(",{}", failure_text(f)));
-            format!("REPORT({}ms{init}{failure})", report.duration / 1_000)
+            let overhead = report
+                .extension_overhead
+                .map_or(String::new(), |span| format!(",+{}", (span.ended - span.began) / 1_000));
+            format!("REPORT({}ms{init}{overhead}{failure})", report.duration / 1_000)
         }
         Effect::TellDead(cause) => format!("dead({cause:?})"),
         other => format!("{other:?}").to_lowercase(),
+    }
+}
+
+/// What only tells others of what happens; most tables leave it out.
+fn tells(effect: &Effect) -> bool {
+    match effect {
+        Effect::LogInitReport(report) => report.failure.is_none(),
+        Effect::LogInitRuntimeDone(_)
+        | Effect::LogExtensions
+        | Effect::LogRuntimeDone(_)
+        | Effect::CloseSubscriptions
+        | Effect::EndBurst => true,
+        _ => false,
     }
 }
 
@@ -97,6 +127,16 @@ fn run(script: &str) -> (Environment, String) {
 }
 
 fn run_with(externals: u32, script: &str) -> (Environment, String) {
+    // Without extensions nobody could register anyway.
+    let hidden = |e: &Effect| tells(e) || externals == 0 && *e == Effect::CloseRegistration;
+    run_showing(externals, script, |effect| !hidden(effect))
+}
+
+fn run_showing(
+    externals: u32,
+    script: &str,
+    shown: impl Fn(&Effect) -> bool,
+) -> (Environment, String) {
     let mut environment = Environment::new(0);
     let (mut now, mut out) = (0, Vec::new());
     for word in script.split(';').map(str::trim).filter(|w| !w.is_empty()) {
@@ -108,8 +148,7 @@ fn run_with(externals: u32, script: &str) -> (Environment, String) {
         out.push(match environment.step(parse(externals, word), now) {
             Ok(effects) => effects
                 .iter()
-                // Without extensions nobody could register anyway.
-                .filter(|effect| externals > 0 || **effect != Effect::CloseRegistration)
+                .filter(|effect| shown(effect))
                 .map(effect_text)
                 .collect::<Vec<_>>()
                 .join(" "),
@@ -151,7 +190,7 @@ fn a_lease_right_after_the_last_one_neither_freezes_nor_thaws() {
 fn a_failed_init_is_reported_and_run_again_inside_the_first_invocation() {
     check(
         "provisioned; exit0; empty; lease; next; answered; next; drained",
-        "init start | kill_all | INIT_REPORT(exit0,1ms) ready | init start | START deliver | pass soon | drain | REPORT(3ms) ready",
+        "init start | INIT_REPORT(exit0,1ms) kill_all | ready | init start | START deliver | pass soon | drain | REPORT(3ms) ready",
     );
 }
 
@@ -159,8 +198,8 @@ fn a_failed_init_is_reported_and_run_again_inside_the_first_invocation() {
 fn an_init_that_fails_again_gives_the_caller_its_error() {
     check(
         "provisioned; init_error; exit0; empty; lease; init_error; exit0; empty; lease",
-        "init start |  | kill_all | INIT_REPORT(init_error,2ms) ready | init start |  | fail(init_error) kill_all | \
-         INIT_REPORT(init_error,2ms,invoke) START REPORT(2ms,init_error) ready | init start",
+        "init start |  | INIT_REPORT(init_error,2ms) kill_all | ready | init start |  | \
+         fail(init_error) INIT_REPORT(init_error,2ms,invoke) START kill_all | REPORT(2ms,init_error) ready | init start",
     );
 }
 
@@ -170,7 +209,7 @@ fn an_init_that_hangs_is_ended_after_its_limit() {
     assert_eq!(environment.deadline(), Some(1_000 + limits::INIT_MS * 1_000));
     check(
         "provisioned; +10000; deadline; empty",
-        "init start | kill_all | INIT_REPORT(timeout,10001ms) ready",
+        "init start | INIT_REPORT(timeout,10001ms) kill_all | ready",
     );
 }
 
@@ -178,8 +217,8 @@ fn an_init_that_hangs_is_ended_after_its_limit() {
 fn a_missing_bootstrap_is_an_invalid_entrypoint() {
     check(
         "provisioned; start_failed; empty; lease; start_failed; empty",
-        "init start | kill_all | INIT_REPORT(invalidentrypoint,1ms) ready | init start | fail(invalidentrypoint) kill_all | \
-         INIT_REPORT(invalidentrypoint,1ms,invoke) START REPORT(1ms,invalidentrypoint) ready",
+        "init start | INIT_REPORT(invalidentrypoint,1ms) kill_all | ready | init start | \
+         fail(invalidentrypoint) INIT_REPORT(invalidentrypoint,1ms,invoke) START kill_all | REPORT(1ms,invalidentrypoint) ready",
     );
 }
 
@@ -309,12 +348,12 @@ fn an_invocation_is_over_when_all_who_were_told_have_come_back() {
     check_with(
         1,
         "provisioned; register1; ext1; next; lease; answered; next; ext1; drained",
-        "init | start |  | close ready | START notify deliver | pass soon |  | drain | REPORT(3ms,init3) ready",
+        "init | start |  | close ready | START notify deliver | pass soon |  | drain | REPORT(3ms,init3,+1) ready",
     );
     check_with(
         1,
         "provisioned; register1; ext1; next; lease; ext1; answered; next; drained",
-        "init | start |  | close ready | START notify deliver |  | pass soon | drain | REPORT(3ms,init3) ready",
+        "init | start |  | close ready | START notify deliver |  | pass soon | drain | REPORT(3ms,init3,+0) ready",
     );
 }
 
@@ -324,7 +363,7 @@ fn an_extension_that_never_comes_back_runs_into_the_timeout() {
         1,
         "provisioned; register1; ext1; next; lease; answered; next; +3000; deadline; exit0; crash1; empty",
         "init | start |  | close ready | START notify deliver | pass soon |  | term | shutdown(timeout) | \
-         kill_all | REPORT(3000ms,init3,timeout) ready",
+         kill_all | REPORT(3000ms,init3,+3001,timeout) ready",
     );
 }
 
@@ -348,7 +387,7 @@ fn an_extension_that_dies_in_init_fails_it() {
     check_with(
         1,
         "provisioned; crash1; empty; lease; register1",
-        "init | kill_all | INIT_REPORT(crash,1ms) ready | init | start",
+        "init | INIT_REPORT(crash,1ms) kill_all | ready | init | start",
     );
 }
 
@@ -374,6 +413,77 @@ fn an_internal_extension_gives_the_runtime_its_own_small_budget() {
     assert_eq!(environment.deadline(), Some(5_000 + limits::SHUTDOWN_INTERNAL_MS * 1_000));
 }
 
+/// Only what is told, and what of it ends up in the log.
+fn check_told(externals: u32, script: &str, expected: &str) {
+    let told = |effect: &Effect| {
+        tells(effect)
+            || matches!(
+                effect,
+                Effect::LogStart
+                    | Effect::LogReport(_)
+                    | Effect::LogInitReport(_)
+                    | Effect::Fail(_)
+            )
+    };
+    assert_eq!(run_showing(externals, script, told).1, expected, "\nscript: {script}");
+}
+
+#[test]
+fn init_is_told_in_its_order() {
+    check_told(
+        1,
+        "provisioned; register1; next; ext1",
+        " |  | init_done() | closesubscriptions extensions INIT_REPORT(success,3ms) endburst",
+    );
+    // An extension that dies after the runtime is done: what was told of the runtime stays true.
+    check_told(
+        1,
+        "provisioned; register1; next; crash1",
+        " |  | init_done() | closesubscriptions extensions INIT_REPORT(crash,3ms)",
+    );
+    check_told(1, "provisioned; crash1", " | closesubscriptions extensions INIT_REPORT(crash,1ms)");
+}
+
+#[test]
+fn a_suppressed_init_is_told_before_the_start_of_its_invocation() {
+    check_told(
+        0,
+        "provisioned; exit0; empty; lease; exit0; empty",
+        " | init_done(exit0) closesubscriptions extensions INIT_REPORT(exit0,1ms) |  |  | \
+         fail(exit0) init_done(exit0) closesubscriptions extensions INIT_REPORT(exit0,1ms,invoke) \
+         START done(4-5,exit0) | REPORT(1ms,exit0)",
+    );
+}
+
+#[test]
+fn the_runtime_is_done_when_it_asks_for_more_or_fails() {
+    let warm = "provisioned; next; lease; ";
+    let told = |rest: &str, expected: &str| {
+        let init = " | init_done() closesubscriptions extensions INIT_REPORT(success,1ms) endburst";
+        check_told(0, &format!("{warm}{rest}"), &format!("{init} | START | {expected}"));
+    };
+    told("answered; next; drained", " | done(3-5,4-4) | REPORT(2ms,init1)");
+    told("begun; +5; answered; next; drained", " |  | done(3-11,4-10) | REPORT(8ms,init1)");
+    told(
+        "+3000; deadline; empty",
+        "fail(timeout) done(3-3004,timeout) | REPORT(3000ms,init1,timeout)",
+    );
+    told("answered; exit0; empty", " | done(3-5,4-4,exit0) | REPORT(2ms,init1,exit0)");
+    told("answered; next; exit0; empty", " | done(3-5,4-4) |  | REPORT(2ms,init1)");
+}
+
+#[test]
+fn a_response_that_has_begun_is_ended_and_not_begun_again() {
+    check(
+        "provisioned; next; lease; begun; begun; next; answered; begun; next",
+        "init start | ready | START deliver | begin | denied | denied | pass soon | denied | drain",
+    );
+    check(
+        "provisioned; next; lease; begun; exit0; empty",
+        "init start | ready | START deliver | begin | fail(exit0) kill_all | REPORT(2ms,init1,exit0) ready",
+    );
+}
+
 fn any_event() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec![
         "provisioned",
@@ -381,6 +491,7 @@ fn any_event() -> impl Strategy<Value = &'static str> {
         "start_failed",
         "next",
         "init_error",
+        "begun",
         "answered",
         "exit0",
         "oom",

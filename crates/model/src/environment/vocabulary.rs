@@ -40,8 +40,13 @@ pub enum Event {
         /// What the caller is told if it was not its time.
         fault: ExtensionFault,
     },
-    /// The runtime answered the invocation, with a result or an error.
-    Answered,
+    /// The runtime began a response that is passed on as it comes.
+    ResponseBegun,
+    /// The runtime answered the invocation, with a result or an error; its response is complete.
+    Answered {
+        /// The length of the response.
+        bytes: u64,
+    },
     /// The runtime's process ended.
     Exited {
         /// How.
@@ -121,12 +126,16 @@ pub enum Exit {
 /// What the owner is to start, in this order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// Write the INIT_START line and start the processes of external extensions.
-    BeginInit,
+    /// Tell of the Init's beginning and start the processes of external extensions.
+    BeginInit(InitPhase),
     /// Start the runtime's process: every external extension has registered.
     StartRuntime,
     /// No extension may register any more.
     CloseRegistration,
+    /// No extension may subscribe to telemetry any more.
+    CloseSubscriptions,
+    /// Init may use the whole machine; from now on the function has its own share of the CPU.
+    EndBurst,
     /// Tell the extensions that registered for it of the invocation.
     NotifyInvoke,
     /// Tell the extensions that registered for it of the end, and kill the others.
@@ -144,23 +153,31 @@ pub enum Effect {
     Thaw,
     /// Stop the processes from running.
     Freeze,
-    /// Write the START line.
+    /// Tell of the invocation's beginning.
     LogStart,
     /// Hand the invocation to the parked `next`.
     Deliver,
-    /// Hand the runtime's answer to the caller.
+    /// Hand the caller the beginning of a response that is still being written.
+    BeginAnswer,
+    /// Hand the runtime's answer to the caller, or what was left of it.
     PassAnswer,
     /// Tell assignment that a lease will be welcome soon.
     TellAnswered,
-    /// Answer the caller with an error of the platform's making.
+    /// Answer the caller with an error of the platform's making; an answer that has begun ends with it.
     Fail(Failure),
     /// Give the invocation back unstarted: somebody else must run it.
     HandBack,
     /// Collect the output; its end is [`Event::Drained`].
     DrainOutput,
-    /// Write the INIT_REPORT line.
+    /// Tell that the runtime is done with Init.
+    LogInitRuntimeDone(InitRuntimeDone),
+    /// Tell how far each extension has come in Init.
+    LogExtensions,
+    /// Tell how Init went.
     LogInitReport(InitReport),
-    /// Write the END and REPORT lines.
+    /// Tell that the runtime is done with the invocation.
+    LogRuntimeDone(RuntimeDone),
+    /// Tell how the invocation went.
     LogReport(Report),
     /// End every process; its end is [`Event::Empty`].
     KillAll,
@@ -218,15 +235,62 @@ pub enum Failure {
     Shutdown,
 }
 
-/// How an Init went; printed only when it failed.
+/// Of what an Init is part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InitPhase {
+    /// Of nothing: the first one.
+    Init,
+    /// Of an invocation, since the one before failed ("suppressed init").
+    Invoke,
+}
+
+/// The end of the runtime's part of an Init.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InitRuntimeDone {
+    /// Of which Init.
+    pub phase: InitPhase,
+    /// What went wrong.
+    pub failure: Option<Failure>,
+}
+
+/// How an Init went.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InitReport {
+    /// Which Init.
+    pub phase: InitPhase,
     /// How long it took.
     pub duration: Micros,
-    /// Whether it was part of an invocation.
-    pub suppressed: bool,
     /// What went wrong.
-    pub failure: Failure,
+    pub failure: Option<Failure>,
+}
+
+/// A stretch of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// When it began.
+    pub began: Micros,
+    /// When it ended.
+    pub ended: Micros,
+}
+
+/// The runtime's response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Response {
+    /// From its first byte to its last.
+    pub sent: Span,
+    /// Its length.
+    pub bytes: u64,
+}
+
+/// The end of the runtime's part of an invocation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuntimeDone {
+    /// From the invocation's beginning to the runtime's call for more work, or its failure.
+    pub ran: Span,
+    /// What it answered, if it did.
+    pub response: Option<Response>,
+    /// What went wrong, if the platform had to end it.
+    pub failure: Option<Failure>,
 }
 
 /// How an invocation went.
@@ -236,6 +300,8 @@ pub struct Report {
     pub duration: Micros,
     /// How long the first Init took, on the first invocation after it.
     pub init_duration: Option<Micros>,
+    /// How long extensions went on after the runtime was done; `None` without extensions.
+    pub extension_overhead: Option<Span>,
     /// What went wrong, if the platform had to end it.
     pub failure: Option<Failure>,
 }

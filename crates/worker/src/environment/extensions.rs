@@ -87,6 +87,11 @@ impl Extensions {
         self.registry.close_registration();
     }
 
+    /// Nobody may subscribe to telemetry any more.
+    pub(super) fn close_subscriptions(&mut self) {
+        self.registry.close_subscriptions();
+    }
+
     /// Gives each extension that `wanted` selects the event that `make` makes for it.
     pub(super) fn tell(
         &mut self,

@@ -85,8 +85,9 @@ impl Owner {
     async fn answered(&mut self, request: Request<'_>, reply: Verdict, outcome: Outcome) {
         let verdict = self.runtime.admit(request);
         if verdict.is_ok() {
+            let bytes = outcome.payload.len() as u64;
             self.outcome = Some(outcome);
-            self.step(Event::Answered).await;
+            self.step(Event::Answered { bytes }).await;
             self.runtime.progress(Progress::Sent);
         }
         // A runtime that hung up after its answer loses nothing.

@@ -21,9 +21,11 @@ impl Owner {
     /// Starts an effect.
     pub(super) async fn start(&mut self, effect: Effect) {
         match effect {
-            Effect::BeginInit => self.begin_init(),
+            Effect::BeginInit(_) => self.begin_init(),
             Effect::StartRuntime => self.start_runtime(),
             Effect::CloseRegistration => self.extensions.close_registration(),
+            Effect::CloseSubscriptions => self.extensions.close_subscriptions(),
+            Effect::EndBurst => self.end_burst().await,
             Effect::NotifyInvoke => self.notify_invoke(),
             Effect::NotifyShutdown { reason, deadline } => self.notify_shutdown(reason, deadline),
             Effect::TerminateRuntime => self.signal(recipe::RUNTIME, Signal::Term),
@@ -41,10 +43,6 @@ impl Owner {
                 self.journal.moment("frozen", None);
             }
             Effect::LogStart => {
-                // A suppressed init is over, too, when its invocation begins.
-                if matches!(self.machine.phase(), Phase::Busy(_)) {
-                    self.end_burst().await;
-                }
                 if let Some(job) = &self.job {
                     let line = report::start(&job.invocation.request, self.spec.version.version);
                     self.journal.begin_tail();
@@ -52,18 +50,25 @@ impl Owner {
                 }
             }
             Effect::Deliver => self.deliver(),
+            Effect::BeginAnswer | Effect::LogInitRuntimeDone(_) | Effect::LogRuntimeDone(_) => {}
             Effect::PassAnswer => self.pass_answer(),
             Effect::TellAnswered => self.tell(Fact::Answered(self.spec.id.clone())).await,
             Effect::Fail(failure) => self.fail(&failure),
             Effect::HandBack => self.give_back().await,
             Effect::DrainOutput => self.drain_output(),
             Effect::LogInitReport(init) => {
-                self.journal.moment("init failed", None);
-                self.journal.platform(report::init_report(&init));
+                if let Some(line) = report::init_report(&init) {
+                    self.journal.moment("init failed", None);
+                    self.journal.platform(line);
+                }
             }
+            Effect::LogExtensions => self.log_extensions(),
             Effect::LogReport(report) => self.log_report(&report),
             Effect::KillAll => self.kill_all(),
-            Effect::TellReady => self.tell_ready().await,
+            Effect::TellReady => {
+                self.journal.moment("ready", None);
+                self.tell(Fact::Ready(self.spec.id.clone())).await;
+            }
             Effect::Destroy => self.destroy(),
             // Told at the very end of `run`, when all lines are handed over.
             Effect::TellDead(_) => {}
@@ -81,8 +86,6 @@ impl Owner {
         self.runtime = Runtime::new();
         self.forget_dialled();
         self.init_error = None;
-        // Init may use the whole machine: neither a new sandbox nor a killed one is limited.
-        self.in_burst = true;
         match Extensions::new(&self.external) {
             Ok(extensions) => {
                 self.extensions = extensions;
@@ -300,20 +303,14 @@ impl Owner {
         }
     }
 
-    async fn tell_ready(&mut self) {
-        self.journal.moment("ready", None);
-        self.end_burst().await;
-        self.tell(Fact::Ready(self.spec.id.clone())).await;
-    }
-
-    /// After Init the extensions are named, and the function's own share of the CPU begins.
-    async fn end_burst(&mut self) {
-        if !std::mem::take(&mut self.in_burst) {
-            return;
-        }
+    fn log_extensions(&mut self) {
         for (name, state, events) in self.extensions.shown() {
             self.journal.platform(report::extension(&name, state, &events));
         }
+    }
+
+    /// The function's own share of the CPU begins.
+    async fn end_burst(&mut self) {
         let memory_mb = self.spec.version.deployment.configuration.memory_mb;
         let share = recipe::cpu_millis(self.shared.cpu, memory_mb);
         if let (Some(sandbox), Some(share)) = (&self.sandbox, share) {

@@ -109,8 +109,6 @@ pub(crate) struct Owner {
     drains: u64,
     journal: Journal,
     effects: JoinSet<Done>,
-    /// Whether the CPU is unlimited, as a sandbox is made and as Init has it.
-    in_burst: bool,
     /// The sandbox was asked to end before it was made.
     unwanted: bool,
 }
@@ -146,7 +144,6 @@ impl Owner {
             drains: 0,
             journal,
             effects: JoinSet::new(),
-            in_burst: true,
             unwanted: false,
             shared,
             spec,
