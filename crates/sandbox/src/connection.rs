@@ -1,4 +1,5 @@
-//! The bytes between a process inside and a service outside, whatever carries them.
+//! The bytes between a process inside and the host, whichever of them dialled and whatever carries
+//! them.
 
 use std::io;
 use std::pin::Pin;
@@ -11,7 +12,7 @@ use tokio::net::TcpStream;
 /// call per read.
 #[derive(Debug)]
 pub enum Connection {
-    /// Accepted on a listener inside a network namespace of this host.
+    /// A socket inside a network namespace of this host: accepted or connected there.
     Tcp(TcpStream),
     /// Made in memory by the fake backend.
     Memory(DuplexStream),

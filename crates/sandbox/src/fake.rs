@@ -3,23 +3,25 @@
 //! No processes, no kernel, no real time of its own. Everything of a sandbox is polled by one task:
 //! what is frozen is not polled, what is killed is dropped.
 
+mod listeners;
 mod owner;
 
 use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::{
-    Backend, BoxFuture, CONNECTION_QUEUE, Connection, CreateError, Created, Dialled, EVENT_QUEUE,
-    Event, Gone, ProcessId, ProcessSpec, Sandbox, SandboxSpec, Service, Signal, StartError, Stream,
-    Usage,
+    Backend, BoxFuture, CONNECT_DEADLINE, CONNECTION_QUEUE, ConnectError, Connection, CreateError,
+    Created, Dialled, EVENT_QUEUE, Event, Gone, ProcessId, ProcessSpec, Sandbox, SandboxSpec,
+    Service, Signal, StartError, Stream, Usage,
 };
 
+use listeners::Listeners;
 use owner::{Command, Owner};
 
 /// A program of the test; its result is the exit code.
@@ -27,7 +29,7 @@ pub type Program = Arc<dyn Fn(FakeProcess) -> BoxFuture<'static, i32> + Send + S
 
 /// How many calls on one sandbox may wait for its task.
 const COMMAND_QUEUE: usize = 16;
-/// How many bytes one side of a dialled connection may be ahead of the other.
+/// How many bytes one side of a connection may be ahead of the other.
 const CONNECTION_BYTES: usize = 64 * 1024;
 
 /// Makes fake sandboxes.
@@ -94,10 +96,17 @@ impl std::fmt::Debug for FakeProcess {
 struct Inside {
     events: mpsc::Sender<Event>,
     connections: mpsc::Sender<Dialled>,
-    // A lock, because a program may have concurrent parts. Never held over an await.
+    // Locks, because a program may have concurrent parts. Never held over an await.
     tmp: Mutex<HashMap<String, Vec<u8>>>,
+    listeners: Mutex<Listeners>,
     memory_peak_bytes: AtomicU64,
     collapse: Notify,
+}
+
+impl Inside {
+    fn listeners(&self) -> MutexGuard<'_, Listeners> {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl FakeProcess {
@@ -119,6 +128,12 @@ impl FakeProcess {
             Ok(()) => Ok(Connection::Memory(ours)),
             Err(_) => Err(io::ErrorKind::ConnectionRefused.into()),
         }
+    }
+
+    /// Listens on a port of the sandbox, until the receiver is dropped or the process ends. What
+    /// [`Sandbox::connect`] opens comes out here.
+    pub fn listen(&self, port: u16) -> io::Result<mpsc::Receiver<Connection>> {
+        self.inside.listeners().open(self.id, port)
     }
 
     /// Waits for a request to end. A process that waits is not ended by it.
@@ -173,6 +188,7 @@ impl Backend for Fake {
                 events: events_sender,
                 connections: connections_sender,
                 tmp: Mutex::default(),
+                listeners: Mutex::default(),
                 memory_peak_bytes: AtomicU64::new(0),
                 collapse: Notify::new(),
             });
@@ -212,6 +228,16 @@ impl Handle {
         self.tell(command(reply)).await?;
         answer.await.map_err(|_| Gone)
     }
+
+    async fn reach(&self, port: u16) -> Result<Connection, ConnectError> {
+        let refused = || ConnectError::Refused(io::ErrorKind::ConnectionRefused.into());
+        let listener = self.ask(|reply| Command::Listener(port, reply)).await?;
+        let listener = listener.ok_or_else(refused)?;
+        let place = listener.reserve().await.map_err(|_| refused())?;
+        let (ours, theirs) = tokio::io::duplex(CONNECTION_BYTES);
+        place.send(Connection::Memory(theirs));
+        Ok(Connection::Memory(ours))
+    }
 }
 
 impl Sandbox for Handle {
@@ -233,6 +259,18 @@ impl Sandbox for Handle {
 
     fn thaw(&self) -> BoxFuture<'_, Result<(), Gone>> {
         Box::pin(self.ask(|reply| Command::Freeze(false, reply)))
+    }
+
+    /// Attempts that wait hold nothing, therefore their number has no bound here.
+    fn connect(&self, port: u16) -> BoxFuture<'_, Result<Connection, ConnectError>> {
+        Box::pin(async move {
+            tokio::select! {
+                biased;
+                () = self.commands.closed() => Err(Gone.into()),
+                reached = tokio::time::timeout(CONNECT_DEADLINE, self.reach(port)) => reached
+                    .unwrap_or_else(|_| Err(ConnectError::Refused(io::ErrorKind::TimedOut.into()))),
+            }
+        })
     }
 
     fn drain_output(&self, token: u64) -> BoxFuture<'_, Result<(), Gone>> {

@@ -5,9 +5,9 @@
 //!
 //! A [`Backend`] makes sandboxes, a [`Sandbox`] is one of them. Nothing above this crate may assume
 //! a shared file system, shared process ids or a loopback socket: content goes in as [`Tree`]s,
-//! processes are named by our own [`ProcessId`], output and exits come out as [`Event`]s, and what
-//! user code dials comes out as [`Connection`]s. The lifecycle is decided above; here nobody knows
-//! what Init or Invoke is.
+//! processes are named by our own [`ProcessId`], output and exits come out as [`Event`]s, what user
+//! code dials comes out as [`Connection`]s, and [`Sandbox::connect`] makes one the other way. The
+//! lifecycle is decided above; here nobody knows what Init or Invoke is.
 //!
 //! Contract (held by `tests/contract.rs` for every backend):
 //! - every call on a sandbox that is gone is harmless and says [`Gone`];
@@ -26,6 +26,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -45,6 +46,14 @@ pub const EVENT_QUEUE: usize = 64;
 
 /// How many dialled connections may wait for the owner; further ones wait in the kernel's backlog.
 pub const CONNECTION_QUEUE: usize = 16;
+
+/// How long [`Sandbox::connect`] may take, from the call. A handshake on a loopback takes
+/// microseconds; one that has not ended after a second waits for a listener that accepts nothing.
+pub const CONNECT_DEADLINE: Duration = Duration::from_secs(1);
+
+/// How many connects may be under way in one sandbox at once: more than anybody needs, and few
+/// descriptors. Further ones wait for their turn, within their deadline.
+pub const CONNECTS_MAX: usize = 16;
 
 /// Makes sandboxes of one kind.
 pub trait Backend: fmt::Debug + Send + Sync {
@@ -91,6 +100,17 @@ pub trait Sandbox: fmt::Debug + Send + Sync {
 
     /// Lets frozen processes run again.
     fn thaw(&self) -> BoxFuture<'_, Result<(), Gone>>;
+
+    /// Opens a TCP connection to `127.0.0.1:port` inside, where a process listens. Takes no longer
+    /// than [`CONNECT_DEADLINE`]; dropping the future gives the attempt up. The ports of the two
+    /// services refuse, since what they would lead to is the host.
+    ///
+    /// A frozen sandbox is not thawed: the connection may come about or be refused, and nobody
+    /// inside takes it before the thaw. Callers wait with it until then.
+    ///
+    /// How it gets inside is the backend's affair: one whose sandboxes share the host's kernel makes
+    /// the socket in their network, one with a kernel inside asks its guest to carry the bytes.
+    fn connect(&self, port: u16) -> BoxFuture<'_, Result<Connection, ConnectError>>;
 
     /// Asks for [`Event::Drained`] with this token after all output written so far.
     fn drain_output(&self, token: u64) -> BoxFuture<'_, Result<(), Gone>>;
@@ -248,6 +268,9 @@ pub const RUNTIME_API_ADDRESS: &str = "127.0.0.1:9001";
 /// Where [`Service::Endpoint`] is dialled from inside.
 pub const ENDPOINT_ADDRESS: &str = "127.0.0.1:9000";
 
+/// The ports of the two.
+const SERVICE_PORTS: [u16; 2] = [9001, 9000];
+
 /// What a sandbox has used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
@@ -287,6 +310,17 @@ pub enum StartError {
     },
     /// The kernel refused, for example because of the process limit.
     #[error("process could not be started")]
+    Refused(#[source] io::Error),
+    /// The sandbox is gone.
+    #[error(transparent)]
+    Gone(#[from] Gone),
+}
+
+/// Why there is no connection into a sandbox.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// Nobody listens on the port, or who does has not taken the connection in time.
+    #[error("nobody inside takes the connection")]
     Refused(#[source] io::Error),
     /// The sandbox is gone.
     #[error(transparent)]

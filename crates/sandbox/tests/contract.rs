@@ -1,6 +1,7 @@
 //! What every backend holds. A new backend is added to `worlds` and nowhere else.
 //!
 //! Each test gets a fresh backend and leaves nothing: no sandbox, no process, no control group.
+//! How sandboxes are connected to is in `common/connecting.rs`.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -13,10 +14,18 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use common::connecting::{
+    a_frozen_sandbox_stays_frozen_when_connected_to, a_listener_can_be_connected_to,
+    a_sandbox_that_ends_ends_attempts_to_connect, connections_that_nobody_accepts_hold_nothing_up,
+    the_services_ports_lead_nowhere, where_nobody_listens_a_connection_is_refused,
+    with_its_process_a_listener_is_gone,
+};
 use common::harness::{self, Trial};
 use common::{PROBE, World, answer, is_quiet, next, probe};
 use dormouse_sandbox::namespace::spawner::{self, Spawner};
-use dormouse_sandbox::{CreateError, Dialled, Gone, ProcessId, Service, Signal, StartError};
+use dormouse_sandbox::{
+    ConnectError, CreateError, Dialled, Gone, ProcessId, Service, Signal, StartError,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 macro_rules! contract {
@@ -66,6 +75,13 @@ contract!(
     a_sandbox_can_be_used_again_after_killing_all,
     content_of_several_directories_is_there_as_one,
     after_shutdown_there_are_no_new_sandboxes,
+    a_listener_can_be_connected_to,
+    where_nobody_listens_a_connection_is_refused,
+    the_services_ports_lead_nowhere,
+    with_its_process_a_listener_is_gone,
+    a_frozen_sandbox_stays_frozen_when_connected_to,
+    connections_that_nobody_accepts_hold_nothing_up,
+    a_sandbox_that_ends_ends_attempts_to_connect,
 );
 
 fn main() -> ExitCode {
@@ -284,6 +300,7 @@ async fn after_the_end_calls_say_gone_and_gone_comes_once(world: &World) {
     assert_eq!(sandbox.signal(ProcessId(1), Signal::Kill).await, Err(Gone));
     assert!(sandbox.usage().await.is_err());
     assert!(matches!(sandbox.start(probe(2, &[])).await, Err(StartError::Gone(Gone))));
+    assert!(matches!(sandbox.connect(4243).await, Err(ConnectError::Gone(Gone))));
     loop {
         match next(&mut created).await.as_str() {
             "gone" => break,

@@ -46,6 +46,7 @@ isolation!(
     limits_cannot_be_raised,
     a_setuid_program_gains_nothing,
     the_host_s_loopback_is_out_of_reach,
+    connecting_leaves_nothing_of_the_host_in_the_sandbox_s_network,
     the_users_of_two_sandboxes_differ_on_the_host,
     tmp_is_full_when_it_is_full,
     memory_beyond_the_limit_is_killed_and_counted,
@@ -294,6 +295,28 @@ async fn the_host_s_loopback_is_out_of_reach(world: &World) {
     let outside = attempt(&mut sandbox, &["connect", "192.0.2.1:80"]).await;
     assert_eq!(outside, "refused 101", "without a network there is no way out");
     assert_eq!(attempt(&mut sandbox, &["connect", "127.0.0.1:9001"]).await, "ALLOWED");
+    sandbox.sandbox.destroy().await;
+}
+
+async fn connecting_leaves_nothing_of_the_host_in_the_sandbox_s_network(world: &World) {
+    let mut sandbox = world.create().await;
+    sandbox.sandbox.start(common::probe(1, &["hold", "4243", "sleep"])).await.unwrap();
+    assert_eq!(next(&mut sandbox).await, "1 out listening");
+    // What the runtime opens once for itself, such as its threads' wake-ups, is open after this.
+    drop(sandbox.sandbox.connect(4243).await.unwrap());
+    let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let before = open();
+    for port in [4243, 4244] {
+        drop(sandbox.sandbox.connect(port).await);
+    }
+    assert_eq!(open(), before);
+    let ours = std::fs::read_link("/proc/self/ns/net").unwrap();
+    for task in std::fs::read_dir("/proc/self/task").unwrap().flatten() {
+        // A thread that has ended meanwhile is in no network.
+        if let Ok(network) = std::fs::read_link(task.path().join("ns/net")) {
+            assert_eq!(network, ours);
+        }
+    }
     sandbox.sandbox.destroy().await;
 }
 

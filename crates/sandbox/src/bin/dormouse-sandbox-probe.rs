@@ -2,7 +2,7 @@
 //! one after the other; `tests/common/script.rs` describes them and does the same in the fake.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::{Command, ExitCode};
 
 fn main() -> ExitCode {
@@ -37,6 +37,8 @@ fn main() -> ExitCode {
                 let port = word();
                 dial(&port, &word());
             }
+            "listen" => listen(&word()),
+            "hold" => hold(&word()),
             other => say(&format!("unknown action {other}")),
         }
     }
@@ -86,4 +88,39 @@ fn dial(port: &str, text: &str) {
         Ok(answer)
     };
     say(&answer().unwrap_or_else(|error| format!("error: {error}")));
+}
+
+/// As extensions do it: on the name under which the service is told of them.
+fn bind(port: &str) -> TcpListener {
+    match TcpListener::bind(format!("sandbox.localdomain:{port}")) {
+        Ok(listener) => listener,
+        Err(error) => {
+            say(&format!("error: {error}"));
+            std::process::exit(1)
+        }
+    }
+}
+
+fn listen(port: &str) {
+    let listener = bind(port);
+    say("listening");
+    let heard = || -> std::io::Result<String> {
+        let (mut stream, _) = listener.accept()?;
+        let mut heard = String::new();
+        stream.read_to_string(&mut heard)?;
+        stream.write_all(format!("heard {heard}").as_bytes())?;
+        Ok(heard)
+    };
+    say(&heard().unwrap_or_else(|error| format!("error: {error}")));
+}
+
+/// Room for one or two, so that others find no room.
+fn hold(port: &str) {
+    let listener = bind(port);
+    if let Err(error) = rustix::net::listen(&listener, 1) {
+        say(&format!("error: {error}"));
+    }
+    // Open until the process ends.
+    std::mem::forget(listener);
+    say("listening");
 }

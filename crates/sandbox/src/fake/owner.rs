@@ -9,7 +9,9 @@ use std::task::Poll;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{FakeProcess, Inside, Program};
-use crate::{BoxFuture, Event, Exit, ProcessId, ProcessSpec, Signal, StartError, Usage};
+use crate::{
+    BoxFuture, Connection, Event, Exit, ProcessId, ProcessSpec, Signal, StartError, Usage,
+};
 
 /// The signal numbers that ended processes report.
 const SIGKILL: i32 = 9;
@@ -22,6 +24,7 @@ pub(super) enum Command {
     KillAll,
     Freeze(bool, oneshot::Sender<()>),
     Drain(u64),
+    Listener(u16, oneshot::Sender<Option<mpsc::Sender<Connection>>>),
     Usage(oneshot::Sender<Usage>),
     ResetPeak,
     Destroy(oneshot::Sender<()>),
@@ -83,9 +86,7 @@ impl Owner {
                 Happened::Command(None) => return None,
                 Happened::Command(Some(Command::Destroy(reply))) => return Some(reply),
                 Happened::Command(Some(command)) => self.obey(command),
-                Happened::Ended(process, code) => {
-                    self.pending.push_back(Event::Exited { process, exit: Exit::Code(code) });
-                }
+                Happened::Ended(process, code) => self.ended(process, Exit::Code(code)),
                 Happened::Passed => {}
                 Happened::Collapsed => {
                     self.running.clear();
@@ -132,9 +133,8 @@ impl Owner {
             Command::Signal(id, signal) => self.signal(id, signal),
             Command::KillAll => {
                 self.frozen = false;
-                for process in self.running.drain(..) {
-                    let exit = Exit::Signal(SIGKILL);
-                    self.pending.push_back(Event::Exited { process: process.id, exit });
+                for process in std::mem::take(&mut self.running) {
+                    self.ended(process.id, Exit::Signal(SIGKILL));
                 }
                 self.pending.push_back(Event::Empty);
             }
@@ -143,6 +143,9 @@ impl Owner {
                 let _ = reply.send(());
             }
             Command::Drain(token) => self.pending.push_back(Event::Drained { token }),
+            Command::Listener(port, reply) => {
+                let _ = reply.send(self.inside.listeners().at(port));
+            }
             Command::Usage(reply) => {
                 let peak = self.inside.memory_peak_bytes.load(Ordering::Acquire);
                 let _ = reply.send(Usage { memory_peak_bytes: peak, ..Usage::default() });
@@ -186,7 +189,12 @@ impl Owner {
             Signal::Kill => SIGKILL,
         };
         self.running.remove(index);
-        self.pending.push_back(Event::Exited { process: id, exit: Exit::Signal(number) });
+        self.ended(id, Exit::Signal(number));
+    }
+
+    fn ended(&mut self, process: ProcessId, exit: Exit) {
+        self.inside.listeners().close(process);
+        self.pending.push_back(Event::Exited { process, exit });
     }
 }
 

@@ -1,15 +1,21 @@
 //! What the owner of a sandbox holds: calls become commands to the task, except those that must
-//! be quick. Freezing, thawing and counting are single small writes and reads in the control group
-//! and are done where they are called, which saves two wake-ups in every invocation.
+//! be quick or may be slow. Freezing, thawing and counting are single small writes and reads in the
+//! control group and are done where they are called, which saves two wake-ups in every invocation.
+//! Connecting takes its time in the caller's own future: of the task it only needs the network.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::cgroup::Cgroup;
-use crate::{BoxFuture, Gone, ProcessId, ProcessSpec, Sandbox, Signal, StartError, Usage};
+use super::connect::connect;
+use crate::{
+    BoxFuture, CONNECT_DEADLINE, CONNECTS_MAX, ConnectError, Connection, Gone, ProcessId,
+    ProcessSpec, SERVICE_PORTS, Sandbox, Signal, StartError, Usage,
+};
 
 /// What the task is asked to do.
 #[derive(Debug)]
@@ -18,6 +24,8 @@ pub(super) enum Command {
     Signal(ProcessId, Signal),
     KillAll,
     Drain(u64),
+    /// Its network namespace. It lives as long as the descriptor: let go of it soon.
+    Network(oneshot::Sender<io::Result<OwnedFd>>),
     Destroy(oneshot::Sender<()>),
 }
 
@@ -34,7 +42,8 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub(super) struct Handle {
     pub(super) shared: Arc<Shared>,
-    pub(super) commands: mpsc::Sender<Command>,
+    commands: mpsc::Sender<Command>,
+    connects: Semaphore,
 }
 
 impl Shared {
@@ -83,9 +92,32 @@ impl Shared {
 }
 
 impl Handle {
+    pub(super) fn new(shared: Arc<Shared>, commands: mpsc::Sender<Command>) -> Self {
+        Self { shared, commands, connects: Semaphore::new(CONNECTS_MAX) }
+    }
+
     async fn tell(&self, command: Command) -> Result<(), Gone> {
         self.shared.there()?;
         self.commands.send(command).await.map_err(|_| Gone)
+    }
+
+    async fn reach(&self, port: u16) -> Result<Connection, ConnectError> {
+        self.shared.there()?;
+        if SERVICE_PORTS.contains(&port) {
+            return Err(ConnectError::Refused(io::ErrorKind::ConnectionRefused.into()));
+        }
+        let _turn = self.connects.acquire().await.map_err(|_| Gone)?;
+        let (reply, answer) = oneshot::channel();
+        self.tell(Command::Network(reply)).await?;
+        let network = answer.await.map_err(|_| Gone)?.map_err(ConnectError::Refused)?;
+        match connect(network, port).await {
+            Ok(stream) => Ok(Connection::Tcp(stream)),
+            Err(error) => {
+                // What listened may have gone with the sandbox.
+                self.shared.there()?;
+                Err(ConnectError::Refused(error))
+            }
+        }
     }
 }
 
@@ -112,6 +144,18 @@ impl Sandbox for Handle {
 
     fn thaw(&self) -> BoxFuture<'_, Result<(), Gone>> {
         Box::pin(async { self.shared.thaw() })
+    }
+
+    fn connect(&self, port: u16) -> BoxFuture<'_, Result<Connection, ConnectError>> {
+        Box::pin(async move {
+            tokio::select! {
+                biased;
+                // An attempt under way holds the network, of which nothing must be left.
+                () = self.commands.closed() => Err(Gone.into()),
+                reached = tokio::time::timeout(CONNECT_DEADLINE, self.reach(port)) => reached
+                    .unwrap_or_else(|_| Err(ConnectError::Refused(io::ErrorKind::TimedOut.into()))),
+            }
+        })
     }
 
     fn drain_output(&self, token: u64) -> BoxFuture<'_, Result<(), Gone>> {

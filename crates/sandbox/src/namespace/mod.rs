@@ -11,7 +11,7 @@
 //!
 //! [`Namespace`] is the daemon's side; [`spawner`] is a process of its own that never saw a secret
 //! of the daemon; `place` runs in the new process. A network namespace lives until the last
-//! [`crate::Connection`] dialled from it is dropped, too: owners drop those before they destroy.
+//! [`crate::Connection`] from or into it is dropped, too: owners drop those before they destroy.
 
 pub mod cgroup;
 pub mod doctor;
@@ -19,6 +19,7 @@ pub mod network;
 pub mod spawner;
 
 mod base;
+mod connect;
 mod establish;
 mod handle;
 mod ids;
@@ -216,7 +217,7 @@ async fn live(
     let (commands_sender, commands) = mpsc::channel(COMMAND_QUEUE);
     let (events_sender, events) = mpsc::channel(EVENT_QUEUE + 1);
     let (connections_sender, connections) = mpsc::channel(CONNECTION_QUEUE);
-    let handle = Handle { shared: Arc::clone(&shared), commands: commands_sender };
+    let handle = Handle::new(Arc::clone(&shared), commands_sender);
     let created = Created { sandbox: Arc::new(handle), events, connections };
     // If nobody waits any more the handle is dropped here, and the owner's first command is the end.
     let _ = reply.send(Ok(created));

@@ -27,6 +27,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 
+use super::connect::network_of;
 use super::establish::Parts;
 use super::handle::{Command, Shared};
 use super::output::Output;
@@ -191,6 +192,10 @@ impl Owner {
                 self.ask(&ToGuest::KillAll, Vec::new(), state);
             }
             Command::Drain(token) => state.output.after(None, Event::Drained { token }),
+            Command::Network(reply) => {
+                // The caller may have stopped waiting.
+                let _ = reply.send(network_of(&self.parts.listeners[0]));
+            }
             Command::Destroy(_) => {}
         }
     }

@@ -1,5 +1,6 @@
 //! What the sandbox tests share: worlds in which the same probe runs, and a look at what is left.
 
+pub(crate) mod connecting;
 pub(crate) mod harness;
 pub(crate) mod script;
 

@@ -2,7 +2,8 @@
 //!
 //! Actions: `print T`, `eprint T`, `flood`, `exit N`, `sleep`, `spin`, `count F` (writes a rising
 //! number into /tmp/F), `child-counts F` (a child does that), `write F T`, `read F`, `env N`, `cwd`,
-//! `dial PORT T` (sends T, prints the answer).
+//! `dial PORT T` (sends T, prints the answer), `listen PORT` (says so, takes one connection, answers
+//! what it heard and prints it), `hold PORT` (says so, takes none).
 
 use std::time::Duration;
 
@@ -26,6 +27,7 @@ pub(crate) fn probe(process: FakeProcess) -> BoxFuture<'static, i32> {
 
 async fn run(process: FakeProcess, children: &mut Vec<BoxFuture<'static, ()>>) -> i32 {
     let mut args = process.args.clone().into_iter();
+    let mut held = Vec::new();
     while let Some(action) = args.next() {
         let mut word = || args.next().unwrap_or_default();
         match action.as_str() {
@@ -59,6 +61,11 @@ async fn run(process: FakeProcess, children: &mut Vec<BoxFuture<'static, ()>>) -
                     if word() == "9001" { Service::RuntimeApi } else { Service::Endpoint };
                 say(&process, dial(&process, service, word()).await).await;
             }
+            "listen" => listen(&process, word()).await,
+            "hold" => {
+                held.push(process.listen(word().parse().unwrap_or(0)));
+                say(&process, "listening".into()).await;
+            }
             other => say(&process, format!("unknown action {other}")).await,
         }
     }
@@ -86,4 +93,18 @@ async fn dial(process: &FakeProcess, service: Service, text: String) -> String {
         std::io::Result::Ok(answer)
     };
     talk.await.unwrap_or_else(|error| format!("error: {error}"))
+}
+
+async fn listen(process: &FakeProcess, port: String) {
+    let heard = async {
+        let mut listener = process.listen(port.parse().unwrap_or(0))?;
+        say(process, "listening".into()).await;
+        let mut stream = listener.recv().await.ok_or(std::io::ErrorKind::NotConnected)?;
+        let mut heard = String::new();
+        stream.read_to_string(&mut heard).await?;
+        stream.write_all(format!("heard {heard}").as_bytes()).await?;
+        std::io::Result::Ok(heard)
+    };
+    let heard = heard.await.unwrap_or_else(|error| format!("error: {error}"));
+    say(process, heard).await;
 }
