@@ -3,6 +3,7 @@
 import pytest
 
 from harness.clients import Aws
+from harness.extensions import with_extensions
 from harness.runtimes import managed
 from harness.server import Server
 
@@ -34,6 +35,23 @@ def aws(server):
 def python():
     """A Python runtime of this machine."""
     return managed("python")
+
+
+@pytest.fixture(scope="module")
+def interpreter(aws, python):
+    """The program that Python extensions name in their first line."""
+    code = "import sys, os\ndef handler(event, context): return os.path.realpath(sys.executable)\n"
+    return aws.invoke(aws.create("interpreter", code, python)).payload
+
+
+@pytest.fixture
+def extended(aws, python, interpreter):
+    """Creates a function with extensions, each a name and its program."""
+
+    def create(name, programs, code, **more):
+        return with_extensions(aws, python, interpreter, name, programs, code, **more)
+
+    return create
 
 
 @pytest.fixture(scope="session")

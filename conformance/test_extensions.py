@@ -1,38 +1,12 @@
 """External and internal extensions: registered before the runtime, told of every invocation and of
 the end, frozen with it, and why an environment fails when one of them does."""
 
-import re
-
 import pytest
 
 from harness.clients import Aws
 from harness.code import package
+from harness.extensions import CALLS, lines, logged
 from harness.waiting import eventually, holds_for
-
-# What every extension of these tests starts with: the calls of the Extensions API.
-CALLS = """
-import http.client, json, os, sys, time
-
-API = os.environ["AWS_LAMBDA_RUNTIME_API"]
-NAME = os.path.basename(sys.argv[0])
-
-def call(method, path, body=None, **headers):
-    api = http.client.HTTPConnection(API)
-    headers = {f"Lambda-Extension-{key}".replace("_", "-"): value for key, value in headers.items()}
-    api.request(method, "/2020-01-01/extension/" + path, body, headers)
-    answer = api.getresponse()
-    return answer.status, answer.headers, json.loads(answer.read())
-
-def register(*events):
-    status, headers, body = call("POST", "register", json.dumps({"events": events}), Name=NAME,
-                                 Accept_Feature="accountId")
-    print(NAME, "registered", status, json.dumps(body, sort_keys=True), flush=True)
-    return headers["Lambda-Extension-Identifier"]
-
-def next_event(identifier):
-    status, headers, event = call("GET", "event/next", Identifier=identifier)
-    return event
-"""
 
 # Says what it hears.
 WATCH = """
@@ -58,49 +32,14 @@ def handler(event, context):
 """
 
 
-@pytest.fixture(scope="module")
-def interpreter(aws, python):
-    """The program that Python extensions name in their first line."""
-    code = "import sys, os\ndef handler(event, context): return os.path.realpath(sys.executable)\n"
-    return aws.invoke(aws.create("interpreter", code, python)).payload
-
-
 @pytest.fixture
-def function(aws, python, interpreter):
-    """Creates a function with extensions, each a name and its program."""
+def function(extended):
+    """A function with extensions that counts unless it is given other code."""
 
     def create(name, programs, code=COUNT, **more):
-        files = {
-            f"extensions/{extension}": f"#!{interpreter}\n{CALLS}{program}"
-            for extension, program in programs.items()
-        }
-        layer = aws.functions.publish_layer_version(
-            LayerName=name, Content={"ZipFile": package(files)}
-        )
-        settings = {"Timeout": 30, "Layers": [layer["LayerVersionArn"]], **more}
-        return aws.create(name, code, python, **settings)
+        return extended(name, programs, code, **more)
 
     return create
-
-
-def lines(aws, name):
-    """Everything the function and its extensions logged, in order."""
-    group = f"/aws/lambda/{name}"
-    try:
-        events = aws.logs.filter_log_events(logGroupName=group)["events"]
-    except aws.logs.exceptions.ResourceNotFoundException:
-        return []
-    return [event["message"].rstrip("\n") for event in events]
-
-
-def logged(aws, name, wanted):
-    """Waits for a line that matches; the lines up to then."""
-
-    def look():
-        found = lines(aws, name)
-        return found if any(re.search(wanted, line) for line in found) else None
-
-    return eventually(look, f"a line of {name} like {wanted}")
 
 
 def test_an_extension_is_up_before_the_runtime_and_told_of_each_invocation(aws, function):

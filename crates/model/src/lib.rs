@@ -11,5 +11,6 @@ pub mod invocation;
 pub mod layer;
 pub mod limits;
 pub mod names;
-pub mod report;
+
 pub mod runtime;
+pub mod telemetry;

@@ -100,6 +100,21 @@ pub const LOG_EVENT_OVERHEAD_BYTES: u64 = 26;
 /// second's worth may come at once. Past it its lines are dropped and counted.
 pub const LOG_BYTES_PER_S: u64 = 2 * 1_048_576;
 
+/// How often a batch of telemetry is offered to its subscriber (ours). Past it the batch is dropped,
+/// counted and told of by `platform.logsDropped`.
+pub const TELEMETRY_ATTEMPTS: u32 = 8;
+/// Milliseconds before a batch of telemetry is offered again (ours); doubled each time.
+pub const TELEMETRY_RETRY_MS: u64 = 50;
+/// Milliseconds a subscriber may take for a batch while its environment runs (ours). Past it the
+/// attempt has failed.
+pub const TELEMETRY_ATTEMPT_MS: u64 = 5_000;
+/// Milliseconds an environment with nothing else to do stays awake for telemetry under way (ours).
+/// Past it the rest is delivered after the next thaw.
+pub const TELEMETRY_FLUSH_MS: u64 = 100;
+/// How many times its buffer a subscriber may be behind (developer guide: "up to two times"). Past
+/// it events are dropped and counted.
+pub const TELEMETRY_BACKLOG: usize = 2;
+
 /// Callers of one function version that may wait for an environment (ours). Past it: 429.
 pub const WAITERS: usize = 1_000;
 /// Requests an owner task may have queued (ours). Past it senders wait.

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use dormouse_model::names::RequestId;
+use dormouse_model::telemetry::SubscriptionApi;
 use http::HeaderValue;
 use tokio::sync::oneshot;
 
@@ -11,7 +12,7 @@ use crate::extension_refusal::ExtensionRefusal;
 use crate::identifier::Identifier;
 use crate::refusal::Refusal;
 use crate::stream::ResponseStream;
-use crate::subscription::{Subscription, SubscriptionApi};
+use crate::subscription::Subscription;
 
 /// Where the owner puts the answer to a call that is only accepted or refused.
 pub(crate) type Verdict = oneshot::Sender<Result<(), Refusal>>;

@@ -2,6 +2,7 @@
 //! wire. The only place that knows either.
 
 use bytes::Bytes;
+use dormouse_model::telemetry::SubscriptionApi;
 use http::StatusCode;
 
 use crate::exchange::Gone;
@@ -9,7 +10,6 @@ use crate::identifier::Identifier;
 use crate::limits;
 use crate::receive::Broken;
 use crate::refusal::error_body;
-use crate::subscription::SubscriptionApi;
 
 /// A request that the Extensions, Telemetry or Logs API does not accept.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

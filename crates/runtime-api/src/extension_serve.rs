@@ -1,6 +1,7 @@
 //! The routes of the Extensions, Telemetry and Logs API: requests in, calls out, answers back.
 
 use bytes::Bytes;
+use dormouse_model::telemetry::SubscriptionApi;
 use http::header::{CONNECTION, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
@@ -17,7 +18,7 @@ use crate::limits::{ERROR_TYPE_BYTES, EXTENSION_BODY_BYTES};
 use crate::receive::receive;
 use crate::register;
 use crate::route::ExtensionRoute;
-use crate::subscription::{self, SubscriptionApi};
+use crate::subscription;
 
 static IDENTIFIER: HeaderName = HeaderName::from_static("lambda-extension-identifier");
 static EVENT_IDENTIFIER: HeaderName = HeaderName::from_static("lambda-extension-event-identifier");

@@ -51,6 +51,4 @@ pub use registry::{Extension, ExtensionKind, Registry};
 pub use serve::{ServeError, serve};
 pub use state::{Progress, Request, RuntimeState};
 pub use stream::{Collected, Piece, ResponseStream, StreamEnd, StreamError};
-pub use subscription::{
-    Buffering, Destination, SchemaVersion, Subscription, SubscriptionApi, Types,
-};
+pub use subscription::{Buffering, Destination, Subscription};

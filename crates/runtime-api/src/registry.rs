@@ -2,12 +2,13 @@
 //! the environment's owner keeps the value, and a reset replaces it as a whole. Who of them waits for
 //! whom is not decided here but in `model::environment`.
 
+use dormouse_model::telemetry::SubscriptionApi;
+
 use crate::extension::Events;
 use crate::extension_refusal::ExtensionRefusal;
 use crate::extension_state::{ExtensionProgress, ExtensionRequest, ExtensionState};
 use crate::identifier::Identifier;
 use crate::limits;
-use crate::subscription::SubscriptionApi;
 
 /// One extension.
 #[derive(Debug, Clone, PartialEq, Eq)]

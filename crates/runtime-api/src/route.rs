@@ -1,9 +1,9 @@
 //! From method and path to what is asked for. Pure; knows no state and reads no header or body.
 
+use dormouse_model::telemetry::SubscriptionApi;
 use http::Method;
 
 use crate::refusal::Refusal;
-use crate::subscription::SubscriptionApi;
 
 /// What stands in front of every path of the Runtime API.
 const RUNTIME: &str = "/2018-06-01/";

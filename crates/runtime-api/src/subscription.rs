@@ -3,6 +3,7 @@
 
 use std::ops::RangeInclusive;
 
+use dormouse_model::telemetry::{SchemaVersion, SubscriptionApi, Types};
 use http::{Method, Uri};
 use serde_json::{Map, Value};
 
@@ -11,15 +12,6 @@ use crate::limits;
 
 /// Whose hosts mean the environment itself. There is nobody else to deliver to.
 const HOSTS: [&str; 4] = ["sandbox.localdomain", "sandbox", "127.0.0.1", "localhost"];
-
-/// Which of the two APIs: the younger one took the elder's place, and both are in use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum SubscriptionApi {
-    /// `PUT /2022-07-01/telemetry`.
-    Telemetry,
-    /// `PUT /2020-08-15/logs`.
-    Logs,
-}
 
 /// What a subscriber wants, valid and complete.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,32 +24,6 @@ pub struct Subscription {
     pub buffering: Buffering,
     /// Where to.
     pub destination: Destination,
-}
-
-/// The shapes telemetry has had. The first two are the Logs API's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum SchemaVersion {
-    /// `2020-08-15`.
-    V2020_08_15,
-    /// `2021-03-18`: `platform.runtimeDone` came.
-    V2021_03_18,
-    /// `2022-07-01`.
-    V2022_07_01,
-    /// `2022-12-13`.
-    V2022_12_13,
-    /// `2025-01-29`.
-    V2025_01_29,
-}
-
-/// Kinds of events.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Types {
-    /// What the platform has to say.
-    pub platform: bool,
-    /// What the function writes.
-    pub function: bool,
-    /// What extensions write.
-    pub extension: bool,
 }
 
 /// When events are delivered: as soon as one of the three is reached.
@@ -90,52 +56,6 @@ pub enum Destination {
         /// On the environment's loopback.
         port: u16,
     },
-}
-
-impl SubscriptionApi {
-    /// AWS's name for it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Telemetry => "Telemetry",
-            Self::Logs => "Logs",
-        }
-    }
-}
-
-impl SchemaVersion {
-    const ALL: [(Self, SubscriptionApi); 5] = [
-        (Self::V2020_08_15, SubscriptionApi::Logs),
-        (Self::V2021_03_18, SubscriptionApi::Logs),
-        (Self::V2022_07_01, SubscriptionApi::Telemetry),
-        (Self::V2022_12_13, SubscriptionApi::Telemetry),
-        (Self::V2025_01_29, SubscriptionApi::Telemetry),
-    ];
-
-    /// As on the wire.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::V2020_08_15 => "2020-08-15",
-            Self::V2021_03_18 => "2021-03-18",
-            Self::V2022_07_01 => "2022-07-01",
-            Self::V2022_12_13 => "2022-12-13",
-            Self::V2025_01_29 => "2025-01-29",
-        }
-    }
-}
-
-impl Types {
-    /// AWS's names, in the order of the documentation.
-    #[must_use]
-    pub fn names(self) -> Vec<&'static str> {
-        let names = [
-            (self.platform, "platform"),
-            (self.function, "function"),
-            (self.extension, "extension"),
-        ];
-        names.into_iter().filter_map(|(wanted, name)| wanted.then_some(name)).collect()
-    }
 }
 
 impl Default for Buffering {
@@ -197,11 +117,8 @@ impl Reader {
             }
             (Some(value), _) => value.as_str().unwrap_or_default(),
         };
-        let known = SchemaVersion::ALL
-            .into_iter()
-            .find(|(version, api)| *api == self.api && version.as_str() == text);
-        match known {
-            Some((version, _)) => Some(version),
+        match SchemaVersion::of(self.api, text) {
+            Some(version) => Some(version),
             None => self.problem("schemaVersion is not supported"),
         }
     }

@@ -142,11 +142,6 @@ fn log_stream(wall_ms: u64, version: &ResolvedVersion, id: &str) -> String {
     format!("{date}/[{}]{id}", version.version)
 }
 
-/// `YYYY-MM-DDThh:mm:ss.SSSZ`.
-pub(crate) fn timestamp(wall_ms: u64) -> String {
-    moment(wall_ms).strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
-}
-
 fn moment(wall_ms: u64) -> jiff::Timestamp {
     i64::try_from(wall_ms)
         .ok()
@@ -164,6 +159,5 @@ mod tests {
         let id = "0".repeat(32);
         let stream = log_stream(1_573_754_766_068, &resolved(), &id);
         assert_eq!(stream, format!("2019/11/14/[$LATEST]{id}"));
-        assert_eq!(timestamp(1_573_754_766_068), "2019-11-14T18:06:06.068Z");
     }
 }

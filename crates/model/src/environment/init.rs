@@ -127,13 +127,16 @@ impl Environment {
     }
 
     fn init_failed(&mut self, init: &Init, failure: Failure, now: Micros) -> Vec<Effect> {
-        let effects = self.init_failure(init, &failure, now);
+        let mut effects = self.init_failure(init, &failure, now);
         let reason = match failure {
             Failure::Timeout => ShutdownReason::Timeout,
             _ => ShutdownReason::Failure,
         };
         let ending = match init.lease {
-            Some(lease) => Ending::Invocation { report: self.report(lease, now, Some(failure)) },
+            Some(lease) => {
+                effects.push(Effect::DrainOutput);
+                Ending::Invocation { report: Some(self.report(lease, now, Some(failure))) }
+            }
             None => Ending::Init,
         };
         self.begin_shutdown(reason, Then::Reset(ending), effects, now)

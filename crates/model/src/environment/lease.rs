@@ -153,8 +153,9 @@ impl Environment {
             Failure::Timeout => ShutdownReason::Timeout,
             _ => ShutdownReason::Failure,
         };
-        let (effects, report) = self.broken_off(busy, failure, now);
-        let then = Then::Reset(Ending::Invocation { report });
+        let (mut effects, report) = self.broken_off(busy, failure, now);
+        effects.push(Effect::DrainOutput);
+        let then = Then::Reset(Ending::Invocation { report: Some(report) });
         self.begin_shutdown(reason, then, effects, now)
     }
 

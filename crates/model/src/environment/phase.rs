@@ -169,7 +169,7 @@ pub enum Ending {
     Init,
     /// An invocation.
     Invocation {
-        /// How it went.
-        report: Report,
+        /// How it went; `None` once it is told.
+        report: Option<Report>,
     },
 }

@@ -51,11 +51,15 @@ impl Environment {
                 self.phase = Phase::Reset(Reset { ending: Ending::Idle { next }, ..reset });
                 Some(vec![])
             }
+            Event::Drained => {
+                let (ending, told) = drained(reset.ending);
+                self.phase = Phase::Reset(Reset { ending, ..reset });
+                Some(told)
+            }
             Event::Exited { .. }
             | Event::ExtensionEnded { .. }
             | Event::ExtensionNext { .. }
             | Event::Registered { .. }
-            | Event::Drained
             | Event::Quiet
             | Event::Next
             | Event::ResponseBegun
@@ -83,10 +87,19 @@ impl Environment {
     }
 }
 
+/// The output of what was ended is collected: an invocation can be reported before its processes are
+/// gone. Its end does not depend on theirs.
+pub(super) fn drained(ending: Ending) -> (Ending, Vec<Effect>) {
+    match ending {
+        Ending::Invocation { .. } => (Ending::Invocation { report: None }, tell(ending)),
+        Ending::Idle { .. } | Ending::Init => (ending, vec![]),
+    }
+}
+
 /// What is to be told when all is over.
 pub(super) fn tell(ending: Ending) -> Vec<Effect> {
     match ending {
         Ending::Idle { .. } | Ending::Init => vec![],
-        Ending::Invocation { report } => vec![Effect::LogReport(report)],
+        Ending::Invocation { report } => report.map(Effect::LogReport).into_iter().collect(),
     }
 }

@@ -1,6 +1,7 @@
 //! Shutdown: the runtime is asked to end, then the extensions are told, all within a budget. Without
 //! extensions there is nobody to ask.
 
+use super::reset::drained;
 use super::{
     Effect, Ending, Environment, Event, Lease, Micros, Phase, Shutdown, ShutdownReason,
     ShutdownStep, Then, after,
@@ -69,12 +70,20 @@ impl Environment {
                 let over = self.extensions.is_empty() && !self.runtime_up;
                 Some(if over { self.after_shutdown(shutdown.then, vec![], now) } else { vec![] })
             }
+            (_, Event::Drained) => Some(match shutdown.then {
+                Then::Reset(ending) => {
+                    let (ending, told) = drained(ending);
+                    let then = Then::Reset(ending);
+                    self.phase = Phase::Shutdown(Shutdown { then, ..shutdown });
+                    told
+                }
+                Then::Drain(_) => vec![],
+            }),
             (_, Event::Lease { timeout_ms }) => self.lease_meanwhile(shutdown, *timeout_ms, now),
             (
                 _,
                 Event::ExtensionNext { .. }
                 | Event::Registered { .. }
-                | Event::Drained
                 | Event::Quiet
                 | Event::Next
                 | Event::ResponseBegun

@@ -199,7 +199,7 @@ fn an_init_that_fails_again_gives_the_caller_its_error() {
     check(
         "provisioned; init_error; exit0; empty; lease; init_error; exit0; empty; lease",
         "init start |  | INIT_REPORT(init_error,2ms) kill_all | ready | init start |  | \
-         fail(init_error) INIT_REPORT(init_error,2ms,invoke) START kill_all | REPORT(2ms,init_error) ready | init start",
+         fail(init_error) INIT_REPORT(init_error,2ms,invoke) START drain kill_all | REPORT(2ms,init_error) ready | init start",
     );
 }
 
@@ -218,7 +218,7 @@ fn a_missing_bootstrap_is_an_invalid_entrypoint() {
     check(
         "provisioned; start_failed; empty; lease; start_failed; empty",
         "init start | INIT_REPORT(invalidentrypoint,1ms) kill_all | ready | init start | \
-         fail(invalidentrypoint) INIT_REPORT(invalidentrypoint,1ms,invoke) START kill_all | REPORT(1ms,invalidentrypoint) ready",
+         fail(invalidentrypoint) INIT_REPORT(invalidentrypoint,1ms,invoke) START drain kill_all | REPORT(1ms,invalidentrypoint) ready",
     );
 }
 
@@ -226,7 +226,7 @@ fn a_missing_bootstrap_is_an_invalid_entrypoint() {
 fn a_timeout_answers_the_caller_and_resets() {
     check(
         "provisioned; next; lease; +3000; deadline; exit0; empty; lease; next",
-        "init start | ready | START deliver | fail(timeout) kill_all |  | REPORT(3000ms,init1,timeout) ready | init start | START deliver",
+        "init start | ready | START deliver | fail(timeout) drain kill_all |  | REPORT(3000ms,init1,timeout) ready | init start | START deliver",
     );
 }
 
@@ -234,7 +234,7 @@ fn a_timeout_answers_the_caller_and_resets() {
 fn an_exit_while_running_fails_the_caller_once() {
     check(
         "provisioned; next; lease; exit0; deadline",
-        "init start | ready | START deliver | fail(exit0) kill_all | REPORT(1ms,init1,exit0) destroy",
+        "init start | ready | START deliver | fail(exit0) drain kill_all | REPORT(1ms,init1,exit0) destroy",
     );
 }
 
@@ -242,7 +242,7 @@ fn an_exit_while_running_fails_the_caller_once() {
 fn an_exit_after_the_answer_spares_the_caller() {
     check(
         "provisioned; next; lease; answered; exit0; empty",
-        "init start | ready | START deliver | pass soon | kill_all | REPORT(2ms,init1,exit0) ready",
+        "init start | ready | START deliver | pass soon | drain kill_all | REPORT(2ms,init1,exit0) ready",
     );
 }
 
@@ -250,7 +250,7 @@ fn an_exit_after_the_answer_spares_the_caller() {
 fn a_late_answer_after_a_timeout_changes_nothing() {
     check(
         "provisioned; next; lease; +3000; deadline; answered; empty",
-        "init start | ready | START deliver | fail(timeout) kill_all |  | REPORT(3000ms,init1,timeout) ready",
+        "init start | ready | START deliver | fail(timeout) drain kill_all |  | REPORT(3000ms,init1,timeout) ready",
     );
 }
 
@@ -258,7 +258,7 @@ fn a_late_answer_after_a_timeout_changes_nothing() {
 fn memory_exhaustion_is_told_apart() {
     check(
         "provisioned; next; lease; oom; empty",
-        "init start | ready | START deliver | fail(oom) kill_all | REPORT(1ms,init1,oom) ready",
+        "init start | ready | START deliver | fail(oom) drain kill_all | REPORT(1ms,init1,oom) ready",
     );
 }
 
@@ -278,7 +278,7 @@ fn a_runtime_that_dies_idle_is_started_anew_by_the_next_lease() {
 fn processes_that_do_not_end_cost_the_sandbox_its_life() {
     check(
         "provisioned; next; lease; exit0; deadline; gone",
-        "init start | ready | START deliver | fail(exit0) kill_all | REPORT(1ms,init1,exit0) destroy | dead(UnclearEnd)",
+        "init start | ready | START deliver | fail(exit0) drain kill_all | REPORT(1ms,init1,exit0) destroy | dead(UnclearEnd)",
     );
 }
 
@@ -362,7 +362,7 @@ fn an_extension_that_never_comes_back_runs_into_the_timeout() {
     check_with(
         1,
         "provisioned; register1; ext1; next; lease; answered; next; +3000; deadline; exit0; crash1; empty",
-        "init | start |  | close ready | START notify deliver | pass soon |  | term | shutdown(timeout) | \
+        "init | start |  | close ready | START notify deliver | pass soon |  | drain term | shutdown(timeout) | \
          kill_all | REPORT(3000ms,init3,+3001,timeout) ready",
     );
 }
@@ -372,12 +372,12 @@ fn an_extension_that_dies_takes_the_invocation_with_it() {
     check_with(
         1,
         "provisioned; register1; ext1; next; lease; crash1; exit0; empty",
-        "init | start |  | close ready | START notify deliver | fail(crash) kill_all |  | REPORT(1ms,init3,crash) ready",
+        "init | start |  | close ready | START notify deliver | fail(crash) drain kill_all |  | REPORT(1ms,init3,crash) ready",
     );
     check_with(
         2,
         "provisioned; register1; ext1; register2; next; ext2; quiet; lease; crash1; exit0; crash2; empty",
-        "init |  |  | start | close | ready | freeze | thaw START notify deliver | fail(crash) term | \
+        "init |  |  | start | close | ready | freeze | thaw START notify deliver | fail(crash) drain term | \
          shutdown(failure) | kill_all | REPORT(1ms,init5,crash) ready",
     );
 }
@@ -473,6 +473,20 @@ fn the_runtime_is_done_when_it_asks_for_more_or_fails() {
 }
 
 #[test]
+fn an_invocation_is_reported_as_soon_as_its_output_is_there() {
+    check(
+        "provisioned; next; lease; exit0; drained; drained; empty",
+        "init start | ready | START deliver | fail(exit0) drain kill_all | REPORT(1ms,init1,exit0) |  | ready",
+    );
+    check_with(
+        1,
+        "provisioned; register1; ext1; next; lease; exit0; drained; crash1; empty",
+        "init | start |  | close ready | START notify deliver | fail(exit0) drain shutdown(failure) | \
+         REPORT(1ms,init3,exit0) | kill_all | ready",
+    );
+}
+
+#[test]
 fn a_response_that_has_begun_is_ended_and_not_begun_again() {
     check(
         "provisioned; next; lease; begun; begun; next; answered; begun; next",
@@ -480,7 +494,7 @@ fn a_response_that_has_begun_is_ended_and_not_begun_again() {
     );
     check(
         "provisioned; next; lease; begun; exit0; empty",
-        "init start | ready | START deliver | begin | fail(exit0) kill_all | REPORT(2ms,init1,exit0) ready",
+        "init start | ready | START deliver | begin | fail(exit0) drain kill_all | REPORT(2ms,init1,exit0) ready",
     );
 }
 

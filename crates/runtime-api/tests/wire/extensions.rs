@@ -1,8 +1,7 @@
 //! Each answer to an extension, to the byte, and what hostile extensions get.
 
-use dormouse_runtime_api::{
-    ExtensionEvent, ExtensionRefusal, Registry, ShutdownReason, SubscriptionApi, limits,
-};
+use dormouse_model::telemetry::SubscriptionApi;
+use dormouse_runtime_api::{ExtensionEvent, ExtensionRefusal, Registry, ShutdownReason, limits};
 
 use crate::answers::{ACCEPTED, error, truncated};
 use crate::owner::{Owner, id, identifier};

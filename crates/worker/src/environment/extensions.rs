@@ -3,10 +3,12 @@
 //! An extension's number is its place in the registry: external ones in the order of their start,
 //! then internal ones as they come. Replaced as a whole when the processes are started anew.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::PathBuf;
 
 use dormouse_model::environment::{ExtensionId, Registration};
+use dormouse_model::telemetry::{self, SubscriptionApi};
 use dormouse_runtime_api::{
     Events, Extension, ExtensionEvent, ExtensionKind, ExtensionProgress, ExtensionRefusal,
     ExtensionRequest, Identifier, ParkedEvent, Registry,
@@ -26,12 +28,14 @@ pub(super) type EventReply = oneshot::Sender<Result<ExtensionEvent, ExtensionRef
 pub(super) struct Extensions {
     registry: Registry,
     parked: Vec<ParkedEvent>,
+    /// The end that came while nobody waited for it: it may come at any time.
+    missed: HashMap<ExtensionId, ExtensionEvent>,
 }
 
 impl Extensions {
     /// External extensions that are about to be started.
     pub(super) fn new(external: &[String]) -> Result<Self, ExtensionRefusal> {
-        Ok(Self { registry: Registry::new(external.iter().cloned())?, parked: Vec::new() })
+        Ok(Self { registry: Registry::new(external.iter().cloned())?, ..Self::default() })
     }
 
     /// Takes a registration.
@@ -64,6 +68,9 @@ impl Extensions {
         match self.registry.apply(identifier, ExtensionRequest::Next { parked }) {
             Ok(_) => {
                 self.parked(id).park(reply);
+                if let Some(event) = self.missed.remove(&id) {
+                    self.give(id, event);
+                }
                 Ok(id)
             }
             Err(refusal) => Err((reply, refusal)),
@@ -82,6 +89,19 @@ impl Extensions {
         Ok(self.id(identifier).filter(|_| first))
     }
 
+    /// Takes a subscription to telemetry: whose, the name, and whether there was one before.
+    pub(super) fn subscribe(
+        &mut self,
+        identifier: Identifier,
+        api: SubscriptionApi,
+    ) -> Result<(ExtensionId, String, bool), ExtensionRefusal> {
+        let unknown = ExtensionRefusal::UnknownExtension(identifier);
+        let id = self.id(identifier).ok_or(unknown)?;
+        let again = self.get(id).is_some_and(|it| it.subscribed_by.is_some());
+        let extension = self.registry.subscribe(identifier, api)?;
+        Ok((id, extension.name.clone(), again))
+    }
+
     /// Nobody may register any more.
     pub(super) fn close_registration(&mut self) {
         self.registry.close_registration();
@@ -98,10 +118,24 @@ impl Extensions {
         wanted: impl Fn(&Extension) -> bool,
         mut make: impl FnMut() -> ExtensionEvent,
     ) {
-        for (id, name) in self.selected(wanted) {
-            if self.parked(id).deliver(make()).is_ok() {
-                self.registry.progress(&name, ExtensionProgress::Delivered);
+        for (id, _) in self.selected(wanted) {
+            self.give(id, make());
+        }
+    }
+
+    /// Answers the call that waits, or the next one.
+    fn give(&mut self, id: ExtensionId, event: ExtensionEvent) {
+        match self.parked(id).deliver(event) {
+            Ok(()) => {
+                if let Some(name) = self.get(id).map(|it| it.name.clone()) {
+                    self.registry.progress(&name, ExtensionProgress::Delivered);
+                }
             }
+            Err(event @ ExtensionEvent::Shutdown { .. }) => {
+                self.missed.insert(id, event);
+            }
+            // Whoever was told of invocations waited for one; its connection broke.
+            Err(ExtensionEvent::Invoke { .. }) => {}
         }
     }
 
@@ -118,10 +152,15 @@ impl Extensions {
         }
     }
 
-    /// Name, state and events of each, for the log.
-    pub(super) fn shown(&self) -> Vec<(String, &'static str, Vec<&'static str>)> {
-        let shown = |it: &Extension| (it.name.clone(), it.state.name(), it.events.names());
-        self.registry.extensions().iter().map(shown).collect()
+    /// What is told of each at the end of Init.
+    pub(super) fn told(&self) -> Vec<telemetry::Extension> {
+        let told = |it: &Extension| telemetry::Extension {
+            name: it.name.clone(),
+            state: it.state.name(),
+            events: it.events.names(),
+            error_type: it.state.error_type().map(str::to_owned),
+        };
+        self.registry.extensions().iter().map(told).collect()
     }
 
     fn selected(&self, wanted: impl Fn(&Extension) -> bool) -> Vec<(ExtensionId, String)> {

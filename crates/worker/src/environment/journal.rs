@@ -1,18 +1,23 @@
-//! What an environment writes down: log lines on their way to the store, the tail of the running
-//! invocation, and its life.
+//! What an environment has to say: every event becomes a line of its log, in the format of the
+//! function's choice, part of the running invocation's tail, and telemetry for who has subscribed.
+//! Also the moments of its life.
 
 use std::collections::HashMap;
 
 use dormouse_model::clock::Clock;
 use dormouse_model::environment::Micros;
+use dormouse_model::function::LogFormat;
 use dormouse_model::limits;
 use dormouse_model::names::{EnvironmentId, RequestId};
+use dormouse_model::telemetry::{self, Event, Level, Record, SchemaVersion, to_json, to_text};
 use dormouse_sandbox::{ProcessId, Stream};
-use dormouse_store::logs::{Event, StreamKey};
+use dormouse_store::logs::{self, StreamKey};
 
 use super::lines::{Budget, Lines, Tail};
+use super::telemetry::Telemetry;
 use crate::lives::{Lives, Moment};
 use crate::logs::LogSink;
+use crate::recipe::RUNTIME;
 
 /// Owned by the environment's task; nobody else writes to its stream.
 #[derive(Debug)]
@@ -21,18 +26,27 @@ pub(super) struct Journal {
     born: Micros,
     id: EnvironmentId,
     destination: StreamKey,
+    format: Format,
     sink: LogSink,
     lives: Lives,
     partial: HashMap<(ProcessId, Stream), Lines>,
     budget: Budget,
-    waiting: Vec<Event>,
+    waiting: Vec<logs::Event>,
     tail: Tail,
+    pub(super) telemetry: Telemetry,
+}
+
+/// How the log is written, and the lowest level that is kept of each kind of lines.
+#[derive(Debug, Clone, Copy)]
+enum Format {
+    Text,
+    Json { application: Level, system: Level },
 }
 
 impl Journal {
     pub(super) fn new(
         id: EnvironmentId,
-        destination: StreamKey,
+        (destination, format): (StreamKey, &LogFormat),
         sink: LogSink,
         lives: Lives,
         clock: Clock,
@@ -42,19 +56,41 @@ impl Journal {
             born,
             id,
             destination,
+            format: Format::of(format),
             sink,
             lives,
             partial: HashMap::new(),
             budget: Budget::new(born),
             waiting: Vec::new(),
             tail: Tail::default(),
+            telemetry: Telemetry::new(clock.clone()),
             clock,
         }
     }
 
+    /// Tells of something.
+    pub(super) fn tell(&mut self, record: Record) {
+        let event = self.event(record);
+        self.telemetry.publish(&event);
+        let line = match self.format {
+            Format::Text => to_text(&event.record),
+            Format::Json { system, .. } if event.record.level() >= system => {
+                to_json(&event, SchemaVersion::OF_LOG_LINES).map(|json| json + "\n")
+            }
+            Format::Json { .. } => None,
+        };
+        if let Some(line) = line {
+            self.remark(line);
+        }
+    }
+
+    fn event(&self, record: Record) -> Event {
+        Event { wall_ms: self.clock.wall_ms(), now: self.clock.now(), record }
+    }
+
     /// A line of the platform: not part of the function's budget, and dropped only when the store
     /// has taken nothing for long.
-    pub(super) fn platform(&mut self, line: String) {
+    pub(super) fn remark(&mut self, line: String) {
         if self.waiting.len() < 2 * limits::LOG_QUEUE_EVENTS {
             self.push(line);
         } else {
@@ -67,26 +103,28 @@ impl Journal {
     pub(super) fn output(&mut self, process: ProcessId, stream: Stream, bytes: &[u8]) {
         let mut lines = Vec::new();
         self.partial.entry((process, stream)).or_default().push(bytes, |line| lines.push(line));
-        self.application(lines);
+        self.application(process, lines);
     }
 
     /// The ends of output that came without a newline, once its writers are gone.
     pub(super) fn finish_lines(&mut self) {
-        let mut lines = Vec::new();
-        for (_, mut partial) in self.partial.drain() {
+        for ((process, _), mut partial) in std::mem::take(&mut self.partial) {
+            let mut lines = Vec::new();
             partial.finish(|line| lines.push(line));
+            self.application(process, lines);
         }
-        self.application(lines);
         self.tell_dropped();
     }
 
     /// The ends of output so far: an invocation's last line belongs to it, newline or not.
     pub(super) fn cut_lines(&mut self) {
         let mut lines = Vec::new();
-        for partial in self.partial.values_mut() {
-            partial.finish(|line| lines.push(line));
+        for ((process, _), partial) in &mut self.partial {
+            partial.finish(|line| lines.push((*process, line)));
         }
-        self.application(lines);
+        for (process, line) in lines {
+            self.application(process, vec![line]);
+        }
         self.tell_dropped();
     }
 
@@ -99,12 +137,13 @@ impl Journal {
         }
     }
 
-    fn application(&mut self, lines: Vec<String>) {
+    fn application(&mut self, process: ProcessId, lines: Vec<String>) {
         let now = self.clock.now();
         if self.waiting.len() + lines.len() > limits::LOG_QUEUE_EVENTS {
             self.flush();
         }
         for line in lines {
+            let Some(line) = self.heard(process, line) else { continue };
             if !self.budget.admit(line.len(), now) {
                 continue;
             }
@@ -116,9 +155,26 @@ impl Journal {
         }
     }
 
+    /// Tells subscribers of a line; gives it back if it belongs into the log.
+    fn heard(&mut self, process: ProcessId, line: String) -> Option<String> {
+        let record = match process {
+            RUNTIME => Record::Function(line),
+            _ => Record::ExtensionLine(line),
+        };
+        let event = self.event(record);
+        self.telemetry.publish(&event);
+        match (self.format, event.record) {
+            (Format::Json { application, .. }, Record::Function(line)) => {
+                telemetry::keeps(application, &line).then_some(line)
+            }
+            (_, Record::Function(line) | Record::ExtensionLine(line)) => Some(line),
+            _ => None,
+        }
+    }
+
     fn push(&mut self, line: String) {
         self.tail.push(&line);
-        self.waiting.push(Event { timestamp_ms: self.clock.wall_ms(), message: line });
+        self.waiting.push(logs::Event { timestamp_ms: self.clock.wall_ms(), message: line });
     }
 
     /// Whether lines wait to be handed over.
@@ -163,5 +219,18 @@ impl Journal {
         let at_micros = self.clock.now() - self.born;
         let request_id = request.map(ToString::to_string);
         self.lives.tell(&self.id, Moment { at_micros, what, request_id });
+    }
+}
+
+impl Format {
+    fn of(format: &LogFormat) -> Self {
+        // Their validity was seen to when they were set; a level of another release counts as usual.
+        let level = |word: &str| word.parse().unwrap_or(Level::Info);
+        match format {
+            LogFormat::Text => Self::Text,
+            LogFormat::Json { application, system } => {
+                Self::Json { application: level(application), system: level(system) }
+            }
+        }
     }
 }

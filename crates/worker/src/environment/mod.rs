@@ -18,6 +18,7 @@ mod lines;
 mod owner;
 mod permit;
 mod runtime;
+mod telemetry;
 #[cfg(test)]
 pub(crate) mod tests;
 

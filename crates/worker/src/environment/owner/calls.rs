@@ -3,9 +3,10 @@
 
 use dormouse_model::environment::{Event, ExtensionFault, ExtensionId};
 use dormouse_model::invocation::{self, ErrorPayload};
+use dormouse_model::telemetry::{Record, Subscribed, SubscriptionApi};
 use dormouse_runtime_api::{
     Call, ErrorReport, Events, ExtensionRefusal, ExtensionRequest, Identifier, Progress, Refusal,
-    Registration, Request,
+    Registration, Request, Subscription,
 };
 use tokio::sync::oneshot;
 
@@ -75,8 +76,8 @@ impl Owner {
                     self.extensions.report(identifier, ExtensionRequest::ExitError(&error_type));
                 self.ended(verdict, reply, ExtensionFault::ExitError { error_type }).await;
             }
-            Call::Subscribe { api, reply, .. } => {
-                let _ = reply.send(Err(ExtensionRefusal::NotSupported(api)));
+            Call::Subscribe { api, identifier, subscription, reply } => {
+                let _ = reply.send(self.subscribe(api, identifier, subscription));
             }
         }
     }
@@ -118,6 +119,19 @@ impl Owner {
                 let _ = reply.send(Err(refusal));
             }
         }
+    }
+
+    fn subscribe(
+        &mut self,
+        api: SubscriptionApi,
+        identifier: Identifier,
+        subscription: Subscription,
+    ) -> Result<(), ExtensionRefusal> {
+        let (id, name, again) = self.extensions.subscribe(identifier, api)?;
+        let types = subscription.types;
+        self.journal.telemetry.subscribe(id, subscription);
+        self.journal.tell(Record::Subscribed(Subscribed { api, name, again, types }));
+        Ok(())
     }
 
     /// An extension says that it cannot go on; only its first word counts.

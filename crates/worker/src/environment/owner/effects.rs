@@ -1,10 +1,10 @@
 //! The effects: each does one thing that the machine named, and decides nothing.
 
 use dormouse_model::environment::{
-    Effect, ExtensionId, Failure, Micros, Phase, Report, ShutdownReason,
+    Effect, ExtensionId, Failure, InitPhase, Micros, Phase, Report, RuntimeDone, ShutdownReason,
 };
 use dormouse_model::invocation::{self, Answer};
-use dormouse_model::report::{self, Memory};
+use dormouse_model::telemetry::{self, InitStart, Memory, Record};
 use dormouse_runtime_api::{self as runtime_api, Delivery, ExtensionEvent, Identifier, Progress};
 use dormouse_runtimes::runtime_version;
 use dormouse_sandbox::{ProcessId, Signal, StartError};
@@ -13,57 +13,62 @@ use tokio::sync::oneshot;
 use super::{Done, Outcome, Owner};
 use crate::environment::extensions::{Extensions, process};
 use crate::environment::runtime::Runtime;
+use crate::environment::telemetry::Telemetry;
 use crate::environment::{Fact, Job};
 use crate::recipe;
-use crate::worker::timestamp;
 
 impl Owner {
     /// Starts an effect.
     pub(super) async fn start(&mut self, effect: Effect) {
         match effect {
-            Effect::BeginInit(_) => self.begin_init(),
+            Effect::BeginInit(phase) => self.begin_init(phase),
             Effect::StartRuntime => self.start_runtime(),
             Effect::CloseRegistration => self.extensions.close_registration(),
-            Effect::CloseSubscriptions => self.extensions.close_subscriptions(),
+            Effect::CloseSubscriptions => {
+                self.extensions.close_subscriptions();
+                self.journal.telemetry.close();
+            }
             Effect::EndBurst => self.end_burst().await,
             Effect::NotifyInvoke => self.notify_invoke(),
             Effect::NotifyShutdown { reason, deadline } => self.notify_shutdown(reason, deadline),
-            Effect::TerminateRuntime => self.signal(recipe::RUNTIME, Signal::Term),
+            Effect::TerminateRuntime => {
+                self.journal.telemetry.end();
+                self.signal(recipe::RUNTIME, Signal::Term);
+            }
             Effect::KillRuntime => self.signal(recipe::RUNTIME, Signal::Kill),
             Effect::Thaw => {
                 self.journal.moment("thawed", None);
                 if let Some(sandbox) = &self.sandbox {
                     let _ = sandbox.thaw().await;
                 }
+                self.journal.telemetry.set_awake(true);
             }
             Effect::Freeze => {
+                self.journal.telemetry.set_awake(false);
                 if let Some(sandbox) = &self.sandbox {
                     let _ = sandbox.freeze().await;
                 }
                 self.journal.moment("frozen", None);
             }
-            Effect::LogStart => {
-                if let Some(job) = &self.job {
-                    let line = report::start(&job.invocation.request, self.spec.version.version);
-                    self.journal.begin_tail();
-                    self.journal.platform(line);
-                }
-            }
+            Effect::LogStart => self.log_start(),
             Effect::Deliver => self.deliver(),
-            Effect::BeginAnswer | Effect::LogInitRuntimeDone(_) | Effect::LogRuntimeDone(_) => {}
+            // Responses are collected before they are passed on.
+            Effect::BeginAnswer => {}
             Effect::PassAnswer => self.pass_answer(),
             Effect::TellAnswered => self.tell(Fact::Answered(self.spec.id.clone())).await,
             Effect::Fail(failure) => self.fail(&failure),
             Effect::HandBack => self.give_back().await,
             Effect::DrainOutput => self.drain_output(),
-            Effect::LogInitReport(init) => {
-                if let Some(line) = report::init_report(&init) {
+            Effect::LogInitRuntimeDone(done) => self.journal.tell(Record::InitRuntimeDone(done)),
+            Effect::LogInitReport(report) => {
+                if report.failure.is_some() {
                     self.journal.moment("init failed", None);
-                    self.journal.platform(line);
                 }
+                self.journal.tell(Record::InitReport(report));
             }
             Effect::LogExtensions => self.log_extensions(),
-            Effect::LogReport(report) => self.log_report(&report),
+            Effect::LogRuntimeDone(done) => self.log_runtime_done(done),
+            Effect::LogReport(report) => self.log_report(report),
             Effect::KillAll => self.kill_all(),
             Effect::TellReady => {
                 self.journal.moment("ready", None);
@@ -76,13 +81,10 @@ impl Owner {
     }
 
     /// A new start of all processes: nothing of an earlier one may be taken for it.
-    fn begin_init(&mut self) {
-        let configuration = &self.spec.version.deployment.configuration;
+    fn begin_init(&mut self, phase: InitPhase) {
         self.journal.moment("init", None);
-        self.journal.platform(report::init_start(
-            &self.runtime_version(),
-            &configuration.runtime.version_arn(&self.spec.version.key.scope.region),
-        ));
+        self.journal.telemetry = Telemetry::new(self.shared.clock.clone());
+        self.journal.tell(Record::InitStart(self.init_start(phase)));
         self.runtime = Runtime::new();
         self.forget_dialled();
         self.init_error = None;
@@ -92,11 +94,25 @@ impl Owner {
                 self.start_extensions();
             }
             Err(refusal) => {
-                self.journal
-                    .platform(format!("[dormouse] extensions are not started: {refusal}\n"));
+                self.journal.remark(format!("[dormouse] extensions are not started: {refusal}\n"));
                 let refused = StartError::NoProgram { programs: self.external.clone() };
                 self.effects.spawn(async { Done::ExtensionStarted(ExtensionId(0), Err(refused)) });
             }
+        }
+    }
+
+    fn init_start(&self, phase: InitPhase) -> InitStart {
+        let version = &self.spec.version;
+        let configuration = &version.deployment.configuration;
+        InitStart {
+            phase,
+            runtime_version: self.runtime_version(),
+            runtime_version_arn: configuration.runtime.version_arn(&version.key.scope.region),
+            function_name: version.key.name.to_string(),
+            function_version: version.version,
+            function_arn: version.key.arn(),
+            instance_id: self.log_stream.clone(),
+            memory_mb: configuration.memory_mb,
         }
     }
 
@@ -146,6 +162,7 @@ impl Owner {
 
     fn notify_shutdown(&mut self, reason: ShutdownReason, deadline: Micros) {
         self.journal.moment("shutting down", None);
+        self.journal.telemetry.end();
         let left_ms = deadline.saturating_sub(self.shared.clock.now()) / 1_000;
         let deadline_ms = self.shared.clock.wall_ms() + left_ms;
         let reason = match reason {
@@ -258,28 +275,55 @@ impl Owner {
         }
     }
 
-    fn log_report(&mut self, report: &Report) {
+    fn log_start(&mut self) {
+        let Some(request) = self.request() else {
+            return;
+        };
+        self.journal.begin_tail();
+        let (version, trace) = (self.spec.version.version, self.sampled_trace());
+        self.journal.tell(Record::Start { request, version, trace });
+    }
+
+    fn log_runtime_done(&mut self, done: RuntimeDone) {
+        let Some(request) = self.request() else {
+            return;
+        };
+        let trace = self.sampled_trace();
+        self.journal.tell(Record::RuntimeDone { request, done, trace });
+        // Extensions wait for this one before they come back.
+        self.journal.telemetry.flush();
+    }
+
+    fn log_report(&mut self, report: Report) {
         let Some(request) = self.request() else {
             return;
         };
         if let Some(failure) = &report.failure {
-            let now = timestamp(self.shared.clock.wall_ms());
-            let line = report::failure_line(failure, &request, &now, self.timeout_s());
-            self.journal.platform(line);
+            let now_ms = self.shared.clock.wall_ms();
+            let text = telemetry::fault(failure, &request, now_ms, self.timeout_s());
+            self.journal.tell(Record::Fault(text));
         }
         let memory = Memory {
             size_mb: self.spec.version.deployment.configuration.memory_mb,
             peak_bytes: self.usage.memory_peak_bytes,
         };
-        self.journal.platform(report::end(&request));
-        self.journal.platform(report::report(&request, report, memory));
+        let trace = self.sampled_trace();
+        self.journal.tell(Record::End { request: request.clone() });
         self.journal.moment("reported", Some(&request));
+        self.journal.tell(Record::Report { request, report, memory, trace });
+        self.journal.telemetry.flush();
         if let Some(mut answer) = self.held.take() {
             answer.log_tail = Some(self.journal.take_tail().into());
             self.reply(answer);
         }
         self.job = None;
         self.outcome = None;
+    }
+
+    /// The X-Ray header, where telemetry tells of it.
+    fn sampled_trace(&self) -> Option<String> {
+        let trace = self.job.as_ref()?.invocation.trace.as_deref();
+        trace.filter(|trace| telemetry::is_sampled(trace)).map(str::to_owned)
     }
 
     fn drain_output(&mut self) {
@@ -304,8 +348,8 @@ impl Owner {
     }
 
     fn log_extensions(&mut self) {
-        for (name, state, events) in self.extensions.shown() {
-            self.journal.platform(report::extension(&name, state, &events));
+        for extension in self.extensions.told() {
+            self.journal.tell(Record::Extension(extension));
         }
     }
 

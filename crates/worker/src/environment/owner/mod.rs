@@ -120,7 +120,7 @@ impl Owner {
         let destination = StreamKey { group, name: names.log_stream.clone() };
         let journal = Journal::new(
             spec.id.clone(),
-            destination,
+            (destination, &spec.version.deployment.configuration.logging.format),
             shared.logs.clone(),
             shared.lives.clone(),
             shared.clock.clone(),
@@ -200,7 +200,9 @@ impl Owner {
     /// Waits for one thing to happen and takes it.
     async fn turn(&mut self, commands: &mut Commands) {
         let deadline = self.machine.deadline();
-        let restless = matches!(self.machine.phase(), Phase::Ready { frozen: false });
+        let telemetry_due = self.journal.telemetry.due();
+        let restless = matches!(self.machine.phase(), Phase::Ready { frozen: false })
+            && !self.journal.telemetry.is_busy();
         let unflushed = self.journal.has_waiting();
         let clock = self.shared.clock.clone();
         tokio::select! {
@@ -210,6 +212,10 @@ impl Owner {
             Some(command) = commands.inbox.recv() => self.command(command).await,
             Some(done) = self.effects.join_next() => self.done(done.unwrap_or(Done::Nothing)).await,
             Some(dialled) = next(&mut self.dialled) => self.dialled(dialled),
+            made = self.journal.telemetry.attempted() => self.journal.telemetry.made(made),
+            () = until(telemetry_due, &clock), if telemetry_due.is_some() => {
+                self.journal.telemetry.deliver(self.sandbox.as_ref());
+            }
             () = until(deadline, &clock), if deadline.is_some() => self.step(Event::Deadline).await,
             // Whoever waits for an environment gets one turn before it is frozen.
             () = tokio::task::yield_now(), if restless => self.step(Event::Quiet).await,
@@ -300,7 +306,7 @@ impl Owner {
             Done::Created(Err(reason)) => {
                 warn!(environment = %self.spec.id, reason, "environment could not be made");
                 self.journal
-                    .platform(format!("[dormouse] environment could not be made: {reason}\n"));
+                    .remark(format!("[dormouse] environment could not be made: {reason}\n"));
                 let event = if self.unwanted { Event::Gone } else { Event::ProvisionFailed };
                 self.step(event).await;
             }

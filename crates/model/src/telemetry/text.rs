@@ -1,0 +1,180 @@
+//! Events as lines of the text format.
+//!
+//! Source: lines recorded from AWS (`spec/runtime-apis.md` §8). Every line ends with a newline;
+//! REPORT and its kin separate fields by tabs.
+
+use super::{
+    Extension, InitStart, Memory, Record, Subscribed, SubscriptionApi, billed_ms, timestamp,
+};
+use crate::environment::{Failure, InitPhase, InitReport, Micros, Report};
+use crate::invocation;
+use crate::names::RequestId;
+
+/// The line of an event; `None` for those that the text format does not show.
+#[must_use]
+pub fn to_text(record: &Record) -> Option<String> {
+    Some(match record {
+        Record::InitStart(start) => init_start(start),
+        Record::InitReport(report) => return init_report(report),
+        Record::Extension(extension) => extension_line(extension),
+        Record::Subscribed(subscribed) => subscription(subscribed),
+        Record::Start { request, version, .. } => {
+            format!("START RequestId: {request} Version: {version}\n")
+        }
+        Record::End { request } => format!("END RequestId: {request}\n"),
+        Record::Report { request, report, memory, .. } => report_line(request, report, *memory),
+        Record::Fault(text) | Record::Function(text) | Record::ExtensionLine(text) => text.clone(),
+        Record::InitRuntimeDone(_) | Record::RuntimeDone { .. } | Record::LogsDropped { .. } => {
+            return None;
+        }
+    })
+}
+
+/// What is told before the END of an invocation that the platform had to end.
+#[must_use]
+pub fn fault(failure: &Failure, request: &RequestId, wall_ms: u64, timeout_s: u32) -> String {
+    match failure {
+        Failure::Timeout => {
+            let now = timestamp(wall_ms);
+            format!("{now} {request} Task timed out after {timeout_s}.00 seconds\n\n")
+        }
+        other => {
+            let payload = invocation::payload(other, request, timeout_s);
+            format!("{}\n{}\n", payload.error_message, payload.error_type)
+        }
+    }
+}
+
+fn init_start(start: &InitStart) -> String {
+    let InitStart { runtime_version, runtime_version_arn, .. } = start;
+    format!(
+        "INIT_START Runtime Version: {runtime_version}\tRuntime Version ARN: {runtime_version_arn}\n"
+    )
+}
+
+/// Only of an Init that failed.
+fn init_report(report: &InitReport) -> Option<String> {
+    let phase = match report.phase {
+        InitPhase::Init => "init",
+        InitPhase::Invoke => "invoke",
+    };
+    let duration = ms(report.duration);
+    let status = status(report.failure.as_ref()?);
+    Some(format!("INIT_REPORT Init Duration: {duration} ms\tPhase: {phase}\t{status}\n"))
+}
+
+fn extension_line(extension: &Extension) -> String {
+    let Extension { name, state, events, error_type } = extension;
+    let events = events.join(", ");
+    let error = error_type.as_ref().map_or(String::new(), |it| format!("\tError Type: {it}"));
+    format!("EXTENSION\tName: {name}\tState: {state}\tEvents: [{events}]{error}\n")
+}
+
+fn subscription(subscribed: &Subscribed) -> String {
+    let api = match subscribed.api {
+        SubscriptionApi::Telemetry => "TELEMETRY",
+        SubscriptionApi::Logs => "LOGS",
+    };
+    let Subscribed { name, types, .. } = subscribed;
+    let types: Vec<String> = types.names().into_iter().map(capitalised).collect();
+    let (state, types) = (subscribed.state(), types.join(", "));
+    format!("{api}\tName: {name}\tState: {state}\tTypes: [{types}]\n")
+}
+
+fn capitalised(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map_or(String::new(), |first| {
+        format!("{}{}", first.to_ascii_uppercase(), letters.as_str())
+    })
+}
+
+fn report_line(request: &RequestId, report: &Report, memory: Memory) -> String {
+    let init =
+        report.init_duration.map_or(String::new(), |d| format!("Init Duration: {} ms\t", ms(d)));
+    let status = report.failure.as_ref().map_or(String::new(), |f| format!("{}\t", status(f)));
+    format!(
+        "REPORT RequestId: {request}\tDuration: {} ms\tBilled Duration: {} ms\tMemory Size: {} MB\t\
+         Max Memory Used: {} MB\t{init}{status}\n",
+        ms(report.duration),
+        billed_ms(report),
+        memory.size_mb,
+        memory.peak_mb(),
+    )
+}
+
+fn status(failure: &Failure) -> String {
+    match invocation::reported_type(failure) {
+        None => "Status: timeout".to_owned(),
+        Some(error_type) => format!("Status: error\tError Type: {error_type}"),
+    }
+}
+
+/// Milliseconds with two decimals.
+fn ms(duration: Micros) -> String {
+    let hundredths = (duration + 5) / 10;
+    format!("{}.{:02}", hundredths / 100, hundredths % 100)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::Exit;
+
+    const REQUEST: &str = "8476a536-e9f4-11e8-9739-2dfe598c3fcd";
+
+    fn report_of(duration: Micros, init: Option<Micros>, failure: Option<Failure>) -> Report {
+        Report { duration, init_duration: init, extension_overhead: None, failure }
+    }
+
+    fn check(got: &str, expected: &str) {
+        assert_eq!(got, expected);
+    }
+
+    #[test]
+    fn a_cold_report_bills_init_and_duration_rounded_up_together() {
+        // Recorded: 133.61 and 80.00 were billed as 214.
+        let cold = report_of(133_610, Some(80_000), None);
+        check(
+            &report_line(
+                &REQUEST.parse().unwrap(),
+                &cold,
+                Memory { size_mb: 128, peak_bytes: 36 << 20 },
+            ),
+            &format!(
+                "REPORT RequestId: {REQUEST}\tDuration: 133.61 ms\tBilled Duration: 214 ms\tMemory Size: 128 MB\tMax Memory Used: 36 MB\tInit Duration: 80.00 ms\t\n"
+            ),
+        );
+    }
+
+    #[test]
+    fn a_warm_report_has_no_init_duration() {
+        let warm = report_of(3_010, None, None);
+        check(
+            &report_line(&REQUEST.parse().unwrap(), &warm, Memory { size_mb: 128, peak_bytes: 1 }),
+            &format!(
+                "REPORT RequestId: {REQUEST}\tDuration: 3.01 ms\tBilled Duration: 4 ms\tMemory Size: 128 MB\tMax Memory Used: 1 MB\t\n"
+            ),
+        );
+    }
+
+    #[test]
+    fn failures_are_named_in_the_report() {
+        let failure = Some(Failure::Exited { exit: Exit::Signal(9), out_of_memory: true });
+        let line = report_line(
+            &REQUEST.parse().unwrap(),
+            &report_of(0, None, failure),
+            Memory { size_mb: 128, peak_bytes: 128 << 20 },
+        );
+        assert!(line.ends_with("Status: error\tError Type: Runtime.OutOfMemory\t\n"));
+        assert!(line.contains("Billed Duration: 1 ms"));
+        check(
+            &init_report(&InitReport {
+                phase: InitPhase::Init,
+                duration: 1_236_040,
+                failure: Some(Failure::Timeout),
+            })
+            .unwrap(),
+            "INIT_REPORT Init Duration: 1236.04 ms\tPhase: init\tStatus: timeout\n",
+        );
+    }
+}
