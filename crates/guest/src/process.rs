@@ -6,14 +6,14 @@
 
 use std::ffi::{CString, NulError};
 use std::io::{self, Read};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
 
 use rustix::fs::{Access, Mode};
 use rustix::process::{Gid, Resource, Rlimit, Uid};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
-use crate::protocol::{Exit, Identity, Signal, Start, StartFailure};
+use crate::protocol::{Exit, Identity, RECORDS_DESCRIPTOR, Signal, Start, StartFailure};
 
 /// What holds every process of user code, beyond its identity.
 #[derive(Clone)]
@@ -35,6 +35,26 @@ pub struct Stdio {
     pub out: OwnedFd,
     /// Standard error.
     pub err: OwnedFd,
+    /// Framed log records.
+    pub records: Option<OwnedFd>,
+}
+
+impl Stdio {
+    /// The ends that came with a start; nothing if they are more or fewer than it says.
+    pub fn new(descriptors: Vec<OwnedFd>, with_records: bool) -> Option<Self> {
+        let mut ends = descriptors.into_iter();
+        let (out, err) = (ends.next()?, ends.next()?);
+        let records = if with_records { Some(ends.next()?) } else { None };
+        ends.next().is_none().then_some(Self { out, err, records })
+    }
+}
+
+/// The descriptors of a program as the forked child finds them: mere numbers.
+#[derive(Clone, Copy)]
+struct Ends {
+    /// Input, output and errors.
+    standard: [RawFd; 3],
+    records: Option<RawFd>,
 }
 
 /// What waiting for children gave.
@@ -61,7 +81,7 @@ pub fn start(
         Mode::empty(),
     )
     .map_err(|errno| StartFailure::Errno(errno.raw_os_error()))?;
-    let (mut reader, writer) = std::io::pipe().map_err(|error| failure(&error))?;
+    let (mut reader, writer) = report_pipe().map_err(|error| failure(&error))?;
     // SAFETY: PID 1 has a single thread, so the child may run any code; it leaves only by exec or
     // _exit.
     let pid = unsafe { libc::fork() };
@@ -69,8 +89,11 @@ pub fn start(
         return Err(failure(&io::Error::last_os_error()));
     }
     if pid == 0 {
-        let stdio = [null.as_raw_fd(), stdio.out.as_raw_fd(), stdio.err.as_raw_fd()];
-        let error = become_program(start, &image, stdio, confinement);
+        let ends = Ends {
+            standard: [null.as_raw_fd(), stdio.out.as_raw_fd(), stdio.err.as_raw_fd()],
+            records: stdio.records.as_ref().map(AsRawFd::as_raw_fd),
+        };
+        let error = become_program(start, &image, ends, confinement);
         tell(&writer, error);
         // SAFETY: _exit has no precondition; destructors must not run in the child.
         unsafe { libc::_exit(127) }
@@ -88,6 +111,14 @@ pub fn start(
             })
         }
     }
+}
+
+/// The pipe through which a child tells why it did not become its program. The end that it writes
+/// to lies where no descriptor of a program will be put.
+fn report_pipe() -> io::Result<(io::PipeReader, io::PipeWriter)> {
+    let (reader, writer) = io::pipe()?;
+    let lifted = rustix::io::fcntl_dupfd_cloexec(writer.as_fd(), RECORDS_DESCRIPTOR + 1)?;
+    Ok((reader, lifted.into()))
 }
 
 /// Sends a signal to a child that has not been waited for.
@@ -173,12 +204,12 @@ enum NotStarted {
 fn become_program(
     start: &Start,
     image: &Image,
-    stdio: [RawFd; 3],
+    ends: Ends,
     confinement: &Confinement,
 ) -> NotStarted {
     let prepare = || -> io::Result<()> {
         rustix::process::setsid()?;
-        wire(stdio)?;
+        wire(ends)?;
         // While still root: afterwards the file belongs to somebody else.
         std::fs::write("/proc/self/oom_score_adj", "1000")?;
         limit(start.identity);
@@ -200,27 +231,46 @@ fn become_program(
     NotStarted::Step(execute(program, image))
 }
 
-/// Makes the three descriptors 0, 1 and 2, and every other one close at exec.
-fn wire(stdio: [RawFd; 3]) -> io::Result<()> {
-    // Sources might lie at 0..2 themselves: lift all out of the way first.
+/// Puts the descriptors where the program looks for them, and makes every other close at exec.
+fn wire(ends: Ends) -> io::Result<()> {
+    // Sources might lie at the targets themselves: lift all out of the way first.
     let mut lifted = [0; 3];
-    for (source, place) in stdio.iter().zip(lifted.iter_mut()) {
-        // SAFETY: plain descriptor numbers; nothing in this child uses the ones replaced.
-        *place = unsafe { libc::fcntl(*source, libc::F_DUPFD, 3) };
-        if *place < 0 {
-            return Err(io::Error::last_os_error());
-        }
+    for (source, place) in ends.standard.iter().zip(lifted.iter_mut()) {
+        *place = lift(*source)?;
     }
+    let records = ends.records.map(lift).transpose()?;
     for (target, source) in (0..).zip(lifted) {
-        // SAFETY: as above.
-        if unsafe { libc::dup2(source, target) } < 0 {
-            return Err(io::Error::last_os_error());
-        }
+        place(source, target)?;
+    }
+    if let Some(source) = records {
+        place(source, RECORDS_DESCRIPTOR)?;
     }
     // SAFETY: only marks descriptors.
     let marked =
         unsafe { libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
-    if marked == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if marked != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if records.is_some() {
+        // SAFETY: only unmarks a descriptor.
+        checked(unsafe { libc::fcntl(RECORDS_DESCRIPTOR, libc::F_SETFD, 0) })?;
+    }
+    Ok(())
+}
+
+/// A copy that lies at none of the targets.
+fn lift(source: RawFd) -> io::Result<RawFd> {
+    // SAFETY: plain descriptor numbers.
+    checked(unsafe { libc::fcntl(source, libc::F_DUPFD, RECORDS_DESCRIPTOR + 1) })
+}
+
+fn place(source: RawFd, target: RawFd) -> io::Result<()> {
+    // SAFETY: plain descriptor numbers; nothing in the forked child uses the one replaced.
+    checked(unsafe { libc::dup2(source, target) }).map(drop)
+}
+
+fn checked(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
 /// Sets resource limits. A hard limit that the host already keeps lower stays lower.

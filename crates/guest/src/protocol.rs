@@ -2,7 +2,7 @@
 //!
 //! One message is one datagram of at most [`MAX_MESSAGE_BYTES`]. Both sides treat what they read as
 //! hostile: it decodes to a message or to an error, never to a panic. Descriptors that belong to a
-//! message ([`ToGuest::Start`] brings the two ends for output) travel beside it, not in it.
+//! message ([`ToGuest::Start`] brings the ends for output) travel beside it, not in it.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -10,10 +10,15 @@ use serde::{Deserialize, Serialize};
 /// The longest message. Below 64 KiB, because some virtual sockets lose longer frames.
 pub const MAX_MESSAGE_BYTES: usize = 60 * 1024;
 
+/// The descriptor to which a process writes framed log records, if it has one (recorded: AWS's
+/// managed runtimes are told this number in `_LAMBDA_TELEMETRY_LOG_FD`).
+pub const RECORDS_DESCRIPTOR: i32 = 62;
+
 /// What the host asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToGuest {
-    /// Start a process; answered by [`FromGuest::Started`] or [`FromGuest::StartFailed`].
+    /// Start a process; answered by [`FromGuest::Started`] or [`FromGuest::StartFailed`]. Beside it
+    /// come the ends to write to: output, errors and, if asked for, records.
     Start(Start),
     /// Send a signal to a process that was started; harmless if it is gone.
     Signal {
@@ -41,6 +46,8 @@ pub struct Start {
     pub cwd: String,
     /// Who it is and what it may use.
     pub identity: Identity,
+    /// Whether it gets [`RECORDS_DESCRIPTOR`].
+    pub records: bool,
 }
 
 /// Who a process is and what it may use.
@@ -164,6 +171,7 @@ mod tests {
                 files_max: 1024,
                 stack_bytes: 8 << 20,
             },
+            records: true,
         }
     }
 

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags};
 
-use crate::process::{Confinement, Stdio};
+use crate::process::Confinement;
 use crate::protocol::{self, FromGuest, ToGuest};
 use crate::socket::{self, Received};
 use crate::supervisor::Supervisor;
@@ -41,12 +41,7 @@ fn answer(supervisor: &mut Supervisor, control: &OwnedFd, received: Received) ->
     // With no child at all the kernel never tells of an ended one, yet the host waits for the
     // answer that nobody is left.
     let report_now = matches!(request, ToGuest::KillAll);
-    let mut descriptors = received.descriptors.into_iter();
-    let stdio = match (descriptors.next(), descriptors.next()) {
-        (Some(out), Some(err)) => Some(Stdio { out, err }),
-        _ => None,
-    };
-    if let Some(message) = supervisor.handle(request, stdio) {
+    if let Some(message) = supervisor.handle(request, received.descriptors) {
         say(control, &message)?;
     }
     if report_now { report(supervisor, control) } else { Ok(()) }

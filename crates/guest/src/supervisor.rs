@@ -4,9 +4,10 @@
 //! signalled while the child has not been waited for, so it cannot have been reused.
 
 use std::collections::HashMap;
+use std::os::fd::OwnedFd;
 
 use crate::process::{self, Confinement, Stdio};
-use crate::protocol::{Exit, FromGuest, Signal, Start, ToGuest};
+use crate::protocol::{Exit, FromGuest, Signal, Start, StartFailure, ToGuest};
 
 /// The processes of one sandbox.
 #[derive(Debug)]
@@ -22,10 +23,10 @@ impl Supervisor {
         Self { confinement, running: HashMap::new(), emptying: false }
     }
 
-    /// Does what the host asks. A start needs the two ends for its output.
-    pub fn handle(&mut self, request: ToGuest, stdio: Option<Stdio>) -> Option<FromGuest> {
+    /// Does what the host asks. A start needs the ends for its output; any others are closed.
+    pub fn handle(&mut self, request: ToGuest, descriptors: Vec<OwnedFd>) -> Option<FromGuest> {
         match request {
-            ToGuest::Start(start) => Some(self.start(&start, stdio)),
+            ToGuest::Start(start) => Some(self.start(&start, descriptors)),
             ToGuest::Signal { id, signal } => {
                 self.signal(id, signal);
                 None
@@ -56,11 +57,10 @@ impl Supervisor {
         messages
     }
 
-    fn start(&mut self, start: &Start, stdio: Option<Stdio>) -> FromGuest {
+    fn start(&mut self, start: &Start, descriptors: Vec<OwnedFd>) -> FromGuest {
         let id = start.id;
-        let Some(stdio) = stdio else {
-            let failure = crate::protocol::StartFailure::Errno(libc::EBADF);
-            return FromGuest::StartFailed { id, failure };
+        let Some(stdio) = Stdio::new(descriptors, start.records) else {
+            return FromGuest::StartFailed { id, failure: StartFailure::Errno(libc::EBADF) };
         };
         match process::start(start, stdio, &self.confinement) {
             Ok(pid) => {
@@ -82,5 +82,38 @@ impl Supervisor {
         // Anything not in the table is an orphan of user code that was left to us.
         let id = self.running.remove(&pid)?;
         Some(FromGuest::Exited { id, exit })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Identity;
+
+    /// What comes of a start that says this and brings so many descriptors.
+    fn started_with(records: bool, count: usize) -> Option<FromGuest> {
+        let identity =
+            Identity { uid: 0, gid: 0, processes_max: 1, files_max: 1024, stack_bytes: 8 << 20 };
+        let start = Start {
+            id: 7,
+            programs: vec!["/nothing/there".into()],
+            args: vec![],
+            variables: vec![],
+            cwd: "/".into(),
+            identity,
+            records,
+        };
+        let ends = (0..count).map(|_| std::io::pipe().unwrap().1.into()).collect();
+        Supervisor::new(Confinement { filter: vec![] }).handle(ToGuest::Start(start), ends)
+    }
+
+    #[test]
+    fn a_start_with_a_wrong_number_of_descriptors_fails() {
+        let failed = FromGuest::StartFailed { id: 7, failure: StartFailure::Errno(libc::EBADF) };
+        for (records, count) in
+            [(false, 0), (false, 1), (false, 3), (true, 0), (true, 2), (true, 4), (true, 16)]
+        {
+            assert_eq!(started_with(records, count).as_ref(), Some(&failed), "{records} {count}");
+        }
     }
 }

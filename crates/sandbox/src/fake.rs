@@ -80,6 +80,8 @@ pub struct FakeProcess {
     pub variables: HashMap<String, String>,
     /// Its working directory.
     pub cwd: String,
+    /// Whether it has a pipe for framed log records.
+    pub records: bool,
     id: ProcessId,
     inside: Arc<Inside>,
     term: watch::Receiver<bool>,
@@ -110,10 +112,11 @@ impl Inside {
 }
 
 impl FakeProcess {
-    /// Writes to a stream; waits while the owner is behind.
+    /// Writes to a stream; waits while the owner is behind. Records of a process that has no pipe
+    /// for them are lost.
     pub async fn print(&self, stream: Stream, bytes: impl Into<Bytes>) {
         let bytes = bytes.into();
-        if bytes.is_empty() {
+        if bytes.is_empty() || (stream == Stream::Records && !self.records) {
             return;
         }
         // An owner that is gone reads nothing; the process does not notice, as with a full pipe.

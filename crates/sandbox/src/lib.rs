@@ -12,7 +12,7 @@
 //! Contract (held by `tests/contract.rs` for every backend):
 //! - every call on a sandbox that is gone is harmless and says [`Gone`];
 //! - freeze and thaw are idempotent; a frozen sandbox uses no CPU and dies at once when destroyed;
-//! - output written before an exit comes before that exit;
+//! - output of every stream written before an exit comes before that exit;
 //! - [`Event::Gone`] is the last event and comes exactly once;
 //! - after [`Sandbox::destroy`] returns nothing is left: no process, mount, cgroup, network
 //!   namespace, socket or file.
@@ -36,6 +36,7 @@ pub mod fake;
 pub mod namespace;
 
 pub use connection::Connection;
+pub use dormouse_guest::protocol::RECORDS_DESCRIPTOR;
 
 /// A boxed future, so that backends can be chosen at run time.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -185,6 +186,8 @@ pub struct ProcessSpec {
     pub variables: Vec<(String, String)>,
     /// The working directory.
     pub cwd: String,
+    /// Whether it gets a pipe for framed log records, as descriptor [`RECORDS_DESCRIPTOR`].
+    pub records: bool,
 }
 
 /// The signals a caller may send.
@@ -212,6 +215,8 @@ pub enum Stream {
     Out,
     /// Standard error.
     Err,
+    /// Framed log records, if the process has a pipe for them.
+    Records,
 }
 
 /// What happened inside, in the order in which it happened.

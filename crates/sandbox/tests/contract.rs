@@ -21,10 +21,10 @@ use common::connecting::{
     with_its_process_a_listener_is_gone,
 };
 use common::harness::{self, Trial};
-use common::{PROBE, World, answer, is_quiet, next, probe};
+use common::{PATIENCE, PROBE, World, answer, is_quiet, next, probe};
 use dormouse_sandbox::namespace::spawner::{self, Spawner};
 use dormouse_sandbox::{
-    ConnectError, CreateError, Dialled, Gone, ProcessId, Service, Signal, StartError,
+    ConnectError, CreateError, Dialled, Gone, ProcessId, ProcessSpec, Service, Signal, StartError,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -57,6 +57,9 @@ macro_rules! contract {
 contract!(
     output_comes_before_the_exit_of_its_process,
     both_streams_are_told_apart,
+    records_are_a_stream_of_their_own,
+    a_drain_comes_after_records_too,
+    without_records_there_is_no_place_for_them,
     codes_and_signals_are_reported,
     the_first_program_that_can_run_is_run,
     a_process_gets_its_environment_and_directory,
@@ -115,6 +118,50 @@ async fn both_streams_are_told_apart(world: &World) {
     sandbox.sandbox.start(probe(1, &["eprint", "wrong", "exit", "0"])).await.unwrap();
     assert_eq!(next(&mut sandbox).await, "1 err wrong");
     assert_eq!(next(&mut sandbox).await, "1 exited 0");
+    sandbox.sandbox.destroy().await;
+}
+
+/// A probe that has a place for records.
+fn recorder(id: u32, actions: &[&str]) -> ProcessSpec {
+    ProcessSpec { records: true, ..probe(id, actions) }
+}
+
+async fn records_are_a_stream_of_their_own(world: &World) {
+    let mut sandbox = world.create().await;
+    sandbox.sandbox.start(recorder(1, &["record", "two\nlines", "exit", "0"])).await.unwrap();
+    assert_eq!(next(&mut sandbox).await, "1 records two\nlines");
+    assert_eq!(next(&mut sandbox).await, "1 exited 0");
+    let words = ["print", "a", "eprint", "b", "record", "c", "exit", "0"];
+    sandbox.sandbox.start(recorder(2, &words)).await.unwrap();
+    let mut said = [next(&mut sandbox).await, next(&mut sandbox).await, next(&mut sandbox).await];
+    said.sort();
+    assert_eq!(said, ["2 err b", "2 out a", "2 records c"]);
+    assert_eq!(next(&mut sandbox).await, "2 exited 0");
+    sandbox.sandbox.destroy().await;
+}
+
+async fn a_drain_comes_after_records_too(world: &World) {
+    let mut sandbox = world.create().await;
+    let actions = ["record", "a", "hold", "4243", "sleep"];
+    sandbox.sandbox.start(recorder(1, &actions)).await.unwrap();
+    // Once it listens it has written, and nobody has read anything yet.
+    let listens = async { while sandbox.sandbox.connect(4243).await.is_err() {} };
+    tokio::time::timeout(PATIENCE, listens).await.unwrap();
+    sandbox.sandbox.drain_output(5).await.unwrap();
+    let mut before = Vec::new();
+    loop {
+        match next(&mut sandbox).await {
+            event if event == "drained 5" => break,
+            event => before.push(event),
+        }
+    }
+    assert!(before.contains(&"1 records a".to_owned()), "{before:?}");
+    sandbox.sandbox.destroy().await;
+}
+
+async fn without_records_there_is_no_place_for_them(world: &World) {
+    let mut sandbox = world.create().await;
+    assert_eq!(answer(&mut sandbox, 1, &["record", "this"]).await, "no place for this");
     sandbox.sandbox.destroy().await;
 }
 

@@ -43,6 +43,7 @@ isolation!(
     only_own_processes_are_visible,
     a_process_has_no_privileges,
     a_process_has_only_its_three_descriptors,
+    a_process_with_records_has_one_descriptor_more,
     limits_cannot_be_raised,
     a_setuid_program_gains_nothing,
     the_host_s_loopback_is_out_of_reach,
@@ -268,6 +269,14 @@ async fn a_process_has_no_privileges(world: &World) {
 
 async fn a_process_has_only_its_three_descriptors(world: &World) {
     let mut sandbox = world.create().await;
+    assert_eq!(attempt(&mut sandbox, &["descriptors"]).await, "0 1 2");
+    sandbox.sandbox.destroy().await;
+}
+
+async fn a_process_with_records_has_one_descriptor_more(world: &World) {
+    let mut sandbox = world.create().await;
+    let with_records = ProcessSpec { records: true, ..intruder(2, &["descriptors"]) };
+    assert_eq!(common::run(&mut sandbox, with_records).await, "0 1 2 62");
     assert_eq!(attempt(&mut sandbox, &["descriptors"]).await, "0 1 2");
     sandbox.sandbox.destroy().await;
 }

@@ -499,6 +499,7 @@ async fn converse(spawner: Spawner, network: NetworkHost, to: u16, forbidden: u1
         args: vec!["-c".to_owned(), script],
         variables: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())],
         cwd: "/tmp".to_owned(),
+        records: false,
     };
     let said = tokio::time::timeout(PATIENCE, common::run(&mut sandbox, process)).await.unwrap();
     sandbox.sandbox.destroy().await;

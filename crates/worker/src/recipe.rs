@@ -94,6 +94,7 @@ pub(crate) fn runtime(
         args,
         variables: variables(version, &around),
         cwd: "/var/task".to_owned(),
+        records: false,
     }
 }
 
@@ -114,6 +115,7 @@ pub(crate) fn extension(
         args: vec![],
         variables: extension_variables(version, &around),
         cwd: "/var/task".to_owned(),
+        records: false,
     }
 }
 

@@ -1,8 +1,10 @@
 //! The program that the contract tests run inside real sandboxes. It does what its arguments say,
 //! one after the other; `tests/common/script.rs` describes them and does the same in the fake.
+#![expect(unsafe_code, reason = "a descriptor that is known by its number has no safe form")]
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::fd::BorrowedFd;
 use std::process::{Command, ExitCode};
 
 fn main() -> ExitCode {
@@ -12,6 +14,7 @@ fn main() -> ExitCode {
         match action.as_str() {
             "print" => say(&word()),
             "eprint" => eprint!("{}", word()),
+            "record" => record(&word()),
             "flood" => loop {
                 say("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n");
             },
@@ -49,6 +52,15 @@ fn say(text: &str) {
     let mut out = std::io::stdout().lock();
     if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
         std::process::exit(1);
+    }
+}
+
+fn record(text: &str) {
+    // SAFETY: the number is a pipe for the whole life of this process, or it is not open at all and
+    // nothing in this program ever opens so many.
+    let place = unsafe { BorrowedFd::borrow_raw(dormouse_sandbox::RECORDS_DESCRIPTOR) };
+    if rustix::io::write(place, text.as_bytes()) != Ok(text.len()) {
+        say(&format!("no place for {text}"));
     }
 }
 

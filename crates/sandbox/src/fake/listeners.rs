@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use crate::{Connection, ProcessId, SERVICE_PORTS};
 
-/// How many connections may wait for a program to take them; further ones wait until their deadline.
+/// How many connections may wait for a program to take them; others wait until their deadline.
 const BACKLOG: usize = 16;
 
 /// Who listens where.

@@ -166,6 +166,7 @@ impl Owner {
             args: spec.args,
             variables: spec.variables.into_iter().collect(),
             cwd: spec.cwd,
+            records: spec.records,
             id: spec.id,
             inside: Arc::clone(&self.inside),
             term: term_seen,

@@ -50,6 +50,14 @@ struct Barrier {
 pub(super) struct Ends {
     pub(super) out: OwnedFd,
     pub(super) err: OwnedFd,
+    pub(super) records: Option<OwnedFd>,
+}
+
+impl Ends {
+    /// In the order in which they go to the guest.
+    pub(super) fn into_descriptors(self) -> Vec<OwnedFd> {
+        [self.out, self.err].into_iter().chain(self.records).collect()
+    }
 }
 
 impl Output {
@@ -64,21 +72,21 @@ impl Output {
         }
     }
 
-    /// Makes the two pipes of a process and returns the ends to write to.
-    pub(super) fn open(&mut self, process: ProcessId) -> io::Result<Ends> {
-        let (out_reader, out) = std::io::pipe()?;
-        let (err_reader, err) = std::io::pipe()?;
-        self.add(process, Stream::Out, out_reader.into())?;
-        self.add(process, Stream::Err, err_reader.into())?;
-        Ok(Ends { out: out.into(), err: err.into() })
+    /// Makes the pipes of a process and returns the ends to write to.
+    pub(super) fn open(&mut self, process: ProcessId, records: bool) -> io::Result<Ends> {
+        let out = self.add(process, Stream::Out)?;
+        let err = self.add(process, Stream::Err)?;
+        let records = records.then(|| self.add(process, Stream::Records)).transpose()?;
+        Ok(Ends { out, err, records })
     }
 
-    fn add(&mut self, process: ProcessId, stream: Stream, reader: OwnedFd) -> io::Result<()> {
-        let receiver = pipe::Receiver::from_owned_fd(reader)?;
+    fn add(&mut self, process: ProcessId, stream: Stream) -> io::Result<OwnedFd> {
+        let (reader, writer) = std::io::pipe()?;
+        let receiver = pipe::Receiver::from_owned_fd(reader.into())?;
         let number = self.next_number;
         self.next_number += 1;
         self.pipes.push(Pipe { number, process, stream, receiver });
-        Ok(())
+        Ok(writer.into())
     }
 
     /// Forgets the pipes of a process that was not started.
@@ -217,7 +225,7 @@ mod tests {
     #[tokio::test]
     async fn an_exit_comes_after_what_its_process_wrote() {
         let mut output = Output::new();
-        let ends = output.open(ONE).unwrap();
+        let ends = output.open(ONE, false).unwrap();
         File::from(ends.out).write_all(b"last words").unwrap();
         output.after(Some(ONE), exited(ONE));
         assert_eq!(events(&mut output).await, "1:last words | 1 exited");
@@ -227,9 +235,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_exit_comes_after_the_records_of_its_process_too() {
+        let mut output = Output::new();
+        let ends = output.open(ONE, true).unwrap();
+        File::from(ends.records.unwrap()).write_all(b"a record").unwrap();
+        output.after(Some(ONE), exited(ONE));
+        output.after(None, Event::Drained { token: 1 });
+        assert_eq!(events(&mut output).await, "1:a record | 1 exited | drained 1");
+    }
+
+    #[tokio::test]
     async fn bytes_written_after_an_exit_do_not_hold_it_up() {
         let mut output = Output::new();
-        let ends = output.open(ONE).unwrap();
+        let ends = output.open(ONE, false).unwrap();
         let mut grandchild = File::from(ends.out);
         grandchild.write_all(b"before").unwrap();
         output.after(Some(ONE), exited(ONE));
@@ -241,7 +259,7 @@ mod tests {
     #[tokio::test]
     async fn a_drain_waits_for_every_process_and_keeps_its_place() {
         let mut output = Output::new();
-        let (one, two) = (output.open(ONE).unwrap(), output.open(TWO).unwrap());
+        let (one, two) = (output.open(ONE, false).unwrap(), output.open(TWO, false).unwrap());
         File::from(one.out).write_all(b"a").unwrap();
         File::from(two.err).write_all(b"b").unwrap();
         output.after(None, Event::Drained { token: 7 });

@@ -208,7 +208,7 @@ impl Owner {
     ) {
         self.thaw();
         let id = spec.id;
-        let ends = match state.output.open(id) {
+        let ends = match state.output.open(id, spec.records) {
             Ok(ends) => ends,
             Err(error) => return refuse(reply, error),
         };
@@ -226,11 +226,12 @@ impl Owner {
                 files_max: FILES_MAX,
                 stack_bytes: STACK_BYTES,
             },
+            records: spec.records,
         });
         if state.starts.contains_key(&id.0) {
             return refuse(reply, io::ErrorKind::AlreadyExists.into());
         }
-        if self.ask(&request, vec![ends.out, ends.err], state) {
+        if self.ask(&request, ends.into_descriptors(), state) {
             state.starts.insert(id.0, Starting { programs, reply });
         } else {
             state.output.forget(id);

@@ -197,6 +197,7 @@ pub(crate) fn probe(id: u32, actions: &[&str]) -> ProcessSpec {
         args: actions.iter().map(|&action| action.to_owned()).collect(),
         variables: vec![("GREETING".to_owned(), "hello there".to_owned())],
         cwd: "/tmp".to_owned(),
+        records: false,
     }
 }
 
@@ -217,7 +218,11 @@ fn text(event: Option<Event>) -> String {
     match event {
         None => "end".to_owned(),
         Some(Event::Output { process, stream, bytes }) => {
-            let stream = if stream == Stream::Out { "out" } else { "err" };
+            let stream = match stream {
+                Stream::Out => "out",
+                Stream::Err => "err",
+                Stream::Records => "records",
+            };
             format!("{} {stream} {}", process.0, String::from_utf8_lossy(&bytes))
         }
         Some(Event::Exited { process, exit: Exit::Code(code) }) => {

@@ -1,9 +1,10 @@
 //! What the probe does, as an asynchronous program for the fake backend.
 //!
-//! Actions: `print T`, `eprint T`, `flood`, `exit N`, `sleep`, `spin`, `count F` (writes a rising
-//! number into /tmp/F), `child-counts F` (a child does that), `write F T`, `read F`, `env N`, `cwd`,
-//! `dial PORT T` (sends T, prints the answer), `listen PORT` (says so, takes one connection, answers
-//! what it heard and prints it), `hold PORT` (says so, takes none).
+//! Actions: `print T`, `eprint T`, `record T` (to the descriptor for records), `flood`, `exit N`,
+//! `sleep`, `spin`, `count F` (writes a rising number into /tmp/F), `child-counts F` (a child does
+//! that), `write F T`, `read F`, `env N`, `cwd`, `dial PORT T` (sends T, prints the answer), `listen
+//! PORT` (says so, takes one connection, answers what it heard and prints it), `hold PORT` (says so,
+//! takes none).
 
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ async fn run(process: FakeProcess, children: &mut Vec<BoxFuture<'static, ()>>) -
         match action.as_str() {
             "print" => say(&process, word()).await,
             "eprint" => process.print(Stream::Err, word()).await,
+            "record" if process.records => process.print(Stream::Records, word()).await,
+            "record" => say(&process, format!("no place for {}", word())).await,
             "flood" => loop {
                 say(&process, "0123456789abcdef".repeat(4) + "\n").await;
             },
