@@ -47,6 +47,7 @@ isolation!(
     limits_cannot_be_raised,
     a_setuid_program_gains_nothing,
     the_host_s_loopback_is_out_of_reach,
+    a_sandbox_knows_itself_by_name,
     connecting_leaves_nothing_of_the_host_in_the_sandbox_s_network,
     the_users_of_two_sandboxes_differ_on_the_host,
     tmp_is_full_when_it_is_full,
@@ -304,6 +305,14 @@ async fn the_host_s_loopback_is_out_of_reach(world: &World) {
     let outside = attempt(&mut sandbox, &["connect", "192.0.2.1:80"]).await;
     assert_eq!(outside, "refused 101", "without a network there is no way out");
     assert_eq!(attempt(&mut sandbox, &["connect", "127.0.0.1:9001"]).await, "ALLOWED");
+    sandbox.sandbox.destroy().await;
+}
+
+async fn a_sandbox_knows_itself_by_name(world: &World) {
+    let mut sandbox = world.create().await;
+    for name in ["sandbox.localdomain", "sandbox"] {
+        assert_eq!(attempt(&mut sandbox, &["resolve", name]).await, "127.0.0.1", "{name}");
+    }
     sandbox.sandbox.destroy().await;
 }
 

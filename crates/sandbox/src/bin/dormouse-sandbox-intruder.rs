@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io;
-use std::net::TcpStream;
+use std::net::{TcpStream, ToSocketAddrs};
 use std::process::{Command, ExitCode};
 
 fn main() -> ExitCode {
@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         "status" => status(&argument),
         "processes" => processes(),
         "connect" => outcome(TcpStream::connect(&argument).map(drop)),
+        "resolve" => resolve(&argument),
         "run" => run(&argument),
         "fill" => fill(&argument),
         "allocate" => allocate(&argument),
@@ -132,6 +133,18 @@ fn processes() -> String {
     let all = list("/proc");
     let others = all.split(' ').filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
     others.filter(|name| *name != me).collect::<Vec<_>>().join(" ")
+}
+
+fn resolve(name: &str) -> String {
+    match (name, 0).to_socket_addrs() {
+        Ok(addresses) => {
+            let mut all: Vec<String> = addresses.map(|found| found.ip().to_string()).collect();
+            all.sort();
+            all.dedup();
+            all.join(" ")
+        }
+        Err(error) => refused(error),
+    }
 }
 
 fn run(program: &str) -> String {
