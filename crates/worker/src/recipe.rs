@@ -94,7 +94,8 @@ pub(crate) fn runtime(
         args,
         variables: variables(version, &around),
         cwd: "/var/task".to_owned(),
-        records: false,
+        // Descriptor and variable belong together, and only the managed runtimes know of them.
+        records: configuration.runtime.is_managed(),
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use dormouse_model::function::{LogFormat, ResolvedVersion};
-use dormouse_sandbox::{ENDPOINT_ADDRESS, RUNTIME_API_ADDRESS};
+use dormouse_sandbox::{ENDPOINT_ADDRESS, RECORDS_DESCRIPTOR, RUNTIME_API_ADDRESS};
 
 /// What the table needs beside the version.
 #[derive(Debug)]
@@ -44,14 +44,16 @@ pub(crate) fn variables(
         table.entry("AWS_LAMBDA_LOG_FORMAT".into()).or_insert_with(|| "JSON".into());
         table.entry("AWS_LAMBDA_LOG_LEVEL".into()).or_insert_with(|| application.clone());
     }
+    // Set for managed runtimes, and so is the descriptor itself.
     if let Some(name) = configuration.runtime.execution_env() {
         table.insert("AWS_EXECUTION_ENV".into(), name);
+        table.insert("_LAMBDA_TELEMETRY_LOG_FD".into(), RECORDS_DESCRIPTOR.to_string());
     }
     table.into_iter().collect()
 }
 
 /// What only the runtime gets: an extension has no handler and no language.
-const RUNTIME_ONLY: [&str; 9] = [
+const RUNTIME_ONLY: [&str; 10] = [
     "AWS_EXECUTION_ENV",
     "AWS_LAMBDA_LOG_GROUP_NAME",
     "AWS_LAMBDA_LOG_STREAM_NAME",
@@ -61,6 +63,7 @@ const RUNTIME_ONLY: [&str; 9] = [
     "NODE_PATH",
     "PYTHONPATH",
     "_HANDLER",
+    "_LAMBDA_TELEMETRY_LOG_FD",
 ];
 
 /// All variables of an external extension's process.

@@ -2,8 +2,6 @@
 //! function's choice, part of the running invocation's tail, and telemetry for who has subscribed.
 //! Also the moments of its life.
 
-use std::collections::HashMap;
-
 use dormouse_model::clock::Clock;
 use dormouse_model::environment::Micros;
 use dormouse_model::function::LogFormat;
@@ -13,7 +11,8 @@ use dormouse_model::telemetry::{self, Event, Level, Record, SchemaVersion, to_js
 use dormouse_sandbox::{ProcessId, Stream};
 use dormouse_store::logs::{self, StreamKey};
 
-use super::lines::{Budget, Lines, Tail};
+use super::lines::{Budget, Tail};
+use super::output::{Output, Written};
 use super::telemetry::Telemetry;
 use crate::lives::{Lives, Moment};
 use crate::logs::LogSink;
@@ -29,7 +28,7 @@ pub(super) struct Journal {
     format: Format,
     sink: LogSink,
     lives: Lives,
-    partial: HashMap<(ProcessId, Stream), Lines>,
+    output: Output,
     budget: Budget,
     waiting: Vec<logs::Event>,
     tail: Tail,
@@ -59,7 +58,7 @@ impl Journal {
             format: Format::of(format),
             sink,
             lives,
-            partial: HashMap::new(),
+            output: Output::default(),
             budget: Budget::new(born),
             waiting: Vec::new(),
             tail: Tail::default(),
@@ -92,7 +91,7 @@ impl Journal {
     /// has taken nothing for long.
     pub(super) fn remark(&mut self, line: String) {
         if self.waiting.len() < 2 * limits::LOG_QUEUE_EVENTS {
-            self.push(line);
+            self.push(line, self.clock.wall_ms());
         } else {
             self.tail.push(&line);
             self.budget.count_dropped(line.len());
@@ -101,30 +100,20 @@ impl Journal {
 
     /// Bytes that a process wrote.
     pub(super) fn output(&mut self, process: ProcessId, stream: Stream, bytes: &[u8]) {
-        let mut lines = Vec::new();
-        self.partial.entry((process, stream)).or_default().push(bytes, |line| lines.push(line));
-        self.application(process, lines);
+        let written = self.output.push(process, stream, bytes);
+        self.application(written);
     }
 
     /// The ends of output that came without a newline, once its writers are gone.
     pub(super) fn finish_lines(&mut self) {
-        for ((process, _), mut partial) in std::mem::take(&mut self.partial) {
-            let mut lines = Vec::new();
-            partial.finish(|line| lines.push(line));
-            self.application(process, lines);
-        }
-        self.tell_dropped();
+        self.cut_lines();
+        self.output.forget();
     }
 
     /// The ends of output so far: an invocation's last line belongs to it, newline or not.
     pub(super) fn cut_lines(&mut self) {
-        let mut lines = Vec::new();
-        for ((process, _), partial) in &mut self.partial {
-            partial.finish(|line| lines.push((*process, line)));
-        }
-        for (process, line) in lines {
-            self.application(process, vec![line]);
-        }
+        let written = self.output.finish();
+        self.application(written);
         self.tell_dropped();
     }
 
@@ -133,35 +122,44 @@ impl Journal {
         if self.waiting.len() < limits::LOG_QUEUE_EVENTS
             && let Some(notice) = self.budget.notice()
         {
-            self.push(notice);
+            self.push(notice, self.clock.wall_ms());
         }
     }
 
-    fn application(&mut self, process: ProcessId, lines: Vec<String>) {
+    fn application(&mut self, written: Vec<Written>) {
         let now = self.clock.now();
-        if self.waiting.len() + lines.len() > limits::LOG_QUEUE_EVENTS {
+        if self.waiting.len() + written.len() > limits::LOG_QUEUE_EVENTS {
             self.flush();
         }
-        for line in lines {
-            let Some(line) = self.heard(process, line) else { continue };
+        for Written { process, text, wall_ms } in written {
+            let wall_ms = self.believed(wall_ms);
+            let Some(line) = self.heard(process, text, wall_ms) else { continue };
             if !self.budget.admit(line.len(), now) {
                 continue;
             }
             if self.waiting.len() < limits::LOG_QUEUE_EVENTS {
-                self.push(line);
+                self.push(line, wall_ms);
             } else {
                 self.budget.count_dropped(line.len());
             }
         }
     }
 
+    /// The time of a line. Its writer may say it, but not that it was before there was an environment
+    /// or that it will be.
+    fn believed(&self, said_ms: Option<u64>) -> u64 {
+        let now_ms = self.clock.wall_ms();
+        let age_ms = (self.clock.now() - self.born) / 1_000;
+        said_ms.map_or(now_ms, |said| said.clamp(now_ms - age_ms.min(now_ms), now_ms))
+    }
+
     /// Tells subscribers of a line; gives it back if it belongs into the log.
-    fn heard(&mut self, process: ProcessId, line: String) -> Option<String> {
+    fn heard(&mut self, process: ProcessId, line: String, wall_ms: u64) -> Option<String> {
         let record = match process {
             RUNTIME => Record::Function(line),
             _ => Record::ExtensionLine(line),
         };
-        let event = self.event(record);
+        let event = Event { wall_ms, now: self.clock.now(), record };
         self.telemetry.publish(&event);
         match (self.format, event.record) {
             (Format::Json { application, .. }, Record::Function(line)) => {
@@ -172,9 +170,9 @@ impl Journal {
         }
     }
 
-    fn push(&mut self, line: String) {
+    fn push(&mut self, line: String, wall_ms: u64) {
         self.tail.push(&line);
-        self.waiting.push(logs::Event { timestamp_ms: self.clock.wall_ms(), message: line });
+        self.waiting.push(logs::Event { timestamp_ms: wall_ms, message: line });
     }
 
     /// Whether lines wait to be handed over.

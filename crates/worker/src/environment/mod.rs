@@ -15,6 +15,7 @@
 mod extensions;
 mod journal;
 mod lines;
+mod output;
 mod owner;
 mod permit;
 mod runtime;
