@@ -3,6 +3,7 @@
 //! Source: lines recorded from AWS (`spec/runtime-apis.md` §8). Every line ends with a newline;
 //! REPORT and its kin separate fields by tabs.
 
+use super::json::is_sampled;
 use super::{
     Extension, InitStart, Memory, Record, Subscribed, SubscriptionApi, billed_ms, timestamp,
 };
@@ -22,7 +23,10 @@ pub fn to_text(record: &Record) -> Option<String> {
             format!("START RequestId: {request} Version: {version}\n")
         }
         Record::End { request } => format!("END RequestId: {request}\n"),
-        Record::Report { request, report, memory, .. } => report_line(request, report, *memory),
+        Record::Report { request, report, memory, trace } => {
+            let trace = trace.as_deref().and_then(xray_line).unwrap_or_default();
+            report_line(request, report, *memory) + &trace
+        }
         Record::Fault(text) | Record::Function(text) | Record::ExtensionLine(text) => text.clone(),
         Record::InitRuntimeDone(_) | Record::RuntimeDone { .. } | Record::LogsDropped { .. } => {
             return None;
@@ -102,6 +106,14 @@ fn report_line(request: &RequestId, report: &Report, memory: Memory) -> String {
     )
 }
 
+/// Belongs to the report of an invocation whose trace is sampled.
+fn xray_line(trace: &str) -> Option<String> {
+    let field = |name: &str| trace.split(';').find_map(|field| field.trim().strip_prefix(name));
+    let (root, parent) = (field("Root=")?, field("Parent=")?);
+    is_sampled(trace)
+        .then(|| format!("XRAY TraceId: {root}\tSegmentId: {parent}\tSampled: true\t\n"))
+}
+
 fn status(failure: &Failure) -> String {
     match invocation::reported_type(failure) {
         None => "Status: timeout".to_owned(),
@@ -176,5 +188,24 @@ mod tests {
             .unwrap(),
             "INIT_REPORT Init Duration: 1236.04 ms\tPhase: init\tStatus: timeout\n",
         );
+    }
+
+    #[test]
+    fn a_sampled_trace_is_named_below_the_report() {
+        let named = |trace: &str| {
+            let record = Record::Report {
+                request: REQUEST.parse().unwrap(),
+                report: report_of(0, None, None),
+                memory: Memory { size_mb: 128, peak_bytes: 1 },
+                trace: Some(trace.to_owned()),
+            };
+            to_text(&record).unwrap().split_inclusive('\n').nth(1).map(str::to_owned)
+        };
+        assert_eq!(
+            named("Root=1-5-a;Parent=b;Sampled=1").as_deref(),
+            Some("XRAY TraceId: 1-5-a\tSegmentId: b\tSampled: true\t\n")
+        );
+        assert_eq!(named("Root=1-5-a;Parent=b;Sampled=0"), None);
+        assert_eq!(named("Root=1-5-a;Sampled=1"), None);
     }
 }

@@ -133,19 +133,24 @@ impl Telemetry {
 
     /// Whether something is on its way that the environment had better stay awake for.
     pub(super) fn is_busy(&self) -> bool {
-        !self.subscribers.is_empty() && {
-            let now = self.clock.now();
-            let is_due = |it: &Subscriber| it.buffer.due().is_some_and(|due| due <= now);
-            now < self.patience && self.subscribers.iter().any(|it| it.is_under_way() || is_due(it))
-        }
+        !self.subscribers.is_empty() && self.is_awaited(self.clock.now())
+    }
+
+    fn is_awaited(&self, now: Micros) -> bool {
+        let is_due = |it: &Subscriber| it.buffer.due().is_some_and(|due| due <= now);
+        now < self.patience
+            && self.subscribers.iter().any(|it| it.buffer.is_under_way() || is_due(it))
     }
 
     /// When [`Telemetry::deliver`] is to be called next.
     pub(super) fn due(&self) -> Option<Micros> {
-        let now = self.clock.now();
+        // Most environments have none, and every turn of theirs asks.
+        if self.subscribers.is_empty() {
+            return None;
+        }
         let due = self.subscribers.iter().filter_map(|it| it.buffer.due()).min();
         let due = due.filter(|_| *self.awake.borrow());
-        let patience = Some(self.patience).filter(|patience| now < *patience && self.is_busy());
+        let patience = self.is_awaited(self.clock.now()).then_some(self.patience);
         due.into_iter().chain(patience).min()
     }
 
@@ -204,10 +209,6 @@ impl Subscriber {
         {
             self.buffer.push(json, now);
         }
-    }
-
-    fn is_under_way(&self) -> bool {
-        self.buffer.is_under_way()
     }
 
     fn attempt(
