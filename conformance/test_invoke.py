@@ -381,6 +381,16 @@ def test_idle_environments_end_and_the_next_invocation_is_cold(servers, python):
     assert second.payload["file"] is None, "/tmp of an ended environment was seen again"
 
 
+def test_an_old_environment_is_replaced_after_its_invocation(servers, python):
+    server = servers("--max-life", "0").start()
+    aws = Aws(server)
+    name = aws.create("old", KIT, python)
+    streams = {aws.invoke(name, {}).payload["stream"] for _ in range(3)}
+    assert len(streams) == 3
+    reasons = [life["coldReason"] for life in server.lives(name)]
+    assert reasons[0] == "first" and "recycled" in reasons[1:]
+
+
 BACKGROUND = """
 import threading, time
 COUNT = [0]

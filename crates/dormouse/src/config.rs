@@ -56,6 +56,9 @@ pub(crate) struct Typed {
     /// How much CPU functions get: in proportion to memory as on Lambda, or all [default: lambda].
     #[arg(long, env = "DORMOUSE_CPU", value_enum)]
     cpu: Option<Cpu>,
+    /// Seconds after which an environment is replaced, when its invocation is over [default: 14400].
+    #[arg(long, env = "DORMOUSE_MAX_LIFE", value_name = "SECONDS")]
+    max_life: Option<u64>,
     /// Seconds an idle environment is kept [default: 600].
     #[arg(long, env = "DORMOUSE_IDLE_TIMEOUT", value_name = "SECONDS")]
     idle_timeout: Option<u64>,
@@ -105,6 +108,7 @@ pub(crate) struct Config {
     pub(crate) nearest_runtime: bool,
     pub(crate) cpu: CpuModel,
     pub(crate) idle: Duration,
+    pub(crate) life: Duration,
     pub(crate) drain: Duration,
 }
 
@@ -162,6 +166,7 @@ impl Config {
                 Cpu::Full => CpuModel::Full,
             },
             idle: Duration::from_secs(typed.idle_timeout.unwrap_or(limits::IDLE_S)),
+            life: Duration::from_secs(typed.max_life.unwrap_or(limits::LIFE_S)),
             drain: typed
                 .drain_timeout
                 .map_or(Duration::from_millis(limits::DRAIN_MS), Duration::from_secs),
@@ -183,6 +188,7 @@ impl Typed {
             allow_weaker: self.allow_weaker.or(there.allow_weaker),
             strict_runtimes: self.strict_runtimes.or(there.strict_runtimes),
             cpu: self.cpu.or(there.cpu),
+            max_life: self.max_life.or(there.max_life),
             idle_timeout: self.idle_timeout.or(there.idle_timeout),
             drain_timeout: self.drain_timeout.or(there.drain_timeout),
             config: self.config,

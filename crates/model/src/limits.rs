@@ -87,6 +87,10 @@ pub const SETTLE_MS: u64 = 10;
 /// Seconds an idle environment is kept (ours; AWS does not say: 5 to 15 minutes are observed).
 pub const IDLE_S: u64 = 600;
 
+/// Seconds after which an environment is replaced when nothing runs in it, busy as it may be (developer
+/// guide: "every few hours").
+pub const LIFE_S: u64 = 4 * 3_600;
+
 /// Bytes of the log tail in `X-Amz-Log-Result` (API model: the last 4 KB).
 pub const LOG_TAIL_BYTES: usize = 4_096;
 /// Bytes of one log event (`PutLogEvents`: 256 KB with 26 bytes of overhead). Longer lines are split.

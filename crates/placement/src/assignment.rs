@@ -158,6 +158,7 @@ impl Owner {
         self.handles.remove(id);
         self.reason = match cause {
             Cause::Idle | Cause::Evicted => ColdReason::IdleExpiry,
+            Cause::Recycled => ColdReason::Recycled,
             Cause::Update | Cause::Shutdown => ColdReason::Update,
             Cause::ProvisionFailed | Cause::UnclearEnd | Cause::SandboxLost => ColdReason::Failure,
         };

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use dormouse_model::chance::Chance;
 use dormouse_model::clock::Clock;
@@ -52,6 +53,8 @@ pub struct Config {
     pub network: Network,
     /// How much CPU functions get.
     pub cpu: CpuModel,
+    /// How long an environment may serve.
+    pub life: Duration,
     /// Time.
     pub clock: Clock,
     /// Randomness.
@@ -88,6 +91,7 @@ impl Worker {
             chance: config.chance,
             network: config.network,
             cpu: config.cpu,
+            life: u64::try_from(config.life.as_micros()).unwrap_or(u64::MAX),
             endpoint: config.endpoint,
             interpreters: config.interpreters,
         };

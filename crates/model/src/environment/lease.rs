@@ -106,7 +106,7 @@ impl Environment {
                 let report = self.report(busy.lease, ended, None);
                 let report = Report { extension_overhead, ..report };
                 let told = vec![Effect::LogReport(report)];
-                Some(self.rest(Phase::Ready { frozen: false }, told, now))
+                Some(self.served(Phase::Ready { frozen: false }, told, now))
             }
             (_, Event::Exited { exit, out_of_memory }) => {
                 self.runtime_up = false;

@@ -74,12 +74,14 @@ pub struct Environment {
     init_duration: Option<Micros>,
     /// Why it shall end once nothing runs.
     stop: Option<Cause>,
+    /// When it is too old for another invocation.
+    old: Micros,
 }
 
 impl Environment {
-    /// An environment whose sandbox is being made.
+    /// An environment whose sandbox is being made; it is to serve for no longer than `life`.
     #[must_use]
-    pub fn new(now: Micros) -> Self {
+    pub fn new(now: Micros, life: Micros) -> Self {
         Self {
             phase: Phase::Provisioning { deadline: after(now, limits::PROVISION_MS) },
             external: Vec::new(),
@@ -87,6 +89,7 @@ impl Environment {
             runtime_up: false,
             init_duration: None,
             stop: None,
+            old: now.saturating_add(life),
         }
     }
 

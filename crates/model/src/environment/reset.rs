@@ -36,7 +36,8 @@ impl Environment {
                         self.phase = Phase::Cold;
                         told
                     }
-                    Ending::Init | Ending::Invocation { .. } => self.rest(Phase::Cold, told, now),
+                    Ending::Init => self.rest(Phase::Cold, told, now),
+                    Ending::Invocation { .. } => self.served(Phase::Cold, told, now),
                 })
             }
             Event::Deadline => {
@@ -68,6 +69,20 @@ impl Environment {
             | Event::InitError { .. } => Some(vec![]),
             _ => None,
         }
+    }
+
+    /// An invocation is over, and with it the time of an environment that is old. A younger one goes
+    /// on, and so does one that has never served.
+    pub(super) fn served(
+        &mut self,
+        phase: Phase,
+        effects: Vec<Effect>,
+        now: Micros,
+    ) -> Vec<Effect> {
+        if now >= self.old {
+            self.stop.get_or_insert(Cause::Recycled);
+        }
+        self.rest(phase, effects, now)
     }
 
     /// Nothing runs any more: either a lease is welcome or a stop that waited takes effect.

@@ -4,6 +4,9 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// Longer than any of these tables but one.
+const LIFE_MS: u64 = 60_000;
+
 /// Events are separated by `;`, each takes a millisecond; `+N` lets N milliseconds pass.
 fn parse(externals: u32, word: &str) -> Event {
     match word {
@@ -137,7 +140,7 @@ fn run_showing(
     script: &str,
     shown: impl Fn(&Effect) -> bool,
 ) -> (Environment, String) {
-    let mut environment = Environment::new(0);
+    let mut environment = Environment::new(0, LIFE_MS * 1_000);
     let (mut now, mut out) = (0, Vec::new());
     for word in script.split(';').map(str::trim).filter(|w| !w.is_empty()) {
         if let Some(ms) = word.strip_prefix('+') {
@@ -291,6 +294,14 @@ fn a_stop_waits_for_the_running_invocation() {
     check(
         "provisioned; next; quiet; stop; lease; gone",
         "init start | ready | freeze | destroy | hand_back | dead(Idle)",
+    );
+}
+
+#[test]
+fn an_old_environment_ends_when_its_invocation_is_over() {
+    check(
+        "provisioned; next; +60000; lease; answered; next; drained; gone",
+        "init start | ready | START deliver | pass soon | drain | REPORT(2ms,init1) destroy | dead(Recycled)",
     );
 }
 
@@ -591,7 +602,7 @@ proptest! {
         externals in 0_u32..3,
         events in prop::collection::vec(any_event(), 0..60),
     ) {
-        let mut environment = Environment::new(0);
+        let mut environment = Environment::new(0, LIFE_MS * 1_000);
         let mut observer = Observer::default();
         for (i, word) in events.into_iter().enumerate() {
             let event = parse(externals, word);

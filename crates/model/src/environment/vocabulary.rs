@@ -194,6 +194,8 @@ pub enum Effect {
 pub enum Cause {
     /// Nobody needed it for a while.
     Idle,
+    /// It has served for long enough.
+    Recycled,
     /// The function was changed or deleted.
     Update,
     /// The server stops.

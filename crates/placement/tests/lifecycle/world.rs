@@ -61,6 +61,7 @@ impl World {
             interpreters: Interpreters::new(watch::channel(None).1, true),
             network: Network::None,
             cpu: CpuModel::Lambda,
+            life: Duration::from_secs(dormouse_model::limits::LIFE_S),
             clock: clock.clone(),
             chance: chance.clone(),
             endpoint: mpsc::channel(1).0,

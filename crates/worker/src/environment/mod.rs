@@ -70,6 +70,8 @@ pub enum ColdReason {
     Update,
     /// The last one had been idle for too long.
     IdleExpiry,
+    /// The last one had served for long enough.
+    Recycled,
     /// The last one ended because something went wrong.
     Failure,
 }
@@ -83,6 +85,7 @@ impl ColdReason {
             Self::ScaleOut => "scale-out",
             Self::Update => "update",
             Self::IdleExpiry => "idle-expiry",
+            Self::Recycled => "recycled",
             Self::Failure => "failure",
         }
     }

@@ -11,7 +11,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use dormouse_model::chance::Chance;
 use dormouse_model::clock::Clock;
-use dormouse_model::environment::{Environment, Event, Exit, ExtensionFault, ExtensionId, Phase};
+use dormouse_model::environment::{
+    Environment, Event, Exit, ExtensionFault, ExtensionId, Micros, Phase,
+};
 use dormouse_model::function::ResolvedVersion;
 use dormouse_model::invocation::Answer;
 use dormouse_model::names::RequestId;
@@ -54,6 +56,8 @@ pub(crate) struct Shared {
     pub(crate) chance: Chance,
     pub(crate) network: Network,
     pub(crate) cpu: CpuModel,
+    /// How long an environment may serve.
+    pub(crate) life: Micros,
     /// Takes the connections that functions open to the daemon's own endpoint.
     pub(crate) endpoint: mpsc::Sender<Connection>,
     pub(crate) interpreters: Interpreters,
@@ -126,7 +130,7 @@ impl Owner {
             shared.clock.clone(),
         );
         Self {
-            machine: Environment::new(shared.clock.now()),
+            machine: Environment::new(shared.clock.now(), shared.life),
             interpreter: None,
             log_stream: names.log_stream,
             secret: names.secret,
