@@ -8,6 +8,13 @@
 pub const INVOKE_REQUEST_BYTES: usize = 6_291_456;
 /// Bytes of a buffered response (recorded: 6 MiB and 100 bytes). Past it the function gets an error.
 pub const INVOKE_RESPONSE_BYTES: usize = 6_291_556;
+/// Bytes of a streamed response that pass at once, before the rate counts (RIE; quota page: 6 MB).
+pub const STREAM_BURST_BYTES: u64 = 6_291_456;
+/// Bytes a second of a streamed response beyond the burst (RIE; quota page: 2 MB/s). Past it the
+/// function's writes wait.
+pub const STREAM_BYTES_PER_S: u64 = 2_097_152;
+/// Pieces of a streamed response that wait for the client (ours). Past it the function's writes wait.
+pub const ANSWER_PIECES: usize = 4;
 /// Bytes of a package sent inside a request (quota page: 50 MB). Past it: 413.
 pub const ZIPPED_BYTES: usize = 52_428_800;
 /// Bytes of a whole `CreateFunction` request (recorded). Past it: 413.

@@ -2,6 +2,7 @@
 //!
 //! Pure but for the time that is handed in.
 
+use dormouse_model::bucket::Bucket;
 use dormouse_model::environment::Micros;
 use dormouse_model::limits;
 
@@ -39,35 +40,29 @@ impl Lines {
     }
 }
 
-/// How many bytes of lines an environment may still write now: a bucket that refills with time.
+/// How many bytes of lines an environment may still write now.
 #[derive(Debug)]
 pub(super) struct Budget {
-    bytes: u64,
-    refilled: Micros,
+    bucket: Bucket,
     dropped_lines: u64,
     dropped_bytes: u64,
 }
 
 impl Budget {
     pub(super) fn new(now: Micros) -> Self {
-        Self { bytes: limits::LOG_BYTES_PER_S, refilled: now, dropped_lines: 0, dropped_bytes: 0 }
+        let bucket = Bucket::new(limits::LOG_BYTES_PER_S, limits::LOG_BYTES_PER_S, now);
+        Self { bucket, dropped_lines: 0, dropped_bytes: 0 }
     }
 
     /// Whether a line of this size may pass; one that may not is counted.
     pub(super) fn admit(&mut self, size: usize, now: Micros) -> bool {
         // A line costs its store more than its text, as it does at AWS.
         let cost = size as u64 + limits::LOG_EVENT_OVERHEAD_BYTES;
-        let earned = (now - self.refilled).saturating_mul(limits::LOG_BYTES_PER_S) / 1_000_000;
-        if earned > 0 {
-            self.bytes = (self.bytes + earned).min(limits::LOG_BYTES_PER_S);
-            self.refilled = now;
+        let passes = self.bucket.take(cost, now);
+        if !passes {
+            self.count_dropped(size);
         }
-        if cost <= self.bytes {
-            self.bytes -= cost;
-            return true;
-        }
-        self.count_dropped(size);
-        false
+        passes
     }
 
     /// Counts a line that was dropped for another reason.
