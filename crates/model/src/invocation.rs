@@ -39,6 +39,31 @@ pub struct Answer {
     pub log_tail: Option<Bytes>,
 }
 
+/// How a streamed answer ended: what its caller is told behind the last byte.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Completion {
+    /// What went wrong after the stream had begun.
+    pub error: Option<StreamError>,
+    /// The end of the log, if it was wanted.
+    pub log_tail: Option<Bytes>,
+}
+
+/// Why a streamed answer is not what the function meant to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamError {
+    /// The error's type, such as `Sandbox.Timedout`.
+    pub code: String,
+    /// The error's JSON, or whatever else the function says it is.
+    pub details: String,
+}
+
+impl From<ErrorPayload> for StreamError {
+    fn from(payload: ErrorPayload) -> Self {
+        let details = String::from_utf8_lossy(&payload.to_json()).into_owned();
+        Self { code: payload.error_type, details }
+    }
+}
+
 /// `errorType` and `errorMessage` as the caller gets them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ErrorPayload {

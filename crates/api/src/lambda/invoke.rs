@@ -1,4 +1,5 @@
 //! `Invoke`: what its headers ask for, whether its payload is JSON, and the headers of its answer.
+//! `InvokeWithResponseStream` asks in the same way and is answered in `stream`.
 //!
 //! The payload is bytes. It is scanned once for validity and never made into a tree.
 
@@ -33,6 +34,25 @@ pub enum InvocationType {
     DryRun,
 }
 
+/// How the caller wants the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InvokeMode {
+    /// `Invoke`: all of it at once.
+    Buffered,
+    /// `InvokeWithResponseStream`: as the function writes it.
+    ResponseStream,
+}
+
+impl InvokeMode {
+    /// The values of `InvocationType` that it allows, in the order of the API model.
+    fn invocation_types(self) -> &'static [&'static str] {
+        match self {
+            Self::Buffered => &["Event", "RequestResponse", "DryRun"],
+            Self::ResponseStream => &["RequestResponse", "DryRun"],
+        }
+    }
+}
+
 /// What an `Invoke` asks for, but for its payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvokeRequest {
@@ -56,7 +76,12 @@ impl InvokeRequest {
     /// # Errors
     /// A name that is none first, then every violation of the headers in one text, then the
     /// service's objections.
-    pub fn read(scope: &Scope, name: &str, parts: &Parts) -> Result<Self, ApiError> {
+    pub fn read(
+        scope: &Scope,
+        name: &str,
+        parts: &Parts,
+        mode: InvokeMode,
+    ) -> Result<Self, ApiError> {
         let qualifier = QueryString::of(&parts.uri).get("Qualifier");
         let target = Target::resolve(scope, name, qualifier.as_deref(), NameShape::Existing)?;
         let header = |name: &str| text(&parts.headers, name);
@@ -65,8 +90,7 @@ impl InvokeRequest {
         let tenant = header("x-amz-tenant-id");
         let mut violations = Violations::default();
         if let Some(value) = invocation_type {
-            let allowed = ["Event", "RequestResponse", "DryRun"];
-            violations.one_of(value, "invocationType", &allowed);
+            violations.one_of(value, "invocationType", mode.invocation_types());
         }
         if let Some(value) = log_type {
             violations.one_of(value, "logType", &["None", "Tail"]);
@@ -217,13 +241,17 @@ impl InvokeAnswer {
                 response
             }
         };
-        let headers = response.headers_mut();
-        insert(headers, "x-amzn-requestid", request_id.as_str());
-        insert(headers, "x-amzn-remapped-content-length", "0");
-        if let Some(trace) = trace {
-            insert(headers, "x-amzn-trace-id", trace);
-        }
+        identify(response.headers_mut(), request_id, trace);
         response
+    }
+}
+
+/// The headers that every answer to an invocation has.
+pub(super) fn identify(headers: &mut HeaderMap, request_id: &RequestId, trace: Option<&str>) {
+    insert(headers, "x-amzn-requestid", request_id.as_str());
+    insert(headers, "x-amzn-remapped-content-length", "0");
+    if let Some(trace) = trace {
+        insert(headers, "x-amzn-trace-id", trace);
     }
 }
 
@@ -234,7 +262,7 @@ fn empty(status: StatusCode) -> Response<Bytes> {
 }
 
 /// A value that a header cannot carry is left out: it came from outside.
-fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
+pub(super) fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(HeaderName::from_static(name), value);
     }
@@ -248,12 +276,20 @@ mod tests {
     use super::*;
 
     fn read(uri: &str, headers: &[(&str, &str)]) -> Result<InvokeRequest, ApiError> {
+        read_as(InvokeMode::Buffered, uri, headers)
+    }
+
+    fn read_as(
+        mode: InvokeMode,
+        uri: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<InvokeRequest, ApiError> {
         let scope = crate::lambda::configuration::tests::pending().key.scope;
         let mut builder = Request::builder().uri(uri);
         for (name, value) in headers {
             builder = builder.header(*name, *value);
         }
-        InvokeRequest::read(&scope, "f", &builder.body(()).unwrap().into_parts().0)
+        InvokeRequest::read(&scope, "f", &builder.body(()).unwrap().into_parts().0, mode)
     }
 
     #[test]
@@ -298,6 +334,15 @@ mod tests {
             let error = read("/x", &[("X-Amz-Client-Context", context)]).unwrap_err();
             assert_eq!(error.exception, Exception::InvalidRequestContent);
         }
+    }
+
+    #[test]
+    fn an_event_cannot_be_answered_by_a_stream() {
+        let read =
+            |value| read_as(InvokeMode::ResponseStream, "/x", &[("X-Amz-Invocation-Type", value)]);
+        assert_eq!(read("DryRun").unwrap().invocation_type, InvocationType::DryRun);
+        let error = read("Event").unwrap_err().to_string();
+        assert!(error.ends_with("enum value set: [RequestResponse, DryRun]"), "{error}");
     }
 
     fn refusal(payload: &[u8]) -> String {

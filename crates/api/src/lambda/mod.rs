@@ -10,13 +10,14 @@ pub mod list;
 pub mod name;
 pub mod operation;
 pub mod settings;
+pub mod stream;
 pub mod update;
 
 pub use account::GetAccountSettingsResponse;
 pub use code::CodeSource;
 pub use configuration::{FunctionConfiguration, GetFunctionResponse, Shown};
 pub use create::{CreateFunctionRequest, NewFunction};
-pub use invoke::{InvocationType, InvokeAnswer, InvokeRequest, check_payload, event};
+pub use invoke::{InvocationType, InvokeAnswer, InvokeMode, InvokeRequest, check_payload, event};
 pub use list::{ListFunctionsRequest, ListFunctionsResponse};
 pub use name::{NameShape, Target};
 pub use operation::{Call, NoCall, Operation, call, is_lambda_path};

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dormouse_api::error::{ApiError, Exception, ThrottleReason};
-use dormouse_api::lambda::{InvocationType, InvokeAnswer, InvokeRequest, check_payload, event};
+use dormouse_api::lambda::{
+    InvocationType, InvokeAnswer, InvokeMode, InvokeRequest, check_payload, event,
+};
 use dormouse_api::service::Dialect;
 use dormouse_model::function::{ResolvedVersion, State};
 use dormouse_model::invocation::Invocation;
@@ -32,7 +34,7 @@ pub(super) async fn invoke(
     parts: &Parts,
     (payload, request): (Bytes, &RequestId),
 ) -> Result<Response<Bytes>, ApiError> {
-    let asked = InvokeRequest::read(scope, name, parts)?;
+    let asked = InvokeRequest::read(scope, name, parts, InvokeMode::Buffered)?;
     check_payload(&payload)?;
     let version = resolve(inner, &asked).await?;
     let trace = asked.trace.clone().unwrap_or_else(|| new_trace(inner));
