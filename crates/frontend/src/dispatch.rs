@@ -2,34 +2,35 @@
 
 use bytes::Bytes;
 use dormouse_api::error::{ApiError, Fault};
+use dormouse_api::lambda::Call;
 use dormouse_api::route::{Asked, Route, query_action, route};
 use dormouse_api::service::{Dialect, Service};
 use dormouse_model::limits;
 use dormouse_model::names::{RequestId, Scope};
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use tracing::{debug, info, warn};
 
 use crate::body::{self, BodyError};
 use crate::context::{Frontend, Inner};
+use crate::outgoing::Outgoing;
 use crate::{caller, iam, lambda, logs, own, sts};
 
 impl Frontend {
     /// Answers a request; every request gets an answer.
-    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<Outgoing> {
         let inner = self.inner();
         let id = inner.chance.request_id();
         let (parts, body) = request.into_parts();
         // The connection bounds what it buffers only between reads; this is the exact limit.
         if header_bytes(&parts) > limits::HEADER_BYTES {
-            let mut response = Response::new(Full::default());
+            let mut response = Response::new(Outgoing::from(Bytes::new()));
             *response.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
             return response;
         }
-        let response = match route(&parts) {
-            Ok(Route::Own(asked)) => own::answer(inner, &asked, &parts).await,
+        match route(&parts) {
+            Ok(Route::Own(asked)) => own::answer(inner, &asked, &parts).await.map(Outgoing::from),
             Ok(Route::Service { dialect, asked }) => {
                 let began = inner.clock.now();
                 let response = self.service((dialect, &asked), &parts, body, &id).await;
@@ -40,10 +41,9 @@ impl Frontend {
             }
             Err(unroutable) => {
                 info!(request_id = %id, path = parts.uri.path(), "request names no operation");
-                unroutable.answer(&id)
+                unroutable.answer(&id).map(Outgoing::from)
             }
-        };
-        response.map(Full::new)
+        }
     }
 
     async fn service(
@@ -52,30 +52,36 @@ impl Frontend {
         parts: &Parts,
         body: Incoming,
         id: &RequestId,
-    ) -> Response<Bytes> {
+    ) -> Response<Outgoing> {
         let inner = self.inner();
         let scope = match caller::scope(parts, &inner.home) {
             Ok(scope) => scope,
-            Err(error) => return refuse(dialect, &error, id),
+            Err(error) => return refuse(dialect, &error, id).map(Outgoing::from),
         };
         if let Asked::Lambda(call) = asked {
-            let body = match body::read(body, lambda::body_limit(call.operation)).await {
-                Ok(body) => body,
-                Err(error) => {
-                    return refuse(dialect, &lambda::body_refusal(call.operation, &error), id);
-                }
-            };
-            return match lambda::answer(inner, &scope, call, parts, (body, id)).await {
+            return match lambda_call(inner, &scope, call, (parts, body), id).await {
                 Ok(response) => with_request_id(response, id),
-                Err(error) => refuse(dialect, &error, id),
+                Err(error) => refuse(dialect, &error, id).map(Outgoing::from),
             };
         }
-        let body = match body::read(body, limits::CONTROL_REQUEST_BYTES).await {
-            Ok(body) => body,
-            Err(error) => return refuse(dialect, &body_refusal(&error), id),
+        let response = match body::read(body, limits::CONTROL_REQUEST_BYTES).await {
+            Ok(body) => neighbour(inner, &scope, (dialect, asked), &body, id).await,
+            Err(error) => refuse(dialect, &body_refusal(&error), id),
         };
-        neighbour(inner, &scope, (dialect, asked), &body, id).await
+        response.map(Outgoing::from)
     }
+}
+
+async fn lambda_call(
+    inner: &Inner,
+    scope: &Scope,
+    call: &Call,
+    (parts, body): (&Parts, Incoming),
+    id: &RequestId,
+) -> Result<Response<Outgoing>, ApiError> {
+    let body = body::read(body, lambda::body_limit(call.operation)).await;
+    let body = body.map_err(|error| lambda::body_refusal(call.operation, &error))?;
+    lambda::answer(inner, scope, call, parts, (body, id)).await
 }
 
 /// The services beside Lambda.
@@ -137,7 +143,7 @@ fn header_bytes(parts: &Parts) -> usize {
         .sum::<usize>()
 }
 
-fn with_request_id(mut response: Response<Bytes>, id: &RequestId) -> Response<Bytes> {
+fn with_request_id<B>(mut response: Response<B>, id: &RequestId) -> Response<B> {
     if let Ok(value) = id.as_str().parse() {
         response.headers_mut().entry("x-amzn-requestid").or_insert(value);
     }

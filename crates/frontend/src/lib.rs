@@ -20,6 +20,7 @@ mod dispatch;
 mod iam;
 mod lambda;
 mod logs;
+mod outgoing;
 mod own;
 mod server;
 mod sts;

@@ -132,12 +132,11 @@ pub fn reported_type(failure: &Failure) -> Option<String> {
 
 /// The caller's error for a response that is too large.
 #[must_use]
-pub fn response_too_large() -> ErrorPayload {
-    let limit = crate::limits::INVOKE_RESPONSE_BYTES;
+pub fn response_too_large(limit_bytes: u64) -> ErrorPayload {
     ErrorPayload {
         error_type: "Function.ResponseSizeTooLarge".to_owned(),
         error_message: format!(
-            "Response payload size exceeded maximum allowed payload size ({limit} bytes)."
+            "Response payload size exceeded maximum allowed payload size ({limit_bytes} bytes)."
         ),
     }
 }

@@ -15,6 +15,10 @@ pub const STREAM_BURST_BYTES: u64 = 6_291_456;
 pub const STREAM_BYTES_PER_S: u64 = 2_097_152;
 /// Pieces of a streamed response that wait for the client (ours). Past it the function's writes wait.
 pub const ANSWER_PIECES: usize = 4;
+/// Milliseconds after a stream broke off in which the end of its process is told instead (ours): the
+/// connection of a process that ends is closed before anybody hears of its exit. Past it:
+/// `Runtime.TruncatedResponse`.
+pub const EXIT_NEWS_MS: u64 = 200;
 /// Bytes of a package sent inside a request (quota page: 50 MB). Past it: 413.
 pub const ZIPPED_BYTES: usize = 52_428_800;
 /// Bytes of a whole `CreateFunction` request (recorded). Past it: 413.

@@ -233,12 +233,11 @@ impl Owner {
     }
 }
 
-fn fail(job: Job, message: &str) {
+fn fail(mut job: Job, message: &str) {
     let payload = ErrorPayload {
         error_type: "Sandbox.Failure".to_owned(),
         error_message: format!("RequestId: {} Error: {message}", job.invocation.request),
     };
     let answer = Answer { payload: payload.to_json().into(), function_error: true, log_tail: None };
-    // The caller may have gone.
-    let _ = job.reply.send(answer);
+    job.reply.give(answer);
 }

@@ -15,7 +15,7 @@ use dormouse_model::limits;
 use dormouse_model::names::{Digest, FunctionKey, Scope, Version};
 use dormouse_model::runtime::Runtime;
 use dormouse_worker::lives::Lives;
-use dormouse_worker::{ColdReason, Job, NoInterpreter, Permit, Worker};
+use dormouse_worker::{Answered, ColdReason, Job, NoInterpreter, Permit, Reply, Worker};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -118,10 +118,31 @@ impl Placement {
         version: &Arc<ResolvedVersion>,
         invocation: Invocation,
     ) -> Result<Answer, InvokeError> {
+        self.submit(version, invocation, Reply::whole()).await
+    }
+
+    /// Runs an invocation and waits until its answer begins. When the caller stops waiting or
+    /// reading, it runs on.
+    ///
+    /// # Errors
+    /// When it was not run.
+    pub async fn invoke_with_response_stream(
+        &self,
+        version: &Arc<ResolvedVersion>,
+        invocation: Invocation,
+    ) -> Result<Answered, InvokeError> {
+        self.submit(version, invocation, Reply::stream()).await
+    }
+
+    async fn submit<T>(
+        &self,
+        version: &Arc<ResolvedVersion>,
+        invocation: Invocation,
+        (reply, answer): (Reply, oneshot::Receiver<T>),
+    ) -> Result<T, InvokeError> {
         let route = self.route(version).await?;
         let permit = Permit::take(&route.running, limits::ACCOUNT_CONCURRENCY)
             .ok_or(InvokeError::Throttled)?;
-        let (reply, answer) = oneshot::channel();
         let job = Job { invocation, reply, permit };
         route.requests.send(Request::Invoke(job)).await.map_err(|_| InvokeError::Superseded)?;
         // A dropped reply means that there was no room to wait.

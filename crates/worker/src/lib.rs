@@ -6,6 +6,7 @@
 //! | Task | Owns | Gets | Gives |
 //! |---|---|---|---|
 //! | [`environment`] (one each) | one sandbox, its lifecycle | jobs and stops by [`EnvironmentHandle`]; events of its sandbox; calls of its runtime | [`Fact`]s to whoever started it; lines to [`logs`]; transitions to [`lives`] |
+//! | stream (one each, while a response is streamed) | the way of its pieces, no faster than the bandwidth | pieces from the runtime's connection | pieces to the caller, its end to the environment |
 //! | [`artifacts`] | the directory of unpacked code | requests for a digest | the directory, one unpacking at a time per digest |
 //! | [`logs`] | the way of lines to the store | batches of lines | one append per batch |
 //! | [`lives`] | what happened to each environment | transitions | a copy to whoever asks |
@@ -13,6 +14,7 @@
 //! Every channel is bounded by a constant of `model::limits`. Environments never wait on who
 //! started them: their inbox is filled with `try_send`.
 
+mod answer;
 pub mod artifacts;
 pub mod environment;
 mod interpreters;
@@ -22,6 +24,7 @@ mod recipe;
 mod variables;
 mod worker;
 
+pub use answer::{AnswerStream, Answered, Part, Reply};
 pub use dormouse_sandbox::Connection;
 pub use environment::{ColdReason, EnvironmentHandle, Fact, Job, Permit};
 pub use interpreters::{Interpreters, NoInterpreter};

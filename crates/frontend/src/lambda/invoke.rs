@@ -1,4 +1,4 @@
-//! `Invoke`: the warm path.
+//! `Invoke` and `InvokeWithResponseStream`: the warm path.
 //!
 //! Nothing here touches the disk: the version comes from the snapshot, the payload is checked to be
 //! JSON and handed on as the bytes it came in.
@@ -8,18 +8,19 @@ use std::sync::Arc;
 use bytes::Bytes;
 use dormouse_api::error::{ApiError, Exception, ThrottleReason};
 use dormouse_api::lambda::{
-    InvocationType, InvokeAnswer, InvokeMode, InvokeRequest, check_payload, event,
+    InvocationType, InvokeAnswer, InvokeMode, InvokeRequest, check_payload, event, stream,
 };
 use dormouse_api::service::Dialect;
 use dormouse_model::function::{ResolvedVersion, State};
 use dormouse_model::invocation::Invocation;
 use dormouse_model::names::{Qualifier, RequestId, Scope, Version};
-use dormouse_placement::InvokeError;
+use dormouse_placement::{Answered, InvokeError};
 use http::Response;
 use http::request::Parts;
 
 use super::functions::stored;
 use crate::context::Inner;
+use crate::outgoing::Outgoing;
 
 /// Seconds after which a throttled caller should try again.
 const RETRY_AFTER_S: u32 = 1;
@@ -47,37 +48,77 @@ pub(super) async fn invoke(
             ));
         }
         InvocationType::RequestResponse => {
-            let invocation = Invocation {
-                request: request.clone(),
-                payload: event(payload),
-                invoked_arn: asked.target.arn(),
-                client_context: asked.client_context.clone(),
-                trace: Some(trace.clone()),
-                tenant: asked.tenant.clone(),
-                tail: asked.tail,
+            let invocation = invocation(&asked, payload, request, &trace);
+            let run = |version: Arc<ResolvedVersion>| {
+                let invocation = invocation.clone();
+                async move { inner.placement.invoke(&version, invocation).await }
             };
-            run(inner, &asked, version, invocation).await?
+            let (answer, executed) = run_on(inner, &asked, version, run).await?;
+            InvokeAnswer::Done {
+                payload: answer.payload,
+                function_error: answer.function_error,
+                log_tail: answer.log_tail,
+                executed,
+            }
         }
     };
     Ok(answer.answer(request, Some(&trace)))
 }
 
-async fn run(
+pub(super) async fn with_response_stream(
+    inner: &Inner,
+    scope: &Scope,
+    name: &str,
+    parts: &Parts,
+    (payload, request): (Bytes, &RequestId),
+) -> Result<Response<Outgoing>, ApiError> {
+    let asked = InvokeRequest::read(scope, name, parts, InvokeMode::ResponseStream)?;
+    check_payload(&payload)?;
+    let version = resolve(inner, &asked).await?;
+    let trace = asked.trace.clone().unwrap_or_else(|| new_trace(inner));
+    if asked.invocation_type == InvocationType::DryRun {
+        return Ok(InvokeAnswer::Checked.answer(request, Some(&trace)).map(Outgoing::from));
+    }
+    let invocation = invocation(&asked, payload, request, &trace);
+    let run = |version: Arc<ResolvedVersion>| {
+        let invocation = invocation.clone();
+        async move { inner.placement.invoke_with_response_stream(&version, invocation).await }
+    };
+    let (answered, executed) = run_on(inner, &asked, version, run).await?;
+    let body = match answered {
+        Answered::Whole(answer) => stream::whole(answer).into(),
+        Answered::Stream(answer) => answer.into(),
+    };
+    Ok(stream::head(executed, request, &trace).map(|()| body))
+}
+
+fn invocation(
+    asked: &InvokeRequest,
+    payload: Bytes,
+    request: &RequestId,
+    trace: &str,
+) -> Invocation {
+    Invocation {
+        request: request.clone(),
+        payload: event(payload),
+        invoked_arn: asked.target.arn(),
+        client_context: asked.client_context.clone(),
+        trace: Some(trace.to_owned()),
+        tenant: asked.tenant.clone(),
+        tail: asked.tail,
+    }
+}
+
+/// Runs it on a version, and on the next one if that was replaced meanwhile; which one it was.
+async fn run_on<T, F: Future<Output = Result<T, InvokeError>>>(
     inner: &Inner,
     asked: &InvokeRequest,
     mut version: Arc<ResolvedVersion>,
-    invocation: Invocation,
-) -> Result<InvokeAnswer, ApiError> {
+    run: impl Fn(Arc<ResolvedVersion>) -> F,
+) -> Result<(T, Version), ApiError> {
     for _ in 0..ATTEMPTS {
-        match inner.placement.invoke(&version, invocation.clone()).await {
-            Ok(answer) => {
-                return Ok(InvokeAnswer::Done {
-                    payload: answer.payload,
-                    function_error: answer.function_error,
-                    log_tail: answer.log_tail,
-                    executed: version.version,
-                });
-            }
+        match run(version.clone()).await {
+            Ok(answer) => return Ok((answer, version.version)),
             Err(InvokeError::Superseded) => version = resolve(inner, asked).await?,
             Err(InvokeError::Throttled) => {
                 let reason = ThrottleReason::ConcurrentInvocationLimitExceeded;

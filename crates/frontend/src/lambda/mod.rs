@@ -18,6 +18,7 @@ use http::request::Parts;
 
 use crate::body::BodyError;
 use crate::context::Inner;
+use crate::outgoing::Outgoing;
 
 /// How large the body of an operation may be.
 pub(crate) fn body_limit(operation: Operation) -> usize {
@@ -25,17 +26,16 @@ pub(crate) fn body_limit(operation: Operation) -> usize {
         Operation::CreateFunction
         | Operation::UpdateFunctionCode
         | Operation::PublishLayerVersion => limits::CREATE_REQUEST_BYTES,
-        Operation::Invoke => limits::INVOKE_REQUEST_BYTES,
+        Operation::Invoke | Operation::InvokeWithResponseStream => limits::INVOKE_REQUEST_BYTES,
         _ => limits::CONTROL_REQUEST_BYTES,
     }
 }
 
 /// What is said to a body that could not be read.
 pub(crate) fn body_refusal(operation: Operation, error: &BodyError) -> ApiError {
+    let invokes = matches!(operation, Operation::Invoke | Operation::InvokeWithResponseStream);
     match error {
-        BodyError::TooLarge { limit_bytes } if operation == Operation::Invoke => {
-            ApiError::payload_too_large(*limit_bytes)
-        }
+        BodyError::TooLarge { limit_bytes } if invokes => ApiError::payload_too_large(*limit_bytes),
         BodyError::TooLarge { limit_bytes } => {
             ApiError::request_too_large(*limit_bytes, operation.name())
         }
@@ -45,6 +45,21 @@ pub(crate) fn body_refusal(operation: Operation, error: &BodyError) -> ApiError 
 
 /// Answers a call.
 pub(crate) async fn answer(
+    inner: &Inner,
+    scope: &Scope,
+    call: &Call,
+    parts: &Parts,
+    (body, request): (Bytes, &RequestId),
+) -> Result<Response<Outgoing>, ApiError> {
+    if call.operation == Operation::InvokeWithResponseStream {
+        let name = call.label("FunctionName");
+        return invoke::with_response_stream(inner, scope, name, parts, (body, request)).await;
+    }
+    let answered = function_answer(inner, scope, call, parts, (body, request)).await;
+    answered.map(|response| response.map(Outgoing::from))
+}
+
+async fn function_answer(
     inner: &Inner,
     scope: &Scope,
     call: &Call,

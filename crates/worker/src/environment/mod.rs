@@ -19,6 +19,7 @@ mod output;
 mod owner;
 mod permit;
 mod runtime;
+mod streaming;
 mod telemetry;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -27,12 +28,14 @@ use std::sync::Arc;
 
 use dormouse_model::environment::Cause;
 use dormouse_model::function::ResolvedVersion;
-use dormouse_model::invocation::{Answer, Invocation};
+use dormouse_model::invocation::Invocation;
 use dormouse_model::names::EnvironmentId;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 pub(crate) use owner::{Names, Owner, Shared};
 pub use permit::Permit;
+
+use crate::answer::Reply;
 
 /// An invocation and the place where its answer goes. It outlives the connection that asked: when
 /// nobody waits any more, the function runs all the same.
@@ -41,7 +44,7 @@ pub struct Job {
     /// What to run.
     pub invocation: Invocation,
     /// Where the answer goes.
-    pub reply: oneshot::Sender<Answer>,
+    pub reply: Reply,
     /// Its place in the count of running invocations, given back when the job is dropped.
     pub permit: Permit,
 }

@@ -1,8 +1,10 @@
 //! What the runtime and extensions ask: each call is put through its request state, then told to
 //! the machine.
 
+use bytes::Bytes;
 use dormouse_model::environment::{Event, ExtensionFault, ExtensionId};
 use dormouse_model::invocation::{self, ErrorPayload};
+use dormouse_model::limits;
 use dormouse_model::telemetry::{Record, Subscribed, SubscriptionApi};
 use dormouse_runtime_api::{
     Call, ErrorReport, Events, ExtensionRefusal, ExtensionRequest, Identifier, Progress, Refusal,
@@ -10,7 +12,8 @@ use dormouse_runtime_api::{
 };
 use tokio::sync::oneshot;
 
-use super::{Outcome, Owner};
+use super::{Final, Owner};
+use crate::environment::streaming::Offered;
 
 type Registered = oneshot::Sender<Result<Registration, ExtensionRefusal>>;
 type Verdict = oneshot::Sender<Result<(), Refusal>>;
@@ -29,18 +32,16 @@ impl Owner {
                 }
             },
             Call::Response { request, body, reply, .. } => {
-                let outcome = Outcome { payload: body, function_error: false };
-                self.answered(Request::Response(&request), reply, outcome).await;
+                self.answered(Request::Response(&request), reply, (body, false)).await;
             }
             Call::Error { request, report, reply } => {
-                let outcome = Outcome { payload: report.body, function_error: true };
-                self.answered(Request::Error(&request), reply, outcome).await;
+                self.answered(Request::Error(&request), reply, (report.body, true)).await;
             }
             Call::ResponseStream { request, body, reply, .. } => {
-                self.runtime.collect(request, body, reply);
+                self.response_stream(request, Offered { body, verdict: reply }).await;
             }
             Call::TooLarge { request, reply, .. } => {
-                self.spoilt(&request, reply, &invocation::response_too_large()).await;
+                self.spoilt(&request, reply, &too_large()).await;
             }
             Call::Truncated { request, reply } => {
                 self.spoilt(&request, reply, &invocation::truncated_response()).await;
@@ -83,11 +84,16 @@ impl Owner {
     }
 
     /// The runtime answered: the caller is served first, then the runtime hears that all is well.
-    async fn answered(&mut self, request: Request<'_>, reply: Verdict, outcome: Outcome) {
+    async fn answered(
+        &mut self,
+        request: Request<'_>,
+        reply: Verdict,
+        (payload, function_error): (Bytes, bool),
+    ) {
         let verdict = self.runtime.admit(request);
         if verdict.is_ok() {
-            let bytes = outcome.payload.len() as u64;
-            self.outcome = Some(outcome);
+            let bytes = payload.len() as u64;
+            self.outcome = Some(Final::answer(payload, function_error));
             self.step(Event::Answered { bytes }).await;
             self.runtime.progress(Progress::Sent);
         }
@@ -97,8 +103,8 @@ impl Owner {
 
     /// The runtime's one answer cannot be used: the caller gets an error instead.
     async fn spoilt(&mut self, request: &str, reply: Verdict, payload: &ErrorPayload) {
-        let outcome = Outcome { payload: payload.to_json().into(), function_error: true };
-        self.answered(Request::Response(request), reply, outcome).await;
+        let payload = payload.to_json().into();
+        self.answered(Request::Response(request), reply, (payload, true)).await;
     }
 
     async fn register(&mut self, name: &str, events: Events, reply: Registered) {
@@ -158,4 +164,8 @@ impl Owner {
             self.step(Event::InitError { error_type }).await;
         }
     }
+}
+
+fn too_large() -> ErrorPayload {
+    invocation::response_too_large(limits::INVOKE_RESPONSE_BYTES as u64)
 }

@@ -3,14 +3,13 @@
 use dormouse_model::environment::{
     Effect, ExtensionId, Failure, InitPhase, Micros, Phase, Report, RuntimeDone, ShutdownReason,
 };
-use dormouse_model::invocation::{self, Answer};
+use dormouse_model::invocation;
 use dormouse_model::telemetry::{self, InitStart, Memory, Record};
 use dormouse_runtime_api::{self as runtime_api, Delivery, ExtensionEvent, Identifier, Progress};
 use dormouse_runtimes::runtime_version;
 use dormouse_sandbox::{ProcessId, Signal, StartError};
-use tokio::sync::oneshot;
 
-use super::{Done, Outcome, Owner};
+use super::{Done, Final, Owner};
 use crate::environment::extensions::{Extensions, process};
 use crate::environment::runtime::Runtime;
 use crate::environment::telemetry::Telemetry;
@@ -52,8 +51,7 @@ impl Owner {
             }
             Effect::LogStart => self.log_start(),
             Effect::Deliver => self.deliver(),
-            // Responses are collected before they are passed on.
-            Effect::BeginAnswer => {}
+            Effect::BeginAnswer => self.begin_answer(),
             Effect::PassAnswer => self.pass_answer(),
             Effect::TellAnswered => self.tell(Fact::Answered(self.spec.id.clone())).await,
             Effect::Fail(failure) => self.fail(&failure),
@@ -246,32 +244,31 @@ impl Owner {
         if *failure == Failure::Timeout {
             self.runtime.progress(Progress::TimedOut);
         }
+        if self.break_off(failure) {
+            return;
+        }
         let payload = match (failure, self.init_error.take()) {
             (Failure::InitError { .. }, Some(body)) => body,
             _ => invocation::payload(failure, &request, self.timeout_s()).to_json().into(),
         };
-        self.answer(Outcome { payload, function_error: true });
+        self.answer(Final::answer(payload, true));
     }
 
-    fn answer(&mut self, outcome: Outcome) {
-        let answer = Answer {
-            payload: outcome.payload,
-            function_error: outcome.function_error,
-            log_tail: None,
-        };
+    pub(super) fn answer(&mut self, outcome: Final) {
         if self.job.as_ref().is_some_and(|job| job.invocation.tail) {
-            self.held = Some(answer);
+            self.held = Some(outcome);
             return;
         }
-        self.reply(answer);
+        self.reply(outcome);
     }
 
     /// Hands the answer over; the job itself stays until its report is written.
-    fn reply(&mut self, answer: Answer) {
+    fn reply(&mut self, outcome: Final) {
         if let Some(job) = &mut self.job {
-            let (spent, _) = oneshot::channel();
-            // The caller may have gone; the function ran all the same.
-            let _ = std::mem::replace(&mut job.reply, spent).send(answer);
+            match outcome {
+                Final::Answer(answer) => job.reply.give(answer),
+                Final::End(completion) => job.reply.complete(completion),
+            }
         }
     }
 
@@ -312,9 +309,9 @@ impl Owner {
         self.journal.moment("reported", Some(&request));
         self.journal.tell(Record::Report { request, report, memory, trace });
         self.journal.telemetry.flush();
-        if let Some(mut answer) = self.held.take() {
-            answer.log_tail = Some(self.journal.take_tail().into());
-            self.reply(answer);
+        if let Some(held) = self.held.take() {
+            let tail = self.journal.take_tail().into();
+            self.reply(held.with_tail(tail));
         }
         self.job = None;
         self.outcome = None;

@@ -15,7 +15,7 @@ use dormouse_model::environment::{
     Environment, Event, Exit, ExtensionFault, ExtensionId, Micros, Phase,
 };
 use dormouse_model::function::ResolvedVersion;
-use dormouse_model::invocation::Answer;
+use dormouse_model::invocation::{Answer, Completion};
 use dormouse_model::names::RequestId;
 use dormouse_runtimes::Interpreter;
 use dormouse_sandbox::{
@@ -29,10 +29,12 @@ use tracing::{debug, info, warn};
 
 mod calls;
 mod effects;
+mod streams;
 
 use super::extensions::{Extensions, external, of_process};
 use super::journal::Journal;
 use super::runtime::Runtime;
+use super::streaming::{Forwarded, Offered, Streaming};
 use super::{Command, Commands, Fact, Job, Spec};
 use crate::artifacts::Artifacts;
 use crate::interpreters::Interpreters;
@@ -82,11 +84,28 @@ enum Done {
     Nothing,
 }
 
-/// An answer on its way to the caller.
+/// The last that a caller gets, but for the log's tail.
 #[derive(Debug)]
-struct Outcome {
-    payload: Bytes,
-    function_error: bool,
+enum Final {
+    /// Everything at once.
+    Answer(Answer),
+    /// The end of what it has had piece by piece.
+    End(Completion),
+}
+
+impl Final {
+    fn answer(payload: Bytes, function_error: bool) -> Self {
+        Self::Answer(Answer { payload, function_error, log_tail: None })
+    }
+
+    fn with_tail(mut self, tail: Bytes) -> Self {
+        match &mut self {
+            Self::Answer(Answer { log_tail, .. }) | Self::End(Completion { log_tail, .. }) => {
+                *log_tail = Some(tail);
+            }
+        }
+        self
+    }
 }
 
 pub(crate) struct Owner {
@@ -105,9 +124,13 @@ pub(crate) struct Owner {
     extensions: Extensions,
     job: Option<Job>,
     /// What the runtime answered, until the machine says to pass it on.
-    outcome: Option<Outcome>,
-    /// An answer kept back because its caller wants the log's tail.
-    held: Option<Answer>,
+    outcome: Option<Final>,
+    /// The response that the runtime begins, until the machine says to pass it on.
+    offered: Option<Offered>,
+    /// The response that is being passed on.
+    streaming: Option<Streaming>,
+    /// What is kept back because the caller wants the log's tail.
+    held: Option<Final>,
     init_error: Option<Bytes>,
     usage: Usage,
     drains: u64,
@@ -142,6 +165,8 @@ impl Owner {
             extensions: Extensions::default(),
             job: None,
             outcome: None,
+            offered: None,
+            streaming: None,
             held: None,
             init_error: None,
             usage: Usage::default(),
@@ -211,6 +236,8 @@ impl Owner {
         let clock = self.shared.clock.clone();
         tokio::select! {
             biased;
+            // Before anything else: one that was complete is not spoilt by what came after it.
+            Some(forwarded) = ended(&mut self.streaming) => self.forwarded(forwarded).await,
             Some(event) = next(&mut self.events) => self.sandbox_event(event).await,
             call = self.runtime.call() => self.call(call).await,
             Some(command) = commands.inbox.recv() => self.command(command).await,
@@ -412,6 +439,13 @@ fn model_exit(exit: sandbox::Exit) -> Exit {
 async fn next<T>(receiver: &mut Option<mpsc::Receiver<T>>) -> Option<T> {
     match receiver {
         Some(receiver) => receiver.recv().await,
+        None => None,
+    }
+}
+
+async fn ended(streaming: &mut Option<Streaming>) -> Option<Forwarded> {
+    match streaming {
+        Some(streaming) => Some(streaming.ended().await),
         None => None,
     }
 }
