@@ -15,27 +15,32 @@ use dormouse_model::function::{
 use dormouse_model::invocation::{Answer, Invocation};
 use dormouse_model::names::{Digest, FunctionKey, Scope, Version};
 use dormouse_model::runtime::Runtime;
-use dormouse_placement::{InvokeError, Placement};
+use dormouse_placement::{Answered, InvokeError, Placement};
 use dormouse_sandbox::fake::{Fake, FakeProcess, Program};
-use dormouse_sandbox::{Network, Service, Stream};
+use dormouse_sandbox::{Connection, Network, Service, Stream};
 use dormouse_store::Store;
 use dormouse_store::logs::{EventsFrom, EventsQuery, GroupKey, StreamKey};
 use dormouse_store::packages::Packages;
 use dormouse_worker::{CpuModel, Interpreters, Worker};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
 /// Everything but HTTP towards clients.
 pub(crate) struct World {
     pub(crate) placement: Placement,
     pub(crate) fake: Arc<Fake>,
+    /// What a runtime waits for in the middle of a stream.
+    pub(crate) gate: Arc<Notify>,
     store: Store,
     digest: Digest,
     tasks: JoinSet<()>,
     chance: Chance,
     _directory: tempfile::TempDir,
 }
+
+/// How long a test waits for what must happen.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How the test's runtime behaves before it asks for work.
 pub(crate) type Boot = Arc<dyn Fn() -> &'static str + Send + Sync>;
@@ -46,7 +51,11 @@ impl World {
         let store = Store::open(&directory.path().join("store")).unwrap();
         let packages = Packages::open(directory.path().join("packages")).unwrap();
         let digest = packages.put(package().into()).await.unwrap();
-        let program: Program = Arc::new(move |process| Box::pin(runtime(process, boot())));
+        let gate = Arc::new(Notify::new());
+        let program: Program = {
+            let gate = gate.clone();
+            Arc::new(move |process| Box::pin(runtime(process, boot(), gate.clone())))
+        };
         let programs = HashMap::from([("/var/task/bootstrap".to_owned(), program)]);
         let fake = Arc::new(Fake::new(programs));
         let (clock, chance) = (clock(), chance());
@@ -69,7 +78,7 @@ impl World {
         let worker = Worker::start(config, &mut tasks).unwrap();
         let config = dormouse_placement::Config { worker, clock, idle };
         let placement = Placement::start(config, &mut tasks);
-        Self { placement, fake, store, digest, tasks, chance, _directory: directory }
+        Self { placement, fake, gate, store, digest, tasks, chance, _directory: directory }
     }
 
     pub(crate) fn version(&self, generation: u64) -> Arc<ResolvedVersion> {
@@ -110,7 +119,24 @@ impl World {
         version: &Arc<ResolvedVersion>,
         event: &str,
     ) -> Result<Answer, InvokeError> {
-        let invocation = Invocation {
+        let invocation = self.invocation(version, event);
+        tokio::time::timeout(PATIENCE, self.placement.invoke(version, invocation))
+            .await
+            .expect("every invocation is answered")
+    }
+
+    pub(crate) async fn invoke_streamed(&self, event: &str) -> Answered {
+        let version = self.version(1);
+        let invocation = self.invocation(&version, event);
+        let answered = self.placement.invoke_with_response_stream(&version, invocation);
+        tokio::time::timeout(PATIENCE, answered)
+            .await
+            .expect("every invocation is answered")
+            .unwrap()
+    }
+
+    fn invocation(&self, version: &ResolvedVersion, event: &str) -> Invocation {
+        Invocation {
             request: self.chance.request_id(),
             payload: event.to_owned().into(),
             invoked_arn: version.key.arn(),
@@ -118,11 +144,7 @@ impl World {
             trace: None,
             tenant: None,
             tail: true,
-        };
-        let patience = Duration::from_secs(20);
-        tokio::time::timeout(patience, self.placement.invoke(version, invocation))
-            .await
-            .expect("every invocation is answered")
+        }
     }
 
     /// All log lines of the function's environments, stream by stream.
@@ -178,7 +200,7 @@ fn package() -> Vec<u8> {
 }
 
 /// The runtime: `boot` says how it starts, each event what it does.
-async fn runtime(process: FakeProcess, boot: &'static str) -> i32 {
+async fn runtime(process: FakeProcess, boot: &'static str, gate: Arc<Notify>) -> i32 {
     match boot {
         "exit" => return 7,
         "hang" => std::future::pending().await,
@@ -192,6 +214,12 @@ async fn runtime(process: FakeProcess, boot: &'static str) -> i32 {
     loop {
         let (id, event) = next(&process).await;
         process.print(Stream::Out, format!("got {event}\n")).await;
+        if let Some(then) = event.strip_prefix("\"stream") {
+            if stream(&process, &id, then.trim_matches(['"', ' ']), &gate).await {
+                return 3;
+            }
+            continue;
+        }
         match event.as_str() {
             "\"exit\"" => return 0,
             "\"exit 3\"" => return 3,
@@ -247,10 +275,45 @@ async fn post(process: &FakeProcess, path: &str, body: &str) {
     .await;
 }
 
+/// Streams `one` and, when the gate is open, what `then` says; whether the process is to end.
+async fn stream(process: &FakeProcess, id: &str, then: &str, gate: &Notify) -> bool {
+    let mut connection = process.dial(Service::RuntimeApi).await.unwrap();
+    let head = format!(
+        "POST /2018-06-01/runtime/invocation/{id}/response HTTP/1.1\r\nHost: x\r\n\
+         Lambda-Runtime-Function-Response-Mode: streaming\r\nTransfer-Encoding: chunked\r\n\r\n"
+    );
+    connection.write_all(format!("{head}3\r\none\r\n").as_bytes()).await.unwrap();
+    gate.notified().await;
+    let rest = match then {
+        "exit" => return true,
+        "collapse" => {
+            process.collapse();
+            std::future::pending().await
+        }
+        "hang" => std::future::pending().await,
+        "break off" => {
+            connection.shutdown().await.unwrap();
+            ""
+        }
+        "fail" => {
+            "0\r\nLambda-Runtime-Function-Error-Type: Mine\r\n\
+             Lambda-Runtime-Function-Error-Body: e30=\r\n\r\n"
+        }
+        _ => "3\r\ntwo\r\n0\r\n\r\n",
+    };
+    connection.write_all(rest.as_bytes()).await.unwrap();
+    answer(&mut connection).await;
+    false
+}
+
 /// One request on a connection of its own.
 async fn talk(process: &FakeProcess, request: &str) -> String {
     let mut connection = process.dial(Service::RuntimeApi).await.unwrap();
     connection.write_all(request.as_bytes()).await.unwrap();
+    answer(&mut connection).await
+}
+
+async fn answer(connection: &mut Connection) -> String {
     let mut answer = Vec::new();
     loop {
         let mut piece = [0; 4096];
