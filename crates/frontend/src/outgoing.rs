@@ -73,3 +73,48 @@ impl Body for Outgoing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use dormouse_model::invocation::Completion;
+    use dormouse_placement::Answered;
+    use dormouse_worker::Reply;
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    async fn frame(body: &mut Outgoing) -> Option<Bytes> {
+        body.frame().await.map(|frame| frame.unwrap().into_data().unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_whole_body_announces_its_length_and_is_one_frame() {
+        let mut body = Outgoing::from(Bytes::from_static(b"abc"));
+        assert_eq!(body.size_hint().exact(), Some(3));
+        assert_eq!(frame(&mut body).await, Some("abc".into()));
+        assert!(body.is_end_stream());
+    }
+
+    #[tokio::test]
+    async fn a_stream_is_a_frame_for_each_piece_and_one_for_the_end() {
+        let (mut reply, answered) = Reply::stream();
+        let pieces = reply.begin();
+        let Ok(Answered::Stream(answer)) = answered.await else {
+            panic!("it has begun");
+        };
+        let mut body = Outgoing::from(answer);
+        assert_eq!(body.size_hint().exact(), None);
+        for piece in ["a", "b"] {
+            pieces.send(piece.into()).await.unwrap();
+            assert_eq!(frame(&mut body).await, Some(payload_chunk(piece.into())));
+        }
+        drop(pieces);
+        // The end may be known later than the last piece: the tail of the log is.
+        let waiting = tokio::time::timeout(std::time::Duration::ZERO, body.frame()).await;
+        assert!(waiting.is_err() && !body.is_end_stream());
+        reply.complete(Completion::default());
+        assert_eq!(frame(&mut body).await, Some(invoke_complete(&Completion::default())));
+        assert!(body.is_end_stream());
+        assert_eq!(frame(&mut body).await, None);
+    }
+}

@@ -83,7 +83,7 @@ impl Reply {
     }
 
     /// Gives the beginning; the pieces go into what comes back. It is closed when nobody wants them.
-    pub(crate) fn begin(&mut self) -> mpsc::Sender<Bytes> {
+    pub fn begin(&mut self) -> mpsc::Sender<Bytes> {
         let (sender, pieces) = mpsc::channel(limits::ANSWER_PIECES);
         let (end, completion) = oneshot::channel();
         if let Slot::Stream(caller) = std::mem::replace(&mut self.0, Slot::Begun(end)) {
@@ -93,7 +93,7 @@ impl Reply {
     }
 
     /// Gives the end of what was begun, which the caller gets behind the last piece.
-    pub(crate) fn complete(&mut self, completion: Completion) {
+    pub fn complete(&mut self, completion: Completion) {
         if let Slot::Begun(caller) = std::mem::replace(&mut self.0, Slot::Spent) {
             drop(caller.send(completion));
         }
