@@ -59,10 +59,11 @@ async fn check(event: &str, left: &str, error: &str, log: &str) {
     assert_eq!(told, error, "{event}");
     assert!(lines.starts_with("START RequestId: _"), "{event}: {lines}");
     assert!(lines.contains(log), "{event}: {lines}");
-    // Whatever happened, the next one works, in the same environment.
+    // Whatever happened, the next one works.
     assert_eq!(&world.invoke("\"next\"").await.unwrap().payload[..], b"\"next\"", "{event}");
     let logs = world.drain_and_read_logs().await;
-    assert!(mask(&logs[0]).contains("got \"next\""), "{event}");
+    // One that is being reset is not waited for.
+    assert!(logs.len() <= 2, "{event}: {} environments", logs.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]
