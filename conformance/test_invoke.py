@@ -90,6 +90,35 @@ def test_the_answer_carries_the_headers_of_lambda(aws, server, kit):
     assert "x-amz-log-result" not in {name.lower() for name in headers}
 
 
+@pytest.mark.parametrize(
+    ("mode", "asked", "sampled"),
+    [
+        ("PassThrough", None, "0"),
+        ("Active", None, "1"),
+        ("Active", "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Sampled=0", "0"),
+        ("PassThrough", "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Sampled=1", "1"),
+    ],
+)
+def test_a_trace_is_made_or_forwarded_and_the_function_told(aws, server, python, mode, asked, sampled):
+    name = f"traced-{mode}-{bool(asked)}"
+    code = "import os\ndef handler(event, context): return os.environ['_X_AMZN_TRACE_ID']\n"
+    aws.create(name, code, python, TracingConfig={"Mode": mode})
+    path = f"/2015-03-31/functions/{name}/invocations"
+    headers = {"X-Amz-Log-Type": "Tail"} | ({"X-Amzn-Trace-Id": asked} if asked else {})
+    _, headers, body = server.request("POST", path, b"{}", headers)
+    headers = {name.lower(): value for name, value in headers.items()}
+    told = json.loads(body)
+    assert told == headers["x-amzn-trace-id"]
+    fields = dict(field.split("=") for field in told.split(";"))
+    assert fields["Sampled"] == sampled and re.fullmatch(r"[0-9a-f]{16}", fields["Parent"])
+    assert re.fullmatch(r"1-[0-9a-f]{8}-[0-9a-f]{24}", fields["Root"])
+    if asked:
+        assert fields["Root"] == "1-5bef4de7-ad49b0e87f6ef6c87fc2e700"
+    log = base64.b64decode(headers["x-amz-log-result"]).decode()
+    xray = f"XRAY TraceId: {fields['Root']}\tSegmentId: {fields['Parent']}\tSampled: true\t\n"
+    assert log.endswith(xray) == (sampled == "1")
+
+
 def test_the_tail_is_this_invocations_log_and_at_most_4096_bytes(aws, python):
     code = "def handler(event, context):\n    for n in range(event):\n        print('line', n)\n"
     aws.create("talking", code, python)

@@ -19,6 +19,7 @@ use http::Response;
 use http::request::Parts;
 
 use super::functions::stored;
+use super::trace;
 use crate::context::Inner;
 use crate::outgoing::Outgoing;
 
@@ -38,7 +39,7 @@ pub(super) async fn invoke(
     let asked = InvokeRequest::read(scope, name, parts, InvokeMode::Buffered)?;
     check_payload(&payload)?;
     let version = resolve(inner, &asked).await?;
-    let trace = asked.trace.clone().unwrap_or_else(|| new_trace(inner));
+    let trace = trace(inner, &asked, &version);
     let answer = match asked.invocation_type {
         InvocationType::DryRun => InvokeAnswer::Checked,
         InvocationType::Event => {
@@ -75,7 +76,7 @@ pub(super) async fn with_response_stream(
     let asked = InvokeRequest::read(scope, name, parts, InvokeMode::ResponseStream)?;
     check_payload(&payload)?;
     let version = resolve(inner, &asked).await?;
-    let trace = asked.trace.clone().unwrap_or_else(|| new_trace(inner));
+    let trace = trace(inner, &asked, &version);
     if asked.invocation_type == InvocationType::DryRun {
         return Ok(InvokeAnswer::Checked.answer(request, Some(&trace)).map(Outgoing::from));
     }
@@ -149,11 +150,9 @@ async fn resolve(inner: &Inner, asked: &InvokeRequest) -> Result<Arc<ResolvedVer
     }
 }
 
-/// A trace of our own for a caller who sent none, not sampled: nothing collects segments yet.
-fn new_trace(inner: &Inner) -> String {
+/// The X-Ray header that the function and the caller are told.
+fn trace(inner: &Inner, asked: &InvokeRequest, version: &ResolvedVersion) -> String {
     let seconds = inner.clock.wall_ms() / 1_000;
-    let bits = inner.chance.bits();
-    let root = format!("{:024x}", bits & ((1 << 96) - 1));
-    let parent = format!("{:016x}", inner.chance.bits() & u128::from(u64::MAX));
-    format!("Root=1-{seconds:08x}-{root};Parent={parent};Sampled=0")
+    let tracing = version.deployment.configuration.tracing;
+    trace::complete(asked.trace.as_deref(), tracing, seconds, || inner.chance.bits())
 }

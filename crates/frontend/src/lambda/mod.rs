@@ -5,6 +5,7 @@ mod functions;
 mod invoke;
 mod layers;
 mod package;
+mod trace;
 
 use bytes::Bytes;
 use dormouse_api::error::ApiError;
