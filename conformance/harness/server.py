@@ -196,7 +196,7 @@ class Server:
 
     def lives(self, function=None):
         """The lives of environments, as the server tells them; of one function, oldest first."""
-        status, _, body = self.request("GET", "/_dormouse/environments")
+        status, _, body = self.request("GET", "/_dormouse/environments?events=true")
         assert status == 200, body
         lives = [
             life

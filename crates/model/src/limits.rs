@@ -134,8 +134,11 @@ pub const TELEMETRY_BACKLOG: usize = 2;
 pub const WAITERS: usize = 1_000;
 /// Requests an owner task may have queued (ours). Past it senders wait.
 pub const OWNER_QUEUE: usize = 256;
-/// Transitions kept of one environment's life (ours). Past it the oldest are dropped.
+/// Transitions kept of one environment's life (ours). Past it the oldest but the first are dropped.
 pub const LIFE_EVENTS: usize = 256;
+/// The first transitions of a life, which are kept whatever follows (ours): a cold start and the
+/// invocation it was made for.
+pub const LIFE_FIRST_EVENTS: usize = 8;
 /// Lives of ended environments that are kept to be looked at (ours). Past it the oldest are dropped.
 pub const ENDED_LIVES: usize = 256;
 /// Milliseconds a client may take to send its headers (ours).

@@ -15,6 +15,6 @@ mod assignment;
 mod pool;
 mod router;
 
-pub use dormouse_worker::lives::{Life, Lives, Moment};
+pub use dormouse_worker::lives::{Filter, Life, Lives, trace};
 pub use dormouse_worker::{AnswerStream, Answered, NoInterpreter, Part};
 pub use router::{Config, InvokeError, Placement};

@@ -139,7 +139,7 @@ async fn as_many_environments_as_simultaneous_callers_and_then_reuse() {
     for _ in 0..5 {
         world.invoke("1").await.unwrap();
     }
-    assert_eq!(world.placement.lives().all().await.len(), 3);
+    assert_eq!(world.lives().await.len(), 3);
     let logs = world.drain_and_read_logs().await;
     let starts = logs.iter().flatten().filter(|line| line.starts_with("START")).count();
     assert_eq!(starts, 8, "each ran once");
@@ -186,8 +186,12 @@ async fn an_idle_environment_ends_after_its_time() {
     };
     tokio::time::timeout(Duration::from_secs(10), ended).await.expect("it ends");
     world.invoke("1").await.unwrap();
-    let lives = world.placement.lives().all().await;
-    assert_eq!(lives.iter().map(|l| l.cold_reason).collect::<Vec<_>>(), ["first", "idle-expiry"]);
+    let lives = world.lives().await;
+    assert_eq!(
+        lives.iter().map(|l| l.birth.cold_reason).collect::<Vec<_>>(),
+        ["first", "idle-expiry"]
+    );
+    assert_eq!(lives[0].ended.map(|ended| ended.cause), Some("idle"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

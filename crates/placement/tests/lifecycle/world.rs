@@ -15,7 +15,7 @@ use dormouse_model::function::{
 use dormouse_model::invocation::{Answer, Invocation};
 use dormouse_model::names::{Digest, FunctionKey, Scope, Version};
 use dormouse_model::runtime::Runtime;
-use dormouse_placement::{Answered, InvokeError, Placement};
+use dormouse_placement::{Answered, Filter, InvokeError, Life, Placement};
 use dormouse_sandbox::fake::{Fake, FakeProcess, Program};
 use dormouse_sandbox::{Connection, Network, Service, Stream};
 use dormouse_store::Store;
@@ -147,10 +147,15 @@ impl World {
         }
     }
 
+    /// What happened to the environments, without the moments.
+    pub(crate) async fn lives(&self) -> Vec<Life> {
+        self.placement.lives().look(Filter::default()).await
+    }
+
     /// All log lines of the function's environments, stream by stream.
     pub(crate) async fn drain_and_read_logs(mut self) -> Vec<Vec<String>> {
         let streams: Vec<String> =
-            self.placement.lives().all().await.into_iter().map(|life| life.log_stream).collect();
+            self.lives().await.into_iter().map(|life| life.birth.log_stream).collect();
         self.placement.drain(Duration::from_secs(5)).await;
         drop(self.placement);
         while self.tasks.join_next().await.is_some() {}

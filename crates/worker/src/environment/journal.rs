@@ -3,7 +3,7 @@
 //! Also the moments of its life.
 
 use dormouse_model::clock::Clock;
-use dormouse_model::environment::Micros;
+use dormouse_model::environment::{Cause, Micros};
 use dormouse_model::function::LogFormat;
 use dormouse_model::limits;
 use dormouse_model::names::{EnvironmentId, RequestId};
@@ -14,7 +14,7 @@ use dormouse_store::logs::{self, StreamKey};
 use super::lines::{Budget, Tail};
 use super::output::{Output, Written};
 use super::telemetry::Telemetry;
-use crate::lives::{Lives, Moment};
+use crate::lives::{Detail, Lives, Moment};
 use crate::logs::LogSink;
 use crate::recipe::RUNTIME;
 
@@ -192,14 +192,15 @@ impl Journal {
         self.tell_dropped();
     }
 
-    /// Hands over the last lines, waiting for room.
-    pub(super) async fn close(mut self) {
+    /// Hands over the last lines, waiting for room, and tells why the environment ended.
+    pub(super) async fn close(mut self, cause: Cause) {
+        let ended_at = self.clock.now() - self.born;
         self.finish_lines();
         self.flush();
         if !self.waiting.is_empty() {
             self.sink.send(&self.destination, self.waiting).await;
         }
-        self.lives.end(&self.id);
+        self.lives.end(&self.id, ended_at, cause);
     }
 
     /// A new invocation: its tail begins.
@@ -212,11 +213,26 @@ impl Journal {
         self.tail.take()
     }
 
-    /// A moment of the environment's life.
+    /// When the environment was asked for.
+    pub(super) fn born(&self) -> Micros {
+        self.born
+    }
+
+    /// A moment of the environment's life; `lives/life.rs` and `lives/trace.rs` know the words.
     pub(super) fn moment(&self, what: &'static str, request: Option<&RequestId>) {
+        self.moment_with(what, request, Detail::default());
+    }
+
+    /// A moment of which more is known.
+    pub(super) fn moment_with(
+        &self,
+        what: &'static str,
+        request: Option<&RequestId>,
+        detail: Detail,
+    ) {
         let at_micros = self.clock.now() - self.born;
-        let request_id = request.map(ToString::to_string);
-        self.lives.tell(&self.id, Moment { at_micros, what, request_id });
+        let request_id = request.cloned();
+        self.lives.tell(&self.id, Moment { at_micros, what, request_id, detail });
     }
 }
 

@@ -14,6 +14,7 @@ use crate::environment::extensions::{Extensions, process};
 use crate::environment::runtime::Runtime;
 use crate::environment::telemetry::Telemetry;
 use crate::environment::{Fact, Job};
+use crate::lives::{Detail, error_word};
 use crate::recipe;
 
 impl Owner {
@@ -31,6 +32,7 @@ impl Owner {
             Effect::NotifyInvoke => self.notify_invoke(),
             Effect::NotifyShutdown { reason, deadline } => self.notify_shutdown(reason, deadline),
             Effect::TerminateRuntime => {
+                self.journal.moment("terminating", None);
                 self.journal.telemetry.end();
                 self.signal(recipe::RUNTIME, Signal::Term);
             }
@@ -230,7 +232,10 @@ impl Owner {
 
     fn pass_answer(&mut self) {
         let request = self.request();
-        self.journal.moment("answered", request.as_ref());
+        let failed = self.outcome.as_ref().is_some_and(Final::is_error);
+        let error = failed.then_some("function-error");
+        let detail = Detail { error, ..Detail::default() };
+        self.journal.moment_with("answered", request.as_ref(), detail);
         if let Some(outcome) = self.outcome.take() {
             self.answer(outcome);
         }
@@ -240,7 +245,8 @@ impl Owner {
         let Some(request) = self.request() else {
             return;
         };
-        self.journal.moment("failed", Some(&request));
+        let detail = Detail { error: Some(error_word(failure)), ..Detail::default() };
+        self.journal.moment_with("failed", Some(&request), detail);
         if *failure == Failure::Timeout {
             self.runtime.progress(Progress::TimedOut);
         }
@@ -305,8 +311,14 @@ impl Owner {
             peak_bytes: self.usage.memory_peak_bytes,
         };
         let trace = self.sampled_trace();
+        let detail = Detail {
+            error: report.failure.as_ref().map(error_word),
+            duration_micros: Some(report.duration),
+            // Nothing was measured when the sandbox was lost.
+            memory_peak_bytes: Some(memory.peak_bytes).filter(|bytes| *bytes > 0),
+        };
+        self.journal.moment_with("reported", Some(&request), detail);
         self.journal.tell(Record::End { request: request.clone() });
-        self.journal.moment("reported", Some(&request));
         self.journal.tell(Record::Report { request, report, memory, trace });
         self.journal.telemetry.flush();
         if let Some(held) = self.held.take() {

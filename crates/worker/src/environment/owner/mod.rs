@@ -38,7 +38,7 @@ use super::streaming::{Forwarded, Offered, Streaming};
 use super::{Command, Commands, Fact, Job, Spec};
 use crate::artifacts::Artifacts;
 use crate::interpreters::Interpreters;
-use crate::lives::{Life, Lives};
+use crate::lives::{Birth, Lives};
 use crate::logs::LogSink;
 use crate::recipe::{self, Parts};
 use crate::worker::CpuModel;
@@ -96,6 +96,14 @@ enum Final {
 impl Final {
     fn answer(payload: Bytes, function_error: bool) -> Self {
         Self::Answer(Answer { payload, function_error, log_tail: None })
+    }
+
+    /// Whether it is an error, at once or at the end.
+    fn is_error(&self) -> bool {
+        match self {
+            Self::Answer(answer) => answer.function_error,
+            Self::End(completion) => completion.error.is_some(),
+        }
     }
 
     fn with_tail(mut self, tail: Bytes) -> Self {
@@ -197,7 +205,7 @@ impl Owner {
         };
         info!(environment = %self.spec.id, ?cause, "environment ended");
         let (id, facts) = (self.spec.id.clone(), self.spec.facts.clone());
-        self.journal.close().await;
+        self.journal.close(cause).await;
         // Whoever started it may itself have ended.
         let _ = facts.send(Fact::Dead(id, cause)).await;
     }
@@ -206,16 +214,18 @@ impl Owner {
         let version = &self.spec.version;
         self.shared.lives.begin(
             &self.spec.id,
-            Life {
+            Birth {
                 id: self.spec.id.to_string(),
+                function_name: version.key.name.to_string(),
                 function_arn: version.key.arn(),
                 version: version.version.to_string(),
+                runtime: version.deployment.configuration.runtime.to_string(),
+                memory_size_mb: version.deployment.configuration.memory_mb,
                 log_group: version.log_group(),
                 log_stream: self.log_stream.clone(),
                 cold_reason: self.spec.reason.as_str(),
                 created_ms: self.shared.clock.wall_ms(),
-                events: std::collections::VecDeque::new(),
-                ended: false,
+                born: self.journal.born(),
             },
         );
         self.journal.moment("created", None);
@@ -295,7 +305,10 @@ impl Owner {
                     self.step(Event::ExtensionEnded { id, fault }).await;
                 }
             }
-            sandbox::Event::Empty => self.step(Event::Empty).await,
+            sandbox::Event::Empty => {
+                self.journal.moment("emptied", None);
+                self.step(Event::Empty).await;
+            }
             sandbox::Event::Drained { token } if token == self.drains => {
                 self.journal.cut_lines();
                 let sandbox = self.sandbox.clone();

@@ -1,6 +1,8 @@
-//! Our own paths: health, downloads of packages, and the lives of environments.
+//! Our own paths: health, downloads of packages, and in `environments` the lives of environments.
 //!
 //! These are not AWS's: they need no signature, and answer plain text, JSON or bytes.
+
+mod environments;
 
 use std::io::Read;
 
@@ -8,10 +10,9 @@ use bytes::Bytes;
 use dormouse_api::route::Own;
 use dormouse_identity::LinkError;
 use dormouse_model::names::Digest;
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
-use serde::Serialize;
 use tracing::warn;
 
 use crate::context::Inner;
@@ -19,7 +20,10 @@ use crate::context::Inner;
 /// Answers one of our own paths.
 pub(crate) async fn answer(inner: &Inner, own: &Own, parts: &Parts) -> Response<Bytes> {
     if parts.method != Method::GET && parts.method != Method::HEAD {
-        return text(StatusCode::METHOD_NOT_ALLOWED, "only GET is allowed here\n");
+        let mut refused =
+            text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are allowed here\n");
+        refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return refused;
     }
     match own {
         Own::Health => text(StatusCode::OK, "ok\n"),
@@ -41,15 +45,8 @@ async fn internal(inner: &Inner, path: &str, parts: &Parts) -> Response<Bytes> {
     if let Some(digest) = path.strip_prefix("code/") {
         return code(inner, digest, parts).await;
     }
-    if path == "environments" {
-        return json(&inner.placement.lives().all().await);
-    }
-    if let Some(id) = path.strip_prefix("environments/") {
-        let lives = inner.placement.lives().all().await;
-        return match lives.iter().find(|life| life.id == id) {
-            Some(life) => json(life),
-            None => text(StatusCode::NOT_FOUND, "no such environment\n"),
-        };
+    if let Some(asked) = environments::asked(path) {
+        return environments::answer(inner, asked, parts).await;
     }
     text(StatusCode::NOT_FOUND, "no such path\n")
 }
@@ -82,11 +79,6 @@ async fn package(inner: &Inner, digest: &Digest) -> Result<Vec<u8>, String> {
     });
     let bytes = read.await.map_err(|error| error.to_string())?;
     bytes.map_err(|error| error.to_string())
-}
-
-fn json(shape: &impl Serialize) -> Response<Bytes> {
-    let body = serde_json::to_vec(shape).expect("lives hold nothing that JSON cannot say");
-    typed(StatusCode::OK, "application/json", body.into())
 }
 
 fn text(status: StatusCode, text: &str) -> Response<Bytes> {
