@@ -30,9 +30,12 @@ pub struct Life {
     /// The most memory in use at once, as the last report told it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_peak_bytes: Option<u64>,
-    /// The invocation begun last.
+    /// The invocation that runs.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_invocation: Option<LastInvocation>,
+    pub current_invocation: Option<Ran>,
+    /// The invocation that was reported last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_invocation: Option<Ran>,
     /// When and why it ended; null while it lives.
     pub ended: Option<Ended>,
     /// Moments that are not kept any more, between the first `limits::LIFE_FIRST_EVENTS` and the rest.
@@ -97,12 +100,12 @@ pub enum Phase {
     Ended,
 }
 
-/// The invocation begun last.
+/// An invocation in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct LastInvocation {
+pub struct Ran {
     /// Which.
-    pub request_id: String,
+    pub request_id: RequestId,
     /// How long it took, as its REPORT line says, in microseconds; once it is over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_micros: Option<Micros>,
@@ -117,6 +120,8 @@ pub struct LastInvocation {
 pub struct Ended {
     /// When, in microseconds since it was asked for.
     pub at_micros: Micros,
+    /// How long ago that was when it was looked at, in microseconds.
+    pub ago_micros: Micros,
     /// Why: a word such as `idle`.
     pub cause: &'static str,
 }
@@ -164,6 +169,7 @@ impl Life {
             invocations: 0,
             errors: 0,
             memory_peak_bytes: None,
+            current_invocation: None,
             last_invocation: None,
             ended: None,
             events_dropped: 0,
@@ -188,7 +194,7 @@ impl Life {
     pub(super) fn end(&mut self, at_micros: Micros, cause: Cause) {
         self.enter(Phase::Ended, at_micros);
         self.age_micros = at_micros;
-        self.ended = Some(Ended { at_micros, cause: cause_word(cause) });
+        self.ended = Some(Ended { at_micros, ago_micros: 0, cause: cause_word(cause) });
     }
 
     /// A copy for somebody who looks at it at this moment of the monotonic clock.
@@ -197,7 +203,11 @@ impl Life {
         Self {
             birth: self.birth.clone(),
             age_micros: if self.ended.is_some() { self.age_micros } else { age },
+            current_invocation: self.current_invocation.clone(),
             last_invocation: self.last_invocation.clone(),
+            ended: self
+                .ended
+                .map(|ended| Ended { ago_micros: age.saturating_sub(ended.at_micros), ..ended }),
             events: if with_events { self.events.clone() } else { None },
             ..*self
         }
@@ -212,25 +222,27 @@ impl Life {
 
     fn count(&mut self, moment: &Moment) {
         let Some(request) = &moment.request_id else { return };
-        let known =
-            self.last_invocation.as_ref().is_some_and(|it| it.request_id == request.as_str());
+        let is = |ran: &Option<Ran>| ran.as_ref().is_some_and(|ran| ran.request_id == *request);
+        if is(&self.last_invocation) {
+            return;
+        }
         // An invocation is delivered again when the runtime lost it on the way, and one whose init
         // failed is never delivered.
-        if !known {
+        if !is(&self.current_invocation) {
             self.invocations += 1;
-            self.last_invocation = Some(LastInvocation {
-                request_id: request.to_string(),
-                duration_micros: None,
-                error: None,
-            });
+            let (request_id, duration_micros, error) = (request.clone(), None, None);
+            self.current_invocation = Some(Ran { request_id, duration_micros, error });
         }
-        let Some(last) = &mut self.last_invocation else { return };
-        last.duration_micros = moment.detail.duration_micros.or(last.duration_micros);
-        if last.error.is_none() && moment.detail.error.is_some() {
-            last.error = moment.detail.error;
+        let Some(ran) = &mut self.current_invocation else { return };
+        if ran.error.is_none() && moment.detail.error.is_some() {
+            ran.error = moment.detail.error;
             self.errors += 1;
         }
         self.memory_peak_bytes = moment.detail.memory_peak_bytes.or(self.memory_peak_bytes);
+        if moment.detail.duration_micros.is_some() {
+            ran.duration_micros = moment.detail.duration_micros;
+            self.last_invocation = self.current_invocation.take();
+        }
     }
 }
 
@@ -391,9 +403,10 @@ pub(super) mod tests {
 
     #[test]
     fn the_last_report_is_remembered() {
-        let life = life(&format!("{COLD};{ONE}"));
+        let life = life(&format!("{COLD};{ONE}; 80 thawed; 81 invoke 2"));
+        assert_eq!(life.current_invocation.unwrap().request_id, request(2));
         let last = life.last_invocation.unwrap();
-        assert_eq!(last.request_id, request(1).as_str());
+        assert_eq!(last.request_id, request(1));
         assert_eq!((last.duration_micros, last.error), (Some(7), None));
         assert_eq!(life.memory_peak_bytes, Some(1_000));
     }
@@ -427,13 +440,13 @@ pub(super) mod tests {
     #[test]
     fn it_is_shown_as_one_flat_object() {
         let life = life(&format!("{COLD};{ONE}; 95 ended"));
-        let shown = serde_json::to_value(life.seen(0, false)).unwrap();
+        let shown = serde_json::to_value(life.seen(150, false)).unwrap();
         for (field, expected) in [
             ("functionName", serde_json::json!("hello")),
             ("coldReason", "first".into()),
             ("phase", "ended".into()),
             ("invocations", 1.into()),
-            ("ended", serde_json::json!({ "atMicros": 95, "cause": "idle" })),
+            ("ended", serde_json::json!({ "atMicros": 95, "agoMicros": 5, "cause": "idle" })),
         ] {
             assert_eq!(shown[field], expected, "{field}");
         }

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 pub(crate) use life::error_word;
-pub use life::{Birth, Detail, Ended, LastInvocation, Life, Moment, Phase};
+pub use life::{Birth, Detail, Ended, Life, Moment, Phase, Ran};
 pub use trace::{Trace, trace};
 
 #[derive(Debug)]
