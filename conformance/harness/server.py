@@ -49,13 +49,14 @@ class Server:
         self.temporary = self.place / "tmp"
         self.log_file = self.place / "server.log"
         self.flags = [*flags, "--network", network]
+        self.listen = "127.0.0.1:0"
         self.process = None
         self.address = None
         self.family = leftovers.Family()
         self.temporary.mkdir(parents=True, exist_ok=True)
 
     def command(self):
-        listen = ["--data-dir", str(self.data_dir), "--listen", "127.0.0.1:0"]
+        listen = ["--data-dir", str(self.data_dir), "--listen", self.listen]
         return [binary(), "serve", *listen, *self.flags]
 
     def refusal(self, *flags, **variables):

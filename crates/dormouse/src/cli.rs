@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::Typed;
-use crate::{doctor, runtimes, serve};
+use crate::{doctor, runtimes, serve, top};
 
 /// AWS Lambda on your own machines.
 ///
@@ -35,6 +35,17 @@ enum Command {
     Doctor,
     /// Lists the runtimes and which interpreter of this machine runs each.
     Runtimes,
+    /// Shows the environments of a running server, live
+    ///
+    /// What each does, how often it ran and how fast, why it was cold, and what happened in it.
+    /// Press ? for the keys and for what the words mean. For scripts:
+    ///
+    ///   dormouse top --once
+    ///   dormouse top --output json | jq '.[] | select(.phase == "running") | .functionName'
+    ///
+    /// One look ends with 1 when the server does not answer; the live view waits for it.
+    #[command(verbatim_doc_comment)]
+    Top(top::Typed),
 }
 
 /// Runs the command and turns its end into an exit code: 0 fine, 1 failed, 2 wrong usage.
@@ -51,6 +62,10 @@ pub(crate) fn main() -> ExitCode {
             print(&runtimes::list());
             Ok(ExitCode::SUCCESS)
         }
+        Command::Top(typed) => top::main(&typed).map(|text| {
+            print(&text);
+            ExitCode::SUCCESS
+        }),
     };
     result.unwrap_or_else(|error| {
         #[expect(clippy::print_stderr, reason = "the end of a command line program")]
