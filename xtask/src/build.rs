@@ -42,6 +42,21 @@ pub(crate) fn rust_example() -> anyhow::Result<PathBuf> {
     Ok(built.join("release/bootstrap"))
 }
 
+/// Builds the programs that the conformance suite runs inside environments and says where they lie;
+/// static as the Rust example is.
+pub(crate) fn test_programs() -> anyhow::Result<PathBuf> {
+    let target = musl_target()?;
+    let mut cargo = shell::cargo(&["build", "--release", "--locked", "--package"]);
+    cargo.arg("conformance-programs");
+    let mut built = target_directory()?;
+    if add_target(&target)? {
+        cargo.args(["--target", &target]);
+        built.push(&target);
+    }
+    shell::run(&mut cargo)?;
+    Ok(built.join("release"))
+}
+
 /// The target of static binaries, if this machine can build for it; says aloud when it cannot.
 fn static_target() -> anyhow::Result<Option<String>> {
     let target = musl_target()?;

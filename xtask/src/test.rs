@@ -14,6 +14,8 @@ use crate::{build, install};
 const BINARY_VARIABLE: &str = "DORMOUSE_BIN";
 /// Names the Rust function of the examples to it.
 const EXAMPLE_VARIABLE: &str = "DORMOUSE_RUST_EXAMPLE";
+/// Names the directory of the programs that misbehave inside environments.
+const PROGRAMS_VARIABLE: &str = "DORMOUSE_TEST_PROGRAMS";
 
 type Runner = (&'static str, fn() -> anyhow::Result<Watched>);
 
@@ -67,6 +69,7 @@ fn conformance() -> anyhow::Result<Watched> {
     pytest.current_dir(shell::root().join("conformance"));
     pytest.args(["-m", "pytest", "--color=no", "-n", "2"]).env(BINARY_VARIABLE, binary);
     pytest.env(EXAMPLE_VARIABLE, build::rust_example()?);
+    pytest.env(PROGRAMS_VARIABLE, build::test_programs()?);
     shell::watch(&mut pytest, is_summary)
 }
 
