@@ -19,7 +19,7 @@ mod telemetry;
 
 use std::path::Path;
 use std::process::exit;
-use std::{env, io, thread};
+use std::{env, fs, io, thread};
 
 use conformance_programs::ending::{again_without_sigterm, end, is_early};
 use conformance_programs::http::tell;
@@ -31,13 +31,16 @@ const MODE: &str = "TEST_EXTENSION_MODE";
 
 /// When it ends, or hangs, and how (see `ending.rs`): `before-register exit:1`.
 const MOMENTS: [&str; 4] = ["before-register", "after-register", "waiting", "invoked"];
-/// The file for which one that is to end while it waits looks.
+/// The file for which one that is to end while it waits looks. It is gone afterwards.
 const TRIGGER: &str = "/tmp/end-of-extension";
+
+/// Nobody's identifier.
+const STRANGER: &str = "00000000-0000-4000-8000-000000000000";
 
 /// What is wrong with this start.
 #[derive(Debug, Default)]
 struct Mode {
-    /// A moment of [`MOMENTS`], or what to do: `register-late`, `register-twice`,
+    /// A moment of [`MOMENTS`], or what to do: `slow`, `register-late`, `register-twice`,
     /// `next-before-register`, `wrong-identifier`, `init-error`, `exit-error`, `ignore-the-end`
     /// (SIGTERM and SHUTDOWN).
     what: String,
@@ -93,9 +96,8 @@ fn registered(mode: &Mode, extension: &mut Extension) -> io::Result<()> {
     match mode.what.as_str() {
         "register-twice" => tell("second register", &extension.ask_register()),
         "wrong-identifier" => {
-            for wrong in ["me", "00000000-0000-4000-8000-000000000000"] {
-                tell(&format!("next of {wrong}"), &extension.next_of(wrong));
-            }
+            tell("next of no one", &extension.next_of("me"));
+            tell("next of a stranger", &extension.next_of(STRANGER));
         }
         "init-error" | "exit-error" => {
             let path = mode.what.replace('-', "/");
@@ -108,7 +110,7 @@ fn registered(mode: &Mode, extension: &mut Extension) -> io::Result<()> {
         "waiting" => {
             let how = mode.how.clone();
             thread::spawn(move || {
-                while !Path::new(TRIGGER).exists() {
+                while fs::remove_file(TRIGGER).is_err() {
                     pause_ms(5);
                 }
                 end(&how);
@@ -124,7 +126,12 @@ fn listen(mode: &Mode, extension: &mut Extension) -> io::Result<()> {
     loop {
         let event = extension.next()?.json();
         match event["eventType"].as_str() {
-            Some("INVOKE") => mode.end_if("invoked"),
+            Some("INVOKE") => {
+                mode.end_if("invoked");
+                if mode.what == "slow" {
+                    pause_ms(mode.how.parse().unwrap_or(0));
+                }
+            }
             Some("SHUTDOWN") => {
                 println!("{} SHUTDOWN {}", extension.name(), event["shutdownReason"]);
                 if mode.what == "ignore-shutdown" {

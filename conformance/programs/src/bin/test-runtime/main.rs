@@ -21,7 +21,7 @@ use std::io;
 
 use conformance_programs::ending::{self, again_without_sigterm, is_early};
 use conformance_programs::http::tell;
-use conformance_programs::pause::for_ever;
+use conformance_programs::pause::{for_ever, pause_ms};
 use serde_json::{Value, json};
 
 use crate::runtime::{Invocation, Runtime};
@@ -71,9 +71,10 @@ fn initialise(runtime: &mut Runtime) -> io::Result<()> {
     Ok(())
 }
 
-/// Does what the event says.
+/// Does what the event says, after so many milliseconds.
 fn invoked(runtime: &mut Runtime, invocation: &Invocation) -> io::Result<()> {
     let mode = invocation.event["mode"].as_str().unwrap_or_default().to_owned();
+    pause_ms(invocation.event["after_ms"].as_u64().unwrap_or(0));
     ending::end(&mode);
     if let Some(speak) = wire::mode(&mode) {
         return speak(runtime, invocation);
