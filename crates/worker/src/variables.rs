@@ -8,6 +8,11 @@ use std::collections::BTreeMap;
 use dormouse_model::function::{LogFormat, ResolvedVersion};
 use dormouse_sandbox::{ENDPOINT_ADDRESS, RECORDS_DESCRIPTOR, RUNTIME_API_ADDRESS};
 
+/// Where AWS's tracing libraries send segments: the environment's own loopback, as the Runtime API.
+const XRAY_ADDRESS: &str = "127.0.0.1:2000";
+const XRAY_HOST: &str = "127.0.0.1";
+const XRAY_PORT: &str = "2000";
+
 /// What the table needs beside the version.
 #[derive(Debug)]
 pub(crate) struct Surroundings<'a> {
@@ -26,8 +31,10 @@ pub(crate) fn variables(
 ) -> Vec<(String, String)> {
     let configuration = &version.deployment.configuration;
     let mut table: BTreeMap<String, String> = around.language.iter().cloned().collect();
-    // An endpoint of the user's own choosing wins.
+    // A user's own choice wins over these.
     table.insert("AWS_ENDPOINT_URL".into(), format!("http://{ENDPOINT_ADDRESS}"));
+    table.insert("AWS_XRAY_CONTEXT_MISSING".into(), "LOG_ERROR".into());
+    table.insert("AWS_XRAY_DAEMON_ADDRESS".into(), XRAY_ADDRESS.into());
     table.extend(
         configuration
             .variables
@@ -53,15 +60,18 @@ pub(crate) fn variables(
 }
 
 /// What only the runtime gets: an extension has no handler and no language.
-const RUNTIME_ONLY: [&str; 10] = [
+const RUNTIME_ONLY: [&str; 13] = [
     "AWS_EXECUTION_ENV",
     "AWS_LAMBDA_LOG_GROUP_NAME",
     "AWS_LAMBDA_LOG_STREAM_NAME",
     "AWS_XRAY_CONTEXT_MISSING",
+    "AWS_XRAY_DAEMON_ADDRESS",
     "LAMBDA_RUNTIME_DIR",
     "LAMBDA_TASK_ROOT",
     "NODE_PATH",
     "PYTHONPATH",
+    "_AWS_XRAY_DAEMON_ADDRESS",
+    "_AWS_XRAY_DAEMON_PORT",
     "_HANDLER",
     "_LAMBDA_TELEMETRY_LOG_FD",
 ];
@@ -96,7 +106,8 @@ fn reserved(version: &ResolvedVersion, around: &Surroundings<'_>) -> Vec<(&'stat
         ("_HANDLER", configuration.handler.clone()),
         ("LAMBDA_TASK_ROOT", "/var/task".to_owned()),
         ("LAMBDA_RUNTIME_DIR", "/var/runtime".to_owned()),
-        ("AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR".to_owned()),
+        ("_AWS_XRAY_DAEMON_ADDRESS", XRAY_HOST.to_owned()),
+        ("_AWS_XRAY_DAEMON_PORT", XRAY_PORT.to_owned()),
         ("PWD", "/var/task".to_owned()),
         ("SHLVL", "0".to_owned()),
     ]
@@ -125,12 +136,14 @@ mod tests {
             ("PATH", "/mine"),
             ("AWS_REGION", "mars"),
             ("AWS_ENDPOINT_URL", "http://else"),
+            ("AWS_XRAY_CONTEXT_MISSING", "IGNORE_ERROR"),
             ("_HIDDEN", "1"),
             ("MY", "v"),
         ]);
         assert_eq!(value(&table, "PATH"), Some("/mine"));
         assert_eq!(value(&table, "AWS_REGION"), Some("us-east-1"));
         assert_eq!(value(&table, "AWS_ENDPOINT_URL"), Some("http://else"));
+        assert_eq!(value(&table, "AWS_XRAY_CONTEXT_MISSING"), Some("IGNORE_ERROR"));
         assert_eq!(value(&table, "_HIDDEN"), None);
         assert_eq!(value(&table, "MY"), Some("v"));
     }

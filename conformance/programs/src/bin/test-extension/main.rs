@@ -24,6 +24,7 @@ use std::{env, fs, io, thread};
 use conformance_programs::ending::{again_without_sigterm, end, is_early};
 use conformance_programs::http::tell;
 use conformance_programs::pause::{for_ever, pause_ms};
+use serde_json::{Map, Value, json};
 
 use crate::extension::Extension;
 
@@ -40,7 +41,7 @@ const STRANGER: &str = "00000000-0000-4000-8000-000000000000";
 /// What is wrong with this start.
 #[derive(Debug, Default)]
 struct Mode {
-    /// A moment of [`MOMENTS`], or what to do: `slow`, `register-late`, `register-twice`,
+    /// A moment of [`MOMENTS`], or what to do: `report`, `slow`, `register-late`, `register-twice`,
     /// `next-before-register`, `wrong-identifier`, `init-error`, `exit-error`, `ignore-the-end`
     /// (SIGTERM and SHUTDOWN).
     what: String,
@@ -83,12 +84,21 @@ fn main() -> io::Result<()> {
 fn before(mode: &Mode, extension: &mut Extension) -> io::Result<()> {
     mode.end_if("before-register");
     match mode.what.as_str() {
+        "report" => report(extension.name())?,
         "register-late" => pause_ms(mode.how.parse().unwrap_or(0)),
         "next-before-register" => tell("next", &extension.next()),
         "ignore-the-end" => again_without_sigterm(MODE, "ignore-shutdown")?,
         _ => {}
     }
     Ok(())
+}
+
+/// Writes where it is and what it was given to a file that the function can read.
+fn report(name: &str) -> io::Result<()> {
+    let variables: Map<String, Value> =
+        env::vars().map(|(name, value)| (name, Value::from(value))).collect();
+    let report = json!({ "cwd": env::current_dir()?, "variables": variables });
+    fs::write(format!("/tmp/report-{name}.json"), report.to_string())
 }
 
 fn registered(mode: &Mode, extension: &mut Extension) -> io::Result<()> {
