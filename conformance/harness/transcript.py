@@ -46,7 +46,7 @@ class Mask:
         if isinstance(value, list):
             return [self.event(item, key) for item in value]
         if isinstance(value, str):
-            return self.text(value)
+            return "<function>" if key == "functionName" else self.text(value)
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         masked = number and key.endswith(("Ms", "UsedMB"))
         return f"<{'MB' if key.endswith('MB') else 'ms'}>" if masked else value
@@ -66,6 +66,17 @@ def messages(aws, name, reports, last=""):
         return found if done and any(message.startswith(last) for message in found) else None
 
     return eventually(look, f"{reports} reports of {name} and {last!r}")
+
+
+def rested(aws, name):
+    """Waits until a function's environment may be used again: another invocation before that would
+    get another one."""
+
+    def look():
+        lives = aws.server.lives(name)
+        return lives and all(life["events"][-1]["what"] in ("ready", "frozen") for life in lives)
+
+    eventually(look, f"{name} is at rest")
 
 
 def lines(aws, name, reports, last=""):
@@ -93,5 +104,5 @@ def compare(name, text):
 def told(event_lines):
     """Telemetry events, masked, one a line with sorted keys."""
     mask = Mask()
-    events = [mask.event(json.loads(line)) for line in event_lines.splitlines()]
+    events = [mask.event(json.loads(line)) for line in event_lines]
     return "\n".join(json.dumps(event, sort_keys=True) for event in events)

@@ -35,6 +35,9 @@ const MOMENTS: [&str; 4] = ["before-register", "after-register", "waiting", "inv
 /// The file for which one that is to end while it waits looks. It is gone afterwards.
 const TRIGGER: &str = "/tmp/end-of-extension";
 
+/// How long a subscriber listens after it has heard of the end; far less than it may.
+const LAST_EVENTS_MS: u64 = 500;
+
 /// Nobody's identifier.
 const STRANGER: &str = "00000000-0000-4000-8000-000000000000";
 
@@ -74,7 +77,7 @@ fn main() -> io::Result<()> {
     let mut extension = Extension::new(name)?;
     before(&mode, &mut extension)?;
     extension.register()?;
-    if let Ok(wanted) = env::var("TEST_EXTENSION_TELEMETRY") {
+    if let Ok(wanted) = env::var(telemetry::VARIABLE) {
         telemetry::subscribe(&mut extension, &wanted)?;
     }
     registered(&mode, &mut extension)?;
@@ -146,6 +149,10 @@ fn listen(mode: &Mode, extension: &mut Extension) -> io::Result<()> {
                 println!("{} SHUTDOWN {}", extension.name(), event["shutdownReason"]);
                 if mode.what == "ignore-shutdown" {
                     for_ever();
+                }
+                if env::var(telemetry::VARIABLE).is_ok() {
+                    // What is still on its way comes now, or never.
+                    pause_ms(LAST_EVENTS_MS);
                 }
                 exit(0);
             }

@@ -17,6 +17,9 @@ use serde_json::{Value, json};
 
 use crate::extension::Extension;
 
+/// Says that it subscribes, and how.
+pub(crate) const VARIABLE: &str = "TEST_EXTENSION_TELEMETRY";
+
 /// What to do with one connection, and where its events go.
 type Receive = fn(TcpStream, File) -> io::Result<()>;
 

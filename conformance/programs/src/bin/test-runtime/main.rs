@@ -2,8 +2,8 @@
 //!
 //! The event says what it does: `{"mode": "..."}`; without a mode the event comes back. What happens
 //! before the first event is said by `TEST_RUNTIME_MODE`, and `TEST_RUNTIME_TIMES` says how many
-//! starts of an environment are like that (all, unless told otherwise). What the platform answers is
-//! printed, so that tests find it in the log.
+//! starts of an environment are like that (all, unless told otherwise). `TEST_RUNTIME_AFTER_MS` lets
+//! time pass before. What the platform answers is printed, so that tests find it in the log.
 #![expect(
     clippy::disallowed_methods,
     clippy::print_stdout,
@@ -28,6 +28,7 @@ use crate::runtime::{Invocation, Runtime};
 
 const MODE: &str = "TEST_RUNTIME_MODE";
 const TIMES: &str = "TEST_RUNTIME_TIMES";
+const AFTER_MS: &str = "TEST_RUNTIME_AFTER_MS";
 
 fn main() -> io::Result<()> {
     // What it starts itself.
@@ -49,7 +50,8 @@ fn initialise(runtime: &mut Runtime) -> io::Result<()> {
     if mode == "ignore-sigterm" {
         again_without_sigterm(MODE, "")?;
     }
-    let times = env::var(TIMES).ok().and_then(|times| times.parse().ok());
+    pause_ms(number(AFTER_MS).unwrap_or(0));
+    let times = number(TIMES);
     if mode.is_empty() || !is_early("runtime", times)? {
         return Ok(());
     }
@@ -69,6 +71,10 @@ fn initialise(runtime: &mut Runtime) -> io::Result<()> {
         _ => {}
     }
     Ok(())
+}
+
+fn number(variable: &str) -> Option<u64> {
+    env::var(variable).ok()?.parse().ok()
 }
 
 /// Does what the event says, after so many milliseconds.
