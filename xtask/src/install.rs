@@ -1,7 +1,7 @@
 //! What tests need and a new machine lacks: said, installed where we may, skipped where it is there.
 //!
-//! It installs Debian packages as root, a Python environment in `.venv`, npm packages of the
-//! conformance suite. What it cannot install it names with the command that does.
+//! It installs Debian packages as root, and a Python environment in `.venv`. What it cannot install it
+//! names with the command that does.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ struct Need {
     why: &'static str,
 }
 
-const NEEDS: [Need; 8] = [
+const NEEDS: [Need; 10] = [
     Need { probe: &["cc", "--version"], packages: "build-essential", why: "SQLite is compiled in" },
     Need { probe: &["musl-gcc", "--version"], packages: "musl-tools", why: "one static file" },
     Need {
@@ -37,6 +37,16 @@ const NEEDS: [Need; 8] = [
     },
     Need { probe: &["node", "--version"], packages: "nodejs", why: "Node functions" },
     Need {
+        probe: &["npm", "--version"],
+        packages: "npm",
+        why: "the tests install aws-lambda-ric, AWS's runtime client for Node",
+    },
+    Need {
+        probe: &["cmake", "--version"],
+        packages: "cmake xz-utils",
+        why: "aws-lambda-ric is compiled where it is installed",
+    },
+    Need {
         probe: &["/usr/bin/aws", "--version"],
         packages: "awscli",
         why: "`aws logs tail` is in version 2 of the CLI only, which PyPI does not have",
@@ -49,12 +59,11 @@ const NEEDS: [Need; 8] = [
 ];
 
 /// Installs what is missing. What stays missing is named; the tests that need it say so themselves.
-pub(crate) fn main() -> anyhow::Result<()> {
+pub(crate) fn main() {
     let missing = missing(is_there);
     if !missing.is_empty() {
         debian(&missing);
     }
-    npm()
 }
 
 fn is_there(need: &Need) -> bool {
@@ -87,24 +96,6 @@ fn debian(missing: &[Need]) {
 
 fn apt(args: &[&str]) -> anyhow::Result<()> {
     shell::run(Command::new("apt-get").args(args).env("DEBIAN_FRONTEND", "noninteractive"))
-}
-
-fn npm() -> anyhow::Result<()> {
-    let suite = shell::root().join("conformance");
-    let lock = suite.join("package-lock.json");
-    if !lock.is_file() || is_stamped(&suite.join("node_modules"), &lock)? {
-        return Ok(());
-    }
-    if shell::find("npm").is_none() && shell::is_root() && shell::find("apt-get").is_some() {
-        shell::warn("missing: npm (JavaScript packages of the conformance suite)");
-        apt(&["install", "-y", "-q", "--no-install-recommends", "npm"])?;
-    }
-    if shell::find("npm").is_none() {
-        shell::warn("npm is missing; install it with: sudo apt-get install npm");
-        return Ok(());
-    }
-    shell::run(Command::new("npm").current_dir(&suite).args(["ci", "--no-audit", "--no-fund"]))?;
-    stamp(&suite.join("node_modules"), &lock)
 }
 
 /// The Python of `.venv`, with what `conformance/requirements.txt` pins; made when it is not there.
@@ -148,11 +139,10 @@ mod tests {
 
     #[test]
     fn what_is_there_is_not_installed_again() {
-        check(&["cc", "musl-gcc", "nft", "ip", "python3", "node", "curl", "/usr/bin/aws"], "");
-        check(
-            &["cc", "musl-gcc", "ip", "node", "curl", "/usr/bin/aws"],
-            "nftables python3 python3-venv",
-        );
+        let mut there: Vec<&str> = NEEDS.iter().map(|need| need.probe[0]).collect();
+        check(&there, "");
+        there.retain(|program| !["nft", "python3"].contains(program));
+        check(&there, "nftables python3 python3-venv");
     }
 
     #[test]
