@@ -16,6 +16,14 @@ const STEPS: [Step; 6] = [
     ("deny", deny),
 ];
 
+/// Every workspace of the tree.
+const MANIFESTS: [&str; 4] = [
+    "Cargo.toml",
+    "fuzz/Cargo.toml",
+    "examples/rust-hello/Cargo.toml",
+    "conformance/clients/rust/Cargo.toml",
+];
+
 pub(crate) fn main() -> anyhow::Result<()> {
     let mut failed = Vec::new();
     for (name, step) in STEPS {
@@ -32,7 +40,7 @@ pub(crate) fn main() -> anyhow::Result<()> {
 }
 
 fn fmt() -> anyhow::Result<()> {
-    for manifest in ["Cargo.toml", "fuzz/Cargo.toml", "examples/rust-hello/Cargo.toml"] {
+    for manifest in MANIFESTS {
         let args = ["fmt", "--all", "--check", "--manifest-path", manifest];
         shell::run(&mut shell::cargo(&args))?;
     }

@@ -7,6 +7,7 @@
 mod bench;
 mod build;
 mod check;
+mod clients;
 mod demo;
 mod deps;
 mod fuzz;

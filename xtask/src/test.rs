@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::bail;
 
 use crate::shell::{self, Watched};
-use crate::{build, install};
+use crate::{build, clients, install};
 
 /// Names the binary under test to the conformance suite.
 const BINARY_VARIABLE: &str = "DORMOUSE_BIN";
@@ -16,6 +16,8 @@ const BINARY_VARIABLE: &str = "DORMOUSE_BIN";
 const EXAMPLE_VARIABLE: &str = "DORMOUSE_RUST_EXAMPLE";
 /// Names the directory of the programs that misbehave inside environments.
 const PROGRAMS_VARIABLE: &str = "DORMOUSE_TEST_PROGRAMS";
+/// Names the directory of the functions made with AWS's crates to it.
+const CLIENTS_VARIABLE: &str = "DORMOUSE_TEST_CLIENTS";
 
 type Runner = (&'static str, fn() -> anyhow::Result<Watched>);
 
@@ -70,6 +72,7 @@ fn conformance() -> anyhow::Result<Watched> {
     pytest.args(["-m", "pytest", "--color=no", "-n", "2"]).env(BINARY_VARIABLE, binary);
     pytest.env(EXAMPLE_VARIABLE, build::rust_example()?);
     pytest.env(PROGRAMS_VARIABLE, build::test_programs()?);
+    pytest.env(CLIENTS_VARIABLE, clients::rust()?);
     shell::watch(&mut pytest, is_summary)
 }
 
