@@ -1,4 +1,5 @@
-"""AWS's runtime client for Node, npm's `aws-lambda-ric`, as the program of a custom runtime."""
+"""AWS's runtime client for Node, npm's `aws-lambda-ric`: in the place of our own in a managed runtime,
+and as the program of a custom one."""
 
 import base64
 import json
@@ -12,11 +13,12 @@ from harness.runtime_clients import node_modules
 # The first test installs the client, which compiles curl.
 pytestmark = pytest.mark.timeout(900)
 
-RUNTIME = "provided.al2023"
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:"
+PLACES = ("managed", "custom")
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 
-BOOTSTRAP = """#!/bin/sh
+# As the wrapper of a managed runtime it passes over the command line of our own client.
+PROGRAM = """#!/bin/sh
 exec {node} /var/task/node_modules/aws-lambda-ric/index.mjs "$_HANDLER"
 """
 
@@ -71,22 +73,34 @@ exports.handler = async () => "at last";
 
 
 @pytest.fixture(scope="module")
-def function(aws, node):
-    """Creates functions that aws-lambda-ric runs."""
-    where = "exports.handler = async () => process.execPath;\n"
-    program = aws.invoke(aws.create("where", {"app.js": where}, node)).payload
-    bootstrap = {"bootstrap": BOOTSTRAP.format(node=program)}
+def interpreter(aws, node):
+    """Where Node is, as functions see it."""
+    code = "exports.handler = async () => process.execPath;\n"
+    return aws.invoke(aws.create("interpreter", {"app.js": code}, node)).payload
 
-    def create(name, handler, code=HANDLERS, **more):
-        zipped = package(node_modules() | bootstrap | {"app.js": code})
+
+@pytest.fixture(scope="module")
+def function(aws, node, interpreter):
+    """Creates functions that aws-lambda-ric runs, in the managed runtime unless it is said."""
+
+    def create(name, handler, code=HANDLERS, place="managed", **more):
         settings = {"Timeout": 9, "MemorySize": 256, **more}
-        return aws.create(name, zipped, RUNTIME, handler=handler, **settings)
+        program = {"bootstrap": PROGRAM.format(node=interpreter)}
+        zipped = package(node_modules() | program | {"app.js": code})
+        if place == "managed":
+            variables = {"AWS_LAMBDA_EXEC_WRAPPER": "/var/task/bootstrap"}
+            settings |= {"Environment": {"Variables": variables}}
+            return aws.create(name, zipped, node, handler=handler, **settings)
+        if not interpreter.startswith("/usr/"):
+            pytest.skip(f"a custom runtime does not see {interpreter}, only a Node below /usr")
+        return aws.create(name, zipped, "provided.al2023", handler=handler, **settings)
 
     return create
 
 
-def test_aws_lambda_ric_gives_a_complete_context(aws, function):
-    name = function("echo", "app.echo")
+@pytest.mark.parametrize("place", PLACES)
+def test_aws_lambda_ric_gives_a_complete_context(aws, function, place):
+    name = function(f"echo-{place}", "app.echo", place=place)
     client = {"custom": {"k": "v"}, "client": {"app_title": "t"}, "env": {}}
     encoded = base64.b64encode(json.dumps(client).encode()).decode()
     answer = aws.invoke(name, {"a": ["ü", 1.5, None]}, ClientContext=encoded)
@@ -97,12 +111,12 @@ def test_aws_lambda_ric_gives_a_complete_context(aws, function):
     assert told == {
         "event": {"a": ["ü", 1.5, None]},
         "count": 1,
-        "name": "echo",
+        "name": name,
         "version": "$LATEST",
-        "arn": ARN + "echo",
+        "arn": ARN + name,
         "memory": "256",
         "request": answer.request_id,
-        "group": "/aws/lambda/echo",
+        "group": f"/aws/lambda/{name}",
         "client": client,
     }
     again = aws.invoke(name, "text").payload
@@ -208,18 +222,19 @@ def test_aws_lambda_ric_that_fails_its_first_init_answers_after_the_second(aws, 
     assert re.search(rf"{TIME}\t(undefined|-)\tERROR\tInit Error \t{{.*not yet", text)
 
 
-def test_aws_lambda_ric_writes_its_lines_of_text(aws, function):
-    name = function("logs-text", "app.logs")
+@pytest.mark.parametrize("place", PLACES)
+def test_aws_lambda_ric_writes_its_lines_of_text(aws, function, place):
+    name = function(f"logs-{place}", "app.logs", place=place)
     answer = aws.invoke(name, {})
     request = answer.request_id
-    lines = answer.log.split("\n")
+    # A record of many lines has them apart by \n where it is framed, and by \r where it is not.
     for level, message in (
-        ("INFO", f"two\rlines of {request}"),
-        ("ERROR", r"RangeError: too far\r    at .*"),
+        ("INFO", rf"two[\r\n]lines of {request}"),
+        ("ERROR", r"RangeError: too far[\r\n]    at .*"),
         ("DEBUG", r"\{ deep: \[ 1 \] \}"),
     ):
-        wanted = rf"{TIME}\t{request}\t{level}\t{message}"
-        assert any(re.fullmatch(wanted, line) for line in lines), (wanted, lines)
+        wanted = rf"(?m)^{TIME}\t{request}\t{level}\t{message}$"
+        assert re.search(wanted, answer.log), (wanted, answer.log)
 
 
 def test_aws_lambda_ric_writes_its_records_of_json(aws, function):
