@@ -144,3 +144,60 @@ def test_lambda_extension_hears_every_invocation_and_the_end(aws, function):
     assert f"events registered with {name} $LATEST any.thing" in lines
     for answer in (first, second):
         assert f"events heard INVOKE {answer.request_id} {ARN}{name}" in lines
+
+
+def heard(aws, name, prefix, request_id, last):
+    """What an extension printed of what was delivered to it, once it printed the last of a request.
+
+    An environment stands still between its invocations: the next one lets a delivery arrive."""
+
+    def look():
+        aws.invoke(name, {}, tail=False)
+        text = "".join(message for _, message in aws.log_events(name))
+        found = [line.removeprefix(prefix) for line in text.split("\n") if line.startswith(prefix)]
+        return found if any(last in line and request_id in line for line in found) else None
+
+    return eventually(look, f"{last} of {request_id}, heard by {prefix!r}", step_s=0.2)
+
+
+def in_order(wanted, found):
+    """Each of the parts is in a line of its own, one after the other."""
+    rest = iter(found)
+    return all(any(part in line for line in rest) for part in wanted)
+
+
+def test_the_logs_processor_of_lambda_extension_gets_every_record(aws, function):
+    name = function("logs", extensions=["logs"])
+    request = aws.invoke(name, 1).request_id
+    found = heard(aws, name, "logs heard ", request, "PlatformReport")
+    assert 'PlatformLogsSubscription { name: "logs", state: "Subscribed"' in "\n".join(found)
+    assert any(line.startswith('PlatformExtension { name: "logs", state: "Ready"') for line in found)
+    wanted = (
+        f'PlatformStart {{ request_id: "{request}" }}',
+        f'Function("a line of {request}\\n")',
+        f'PlatformRuntimeDone {{ request_id: "{request}", status: "success" }}',
+        f'PlatformEnd {{ request_id: "{request}" }}',
+        f'PlatformReport {{ request_id: "{request}", metrics: LogPlatformReportMetrics',
+    )
+    assert in_order(wanted, found), found
+    assert not any("Dropped" in line for line in found), found
+
+
+def test_the_telemetry_processor_of_lambda_extension_gets_every_event(aws, function):
+    name = function("telemetry", extensions=["telemetry"])
+    request = aws.invoke(name, 1).request_id
+    found = heard(aws, name, "telemetry heard ", request, "platform.report")
+    events = [json.loads(line) for line in found]
+    kinds = {event["type"] for event in events}
+    of_init = {"initStart", "telemetrySubscription", "extension", "initRuntimeDone", "initReport"}
+    assert {f"platform.{kind}" for kind in of_init} <= kinds, kinds
+    assert "platform.logsDropped" not in kinds, events
+    of_request = [event for event in events if request in json.dumps(event)]
+    assert [event["type"] for event in of_request] == [
+        "platform.start", "function", "platform.runtimeDone", "platform.report",
+    ]
+    start, line, done, report = (event["record"] for event in of_request)
+    assert start["version"] == "$LATEST"
+    assert line == f"a line of {request}\n"
+    assert (done["status"], report["status"]) == ("success", "success")
+    assert report["metrics"]["memorySizeMB"] == 128

@@ -14,6 +14,7 @@ async fn logs(batch: Vec<LambdaLog>) -> Result<(), Error> {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     Extension::new()
+        .with_events(&["INVOKE"])
         .with_log_types(&["platform", "function"])
         .with_log_buffering(LogBuffering { timeout_ms: 25, ..LogBuffering::default() })
         .with_logs_processor(SharedService::new(service_fn(logs)))

@@ -16,6 +16,7 @@ async fn telemetry(batch: Vec<LambdaTelemetry>) -> Result<(), Error> {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     Extension::new()
+        .with_events(&["INVOKE"])
         .with_telemetry_types(&["platform", "function"])
         .with_telemetry_buffering(LogBuffering { timeout_ms: 25, ..LogBuffering::default() })
         .with_telemetry_processor(SharedService::new(service_fn(telemetry)))
