@@ -138,12 +138,13 @@ def test_an_extension_that_cannot_start_fails_init(aws, function):
     broken = """
 me = register("INVOKE")
 call("POST", "init/error", b"{}", Identifier=me, Function_Error_Type="Extension.NoConfig")
-time.sleep(60)
+sys.exit(7)
 """
     name = function("broken", {"broken": broken})
     answer = aws.invoke(name, {})
     assert answer.error == "Unhandled"
     assert answer.payload["errorType"] == "Extension.InitError"
+    assert answer.payload["errorMessage"].endswith(" Error: exit code 7")
 
 
 def test_a_file_that_cannot_be_run_fails_init(aws, python):

@@ -24,7 +24,8 @@ MASKS = (
 PLATFORM = re.compile(
     r"INIT_START |INIT_REPORT |START |END |REPORT |RequestId: |<time> <request |"
     r"(Runtime|Function|Extension)\.[A-Z]|"
-    r"(EXTENSION|TELEMETRY|LOGS)\t|\[dormouse\]|$"
+    r"(EXTENSION|TELEMETRY|LOGS)\t|\[dormouse\]|"
+    r"Unknown application error occurred|$"
 )
 
 

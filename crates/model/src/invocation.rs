@@ -162,7 +162,7 @@ pub fn invalid_response_mode() -> ErrorPayload {
 /// The error type of an extension's failure (RIE).
 fn extension_type(fault: &ExtensionFault) -> &'static str {
     match fault {
-        ExtensionFault::Launch => "Extension.LaunchError",
+        ExtensionFault::Launch { .. } => "Extension.LaunchError",
         ExtensionFault::Crash { .. } => "Extension.Crash",
         ExtensionFault::InitError { .. } => "Extension.InitError",
         ExtensionFault::ExitError { .. } => "Extension.ExitError",
@@ -171,14 +171,14 @@ fn extension_type(fault: &ExtensionFault) -> &'static str {
 
 fn extension_text(fault: &ExtensionFault) -> String {
     match fault {
-        ExtensionFault::Launch => "extension could not be started".to_owned(),
-        ExtensionFault::Crash { exit: Exit::Code(code) } => format!("exit code {code}"),
-        ExtensionFault::Crash { exit: Exit::Signal(signal) } => {
-            format!("signal: {}", signal_text(*signal))
-        }
-        ExtensionFault::InitError { error_type } | ExtensionFault::ExitError { error_type } => {
-            error_type.clone()
-        }
+        ExtensionFault::Launch { reason } => reason.clone(),
+        // Recorded for all of them: what an extension reported is told by the type alone.
+        ExtensionFault::Crash { exit }
+        | ExtensionFault::InitError { exit }
+        | ExtensionFault::ExitError { exit } => match exit {
+            Exit::Code(code) => format!("exit code {code}"),
+            Exit::Signal(signal) => format!("signal: {}", signal_text(*signal)),
+        },
     }
 }
 

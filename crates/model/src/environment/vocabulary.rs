@@ -33,7 +33,7 @@ pub enum Event {
         /// Which.
         id: ExtensionId,
     },
-    /// An extension says that it cannot go on, or its process ended or could not be started.
+    /// An extension's process ended or could not be started.
     ExtensionEnded {
         /// Which.
         id: ExtensionId,
@@ -85,21 +85,24 @@ pub enum Event {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ExtensionFault {
     /// Its process could not be started.
-    Launch,
+    Launch {
+        /// Why, in AWS's words.
+        reason: String,
+    },
     /// Its process ended.
     Crash {
         /// How.
         exit: Exit,
     },
-    /// It reported that it cannot initialise.
+    /// Its process ended after it had reported that it cannot initialise.
     InitError {
-        /// Its error type.
-        error_type: String,
+        /// How.
+        exit: Exit,
     },
-    /// It reported that it must end.
+    /// Its process ended after it had reported that it must.
     ExitError {
-        /// Its error type.
-        error_type: String,
+        /// How.
+        exit: Exit,
     },
 }
 

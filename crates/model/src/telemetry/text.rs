@@ -42,6 +42,10 @@ pub fn fault(failure: &Failure, request: &RequestId, wall_ms: u64, timeout_s: u3
             let now = timestamp(wall_ms);
             format!("{now} {request} Task timed out after {timeout_s}.00 seconds\n\n")
         }
+        // Recorded: what went wrong is in the lines that the runtime wrote itself.
+        Failure::InitError { error_type } => {
+            format!("Unknown application error occurred\n{error_type}\n")
+        }
         other => {
             let payload = invocation::payload(other, request, timeout_s);
             format!("{}\n{}\n", payload.error_message, payload.error_type)

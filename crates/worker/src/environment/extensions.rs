@@ -4,16 +4,16 @@
 //! then internal ones as they come. Replaced as a whole when the processes are started anew.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::PathBuf;
+use std::{fs, io};
 
-use dormouse_model::environment::{ExtensionId, Registration};
+use dormouse_model::environment::{Exit, ExtensionFault, ExtensionId, Registration};
 use dormouse_model::telemetry::{self, SubscriptionApi};
 use dormouse_runtime_api::{
     Events, Extension, ExtensionEvent, ExtensionKind, ExtensionProgress, ExtensionRefusal,
-    ExtensionRequest, Identifier, ParkedEvent, Registry,
+    ExtensionRequest, ExtensionState, Identifier, ParkedEvent, Registry,
 };
-use dormouse_sandbox::ProcessId;
+use dormouse_sandbox::{ProcessId, StartError};
 use tokio::sync::oneshot;
 use tokio::task::JoinError;
 
@@ -77,16 +77,13 @@ impl Extensions {
         }
     }
 
-    /// Takes a report that an extension cannot go on. `None` when it had reported before.
+    /// Takes a report that an extension cannot go on. Nothing follows from it before its process ends.
     pub(super) fn report(
         &mut self,
         identifier: Identifier,
         request: ExtensionRequest<'_>,
-    ) -> Result<Option<ExtensionId>, ExtensionRefusal> {
-        let before = self.id(identifier).and_then(|id| self.get(id)).map(|it| it.state.clone());
-        let after = self.registry.apply(identifier, request)?.state.clone();
-        let first = before.as_ref() != Some(&after);
-        Ok(self.id(identifier).filter(|_| first))
+    ) -> Result<(), ExtensionRefusal> {
+        self.registry.apply(identifier, request).map(|_| ())
     }
 
     /// Takes a subscription to telemetry: whose, the name, and whether there was one before.
@@ -126,11 +123,7 @@ impl Extensions {
     /// Answers the call that waits, or the next one.
     fn give(&mut self, id: ExtensionId, event: ExtensionEvent) {
         match self.parked(id).deliver(event) {
-            Ok(()) => {
-                if let Some(name) = self.get(id).map(|it| it.name.clone()) {
-                    self.registry.progress(&name, ExtensionProgress::Delivered);
-                }
-            }
+            Ok(()) => self.progress(id, ExtensionProgress::Delivered),
             Err(event @ ExtensionEvent::Shutdown { .. }) => {
                 self.missed.insert(id, event);
             }
@@ -145,10 +138,33 @@ impl Extensions {
         self.selected(deaf).into_iter().map(|(id, _)| process(id)).collect()
     }
 
-    /// The process of an external extension has ended.
-    pub(super) fn exited(&mut self, id: ExtensionId) {
+    /// The process of an external extension has ended: what that means if it was not its time.
+    pub(super) fn exited(&mut self, id: ExtensionId, exit: Exit) -> ExtensionFault {
+        let fault = match self.get(id).map(|it| &it.state) {
+            Some(ExtensionState::InitError { .. }) => ExtensionFault::InitError { exit },
+            Some(ExtensionState::ExitError { .. }) => ExtensionFault::ExitError { exit },
+            _ => ExtensionFault::Crash { exit },
+        };
+        self.progress(id, ExtensionProgress::Exited);
+        fault
+    }
+
+    /// The process of an external extension could not be started.
+    pub(super) fn not_launched(&mut self, id: ExtensionId, error: &StartError) -> ExtensionFault {
+        let name = self.get(id).map_or("", |it| it.name.as_str());
+        let (error_type, why) = match error {
+            StartError::NoProgram { .. } => ("PermissionDenied", "permission denied".to_owned()),
+            StartError::Refused(error) => ("UnknownError", in_words(error)),
+            StartError::Gone(gone) => ("UnknownError", gone.to_string()),
+        };
+        let reason = format!("fork/exec /opt/extensions/{name}: {why}");
+        self.progress(id, ExtensionProgress::LaunchFailed(error_type.to_owned()));
+        ExtensionFault::Launch { reason }
+    }
+
+    fn progress(&mut self, id: ExtensionId, progress: ExtensionProgress) {
         if let Some(name) = self.get(id).map(|it| it.name.clone()) {
-            self.registry.progress(&name, ExtensionProgress::Exited);
+            self.registry.progress(&name, progress);
         }
     }
 
@@ -184,6 +200,12 @@ impl Extensions {
         }
         &mut self.parked[at]
     }
+}
+
+/// What the kernel said, without its number, in small letters as AWS's supervisor has it.
+fn in_words(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_lowercase()
 }
 
 /// The sandbox's name for an extension's process.

@@ -84,7 +84,8 @@ fn init_start_grew_with_the_schemas() {
 
 #[test]
 fn the_end_of_init_says_what_went_wrong() {
-    let failure = Some(Failure::Extension(environment::ExtensionFault::Launch));
+    let failure =
+        Some(Failure::Extension(environment::ExtensionFault::Launch { reason: "x".into() }));
     check(
         Record::InitRuntimeDone(InitRuntimeDone { phase: InitPhase::Invoke, failure }),
         SchemaVersion::V2022_12_13,

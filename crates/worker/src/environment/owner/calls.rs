@@ -2,7 +2,7 @@
 //! the machine.
 
 use bytes::Bytes;
-use dormouse_model::environment::{Event, ExtensionFault, ExtensionId};
+use dormouse_model::environment::Event;
 use dormouse_model::invocation::{self, ErrorPayload};
 use dormouse_model::limits;
 use dormouse_model::telemetry::{Record, Subscribed, SubscriptionApi};
@@ -68,14 +68,12 @@ impl Owner {
                 }
             }
             Call::ExtensionInitError { identifier, error_type, reply, .. } => {
-                let verdict =
-                    self.extensions.report(identifier, ExtensionRequest::InitError(&error_type));
-                self.ended(verdict, reply, ExtensionFault::InitError { error_type }).await;
+                let report = ExtensionRequest::InitError(&error_type);
+                let _ = reply.send(self.extensions.report(identifier, report));
             }
             Call::ExtensionExitError { identifier, error_type, reply, .. } => {
-                let verdict =
-                    self.extensions.report(identifier, ExtensionRequest::ExitError(&error_type));
-                self.ended(verdict, reply, ExtensionFault::ExitError { error_type }).await;
+                let report = ExtensionRequest::ExitError(&error_type);
+                let _ = reply.send(self.extensions.report(identifier, report));
             }
             Call::Subscribe { api, identifier, subscription, reply } => {
                 let _ = reply.send(self.subscribe(api, identifier, subscription));
@@ -138,20 +136,6 @@ impl Owner {
         self.journal.telemetry.subscribe(id, subscription);
         self.journal.tell(Record::Subscribed(Subscribed { api, name, again, types }));
         Ok(())
-    }
-
-    /// An extension says that it cannot go on; only its first word counts.
-    async fn ended(
-        &mut self,
-        verdict: Result<Option<ExtensionId>, ExtensionRefusal>,
-        reply: oneshot::Sender<Result<(), ExtensionRefusal>>,
-        fault: ExtensionFault,
-    ) {
-        let first = *verdict.as_ref().unwrap_or(&None);
-        let _ = reply.send(verdict.map(|_| ()));
-        if let Some(id) = first {
-            self.step(Event::ExtensionEnded { id, fault }).await;
-        }
     }
 
     async fn init_error(&mut self, report: ErrorReport, reply: Verdict) {

@@ -1,13 +1,14 @@
 //! The effects: each does one thing that the machine named, and decides nothing.
 
 use dormouse_model::environment::{
-    Effect, ExtensionId, Failure, InitPhase, Micros, Phase, Report, RuntimeDone, ShutdownReason,
+    Effect, ExtensionFault, ExtensionId, Failure, InitPhase, Micros, Phase, Report, RuntimeDone,
+    ShutdownReason,
 };
 use dormouse_model::invocation;
 use dormouse_model::telemetry::{self, InitStart, Memory, Record};
 use dormouse_runtime_api::{self as runtime_api, Delivery, ExtensionEvent, Identifier, Progress};
 use dormouse_runtimes::runtime_version;
-use dormouse_sandbox::{ProcessId, Signal, StartError};
+use dormouse_sandbox::{ProcessId, Signal};
 
 use super::{Done, Final, Owner};
 use crate::environment::extensions::{Extensions, process};
@@ -95,8 +96,11 @@ impl Owner {
             }
             Err(refusal) => {
                 self.journal.remark(format!("[dormouse] extensions are not started: {refusal}\n"));
-                let refused = StartError::NoProgram { programs: self.external.clone() };
-                self.effects.spawn(async { Done::ExtensionStarted(ExtensionId(0), Err(refused)) });
+                self.extensions = Extensions::default();
+                for id in (0..).take(self.external.len()).map(ExtensionId) {
+                    let fault = ExtensionFault::Launch { reason: refusal.to_string() };
+                    self.effects.spawn(async move { Done::ExtensionRefused(id, fault) });
+                }
             }
         }
     }

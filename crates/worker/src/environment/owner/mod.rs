@@ -80,6 +80,7 @@ enum Done {
     Created(Result<Made, String>),
     Started(Result<(), StartError>),
     ExtensionStarted(ExtensionId, Result<(), StartError>),
+    ExtensionRefused(ExtensionId, ExtensionFault),
     Measured(Usage),
     Nothing,
 }
@@ -300,8 +301,7 @@ impl Owner {
             }
             sandbox::Event::Exited { process, exit } => {
                 if let Some(id) = of_process(process) {
-                    self.extensions.exited(id);
-                    let fault = ExtensionFault::Crash { exit: model_exit(exit) };
+                    let fault = self.extensions.exited(id, model_exit(exit));
                     self.step(Event::ExtensionEnded { id, fault }).await;
                 }
             }
@@ -362,8 +362,10 @@ impl Owner {
             Done::ExtensionStarted(_, Ok(()) | Err(StartError::Gone(_))) => {}
             Done::ExtensionStarted(id, Err(error)) => {
                 debug!(environment = %self.spec.id, %error, "extension was not started");
-                self.extensions.exited(id);
-                let fault = ExtensionFault::Launch;
+                let fault = self.extensions.not_launched(id, &error);
+                self.step(Event::ExtensionEnded { id, fault }).await;
+            }
+            Done::ExtensionRefused(id, fault) => {
                 self.step(Event::ExtensionEnded { id, fault }).await;
             }
             Done::Measured(usage) => {
