@@ -14,13 +14,11 @@ use dormouse_model::clock::Clock;
 use dormouse_model::environment::{
     Environment, Event, Exit, ExtensionFault, ExtensionId, Micros, Phase,
 };
-use dormouse_model::function::ResolvedVersion;
 use dormouse_model::invocation::{Answer, Completion};
 use dormouse_model::names::RequestId;
 use dormouse_runtimes::Interpreter;
 use dormouse_sandbox::{
-    self as sandbox, Backend, Connection, CreateError, Created, Dialled, Network, Sandbox, Service,
-    StartError, Usage,
+    self as sandbox, Backend, Connection, Dialled, Network, Sandbox, Service, StartError, Usage,
 };
 use dormouse_store::logs::{GroupKey, StreamKey};
 use tokio::sync::mpsc;
@@ -29,9 +27,13 @@ use tracing::{debug, info, warn};
 
 mod calls;
 mod effects;
+mod make;
+mod processes;
 mod streams;
+mod telling;
 
-use super::extensions::{Extensions, external, of_process};
+use self::make::{Made, create};
+use super::extensions::{Extensions, of_process};
 use super::journal::Journal;
 use super::runtime::Runtime;
 use super::streaming::{Forwarded, Offered, Streaming};
@@ -40,7 +42,7 @@ use crate::artifacts::Artifacts;
 use crate::interpreters::Interpreters;
 use crate::lives::{Birth, Lives};
 use crate::logs::LogSink;
-use crate::recipe::{self, Parts};
+use crate::recipe::{self};
 use crate::worker::CpuModel;
 
 /// How often lines of a running function are handed to the store.
@@ -63,15 +65,6 @@ pub(crate) struct Shared {
     /// Takes the connections that functions open to the daemon's own endpoint.
     pub(crate) endpoint: mpsc::Sender<Connection>,
     pub(crate) interpreters: Interpreters,
-}
-
-/// A sandbox and what runs in it.
-#[derive(Debug)]
-struct Made {
-    created: Created,
-    interpreter: Option<Interpreter>,
-    /// The names of the external extensions.
-    external: Vec<String>,
 }
 
 /// The end of a slow effect.
@@ -407,34 +400,6 @@ impl Owner {
 pub(crate) struct Names {
     pub(crate) log_stream: String,
     pub(crate) secret: String,
-}
-
-async fn create(shared: Arc<Shared>, version: Arc<ResolvedVersion>, id: String) -> Done {
-    Done::Created(make(&shared, &version, &id).await)
-}
-
-async fn make(shared: &Shared, version: &ResolvedVersion, id: &str) -> Result<Made, String> {
-    let runtime = version.deployment.configuration.runtime;
-    let interpreter = shared.interpreters.of(runtime).await.map_err(|e| e.to_string())?;
-    let digest = &version.deployment.code.digest;
-    let code = shared.artifacts.code(digest).await.map_err(|e| e.to_string())?;
-    let mut layers = Vec::new();
-    for layer in &version.deployment.configuration.layers {
-        layers.push(shared.artifacts.code(&layer.digest).await.map_err(|e| e.to_string())?);
-    }
-    let bootstraps = shared.bootstraps.clone();
-    let external = external(layers.clone()).await.map_err(|e| e.to_string())?;
-    let parts = Parts { code, layers, bootstraps, interpreter: interpreter.clone() };
-    let spec = recipe::sandbox(id, version, &parts, shared.network);
-    let created = shared.backend.create(spec).await.map_err(|e| in_words(&e))?;
-    Ok(Made { created, interpreter, external })
-}
-
-fn in_words(error: &CreateError) -> String {
-    match error {
-        CreateError::Step { step, source } => format!("sandbox step {step}: {source}"),
-        CreateError::ShutDown => error.to_string(),
-    }
 }
 
 async fn measure(sandbox: Option<&dyn Sandbox>) -> Usage {

@@ -1,0 +1,49 @@
+//! From a resolved version to a sandbox in which nothing runs yet: the interpreter, the unpacked code
+//! and layers, what extensions lie in them.
+
+use std::sync::Arc;
+
+use dormouse_model::function::ResolvedVersion;
+use dormouse_runtimes::Interpreter;
+use dormouse_sandbox::{CreateError, Created};
+
+use super::{Done, Shared};
+use crate::environment::extensions::external;
+use crate::recipe::{self, Parts};
+
+/// A sandbox and what runs in it.
+#[derive(Debug)]
+pub(super) struct Made {
+    pub(super) created: Created,
+    pub(super) interpreter: Option<Interpreter>,
+    /// The names of the external extensions.
+    pub(super) external: Vec<String>,
+}
+
+pub(super) async fn create(shared: Arc<Shared>, version: Arc<ResolvedVersion>, id: String) -> Done {
+    Done::Created(make(&shared, &version, &id).await)
+}
+
+async fn make(shared: &Shared, version: &ResolvedVersion, id: &str) -> Result<Made, String> {
+    let runtime = version.deployment.configuration.runtime;
+    let interpreter = shared.interpreters.of(runtime).await.map_err(|e| e.to_string())?;
+    let digest = &version.deployment.code.digest;
+    let code = shared.artifacts.code(digest).await.map_err(|e| e.to_string())?;
+    let mut layers = Vec::new();
+    for layer in &version.deployment.configuration.layers {
+        layers.push(shared.artifacts.code(&layer.digest).await.map_err(|e| e.to_string())?);
+    }
+    let bootstraps = shared.bootstraps.clone();
+    let external = external(layers.clone()).await.map_err(|e| e.to_string())?;
+    let parts = Parts { code, layers, bootstraps, interpreter: interpreter.clone() };
+    let spec = recipe::sandbox(id, version, &parts, shared.network);
+    let created = shared.backend.create(spec).await.map_err(|e| in_words(&e))?;
+    Ok(Made { created, interpreter, external })
+}
+
+fn in_words(error: &CreateError) -> String {
+    match error {
+        CreateError::Step { step, source } => format!("sandbox step {step}: {source}"),
+        CreateError::ShutDown => error.to_string(),
+    }
+}

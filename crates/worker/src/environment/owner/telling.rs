@@ -1,0 +1,97 @@
+//! What is told of an environment: the machine's words with what only the owner knows, as records for
+//! the journal.
+
+use dormouse_model::environment::{InitPhase, Report, RuntimeDone};
+use dormouse_model::telemetry::{self, InitStart, Memory, Record};
+use dormouse_runtimes::runtime_version;
+
+use super::Owner;
+use crate::lives::{Detail, error_word};
+
+impl Owner {
+    pub(super) fn init_start(&self, phase: InitPhase) -> InitStart {
+        let version = &self.spec.version;
+        let configuration = &version.deployment.configuration;
+        InitStart {
+            phase,
+            runtime_version: self.runtime_version(),
+            runtime_version_arn: configuration.runtime.version_arn(&version.key.scope.region),
+            function_name: version.key.name.to_string(),
+            function_version: version.version,
+            function_arn: version.key.arn(),
+            instance_id: self.log_stream.clone(),
+            memory_mb: configuration.memory_mb,
+        }
+    }
+
+    fn runtime_version(&self) -> String {
+        let runtime = self.spec.version.deployment.configuration.runtime;
+        match &self.interpreter {
+            Some(interpreter) => runtime_version(runtime, interpreter),
+            None => runtime.to_string().replace('.', ":"),
+        }
+    }
+
+    pub(super) fn log_start(&mut self) {
+        let Some(request) = self.request() else {
+            return;
+        };
+        self.journal.begin_tail();
+        let (version, trace) = (self.spec.version.version, self.sampled_trace());
+        self.journal.tell(Record::Start { request, version, trace });
+    }
+
+    pub(super) fn log_runtime_done(&mut self, done: RuntimeDone) {
+        let Some(request) = self.request() else {
+            return;
+        };
+        let trace = self.sampled_trace();
+        self.journal.tell(Record::RuntimeDone { request, done, trace });
+        // Extensions wait for this one before they come back.
+        self.journal.telemetry.flush();
+    }
+
+    pub(super) fn log_report(&mut self, report: Report) {
+        let Some(request) = self.request() else {
+            return;
+        };
+        if let Some(failure) = &report.failure {
+            let now_ms = self.shared.clock.wall_ms();
+            let text = telemetry::fault(failure, &request, now_ms, self.timeout_s());
+            self.journal.tell(Record::Fault(text));
+        }
+        let memory = Memory {
+            size_mb: self.spec.version.deployment.configuration.memory_mb,
+            peak_bytes: self.usage.memory_peak_bytes,
+        };
+        let trace = self.sampled_trace();
+        let detail = Detail {
+            error: report.failure.as_ref().map(error_word),
+            duration_micros: Some(report.duration),
+            // Nothing was measured when the sandbox was lost.
+            memory_peak_bytes: Some(memory.peak_bytes).filter(|bytes| *bytes > 0),
+        };
+        self.journal.moment_with("reported", Some(&request), detail);
+        self.journal.tell(Record::End { request: request.clone() });
+        self.journal.tell(Record::Report { request, report, memory, trace });
+        self.journal.telemetry.flush();
+        if let Some(held) = self.held.take() {
+            let tail = self.journal.take_tail().into();
+            self.reply(held.with_tail(tail));
+        }
+        self.job = None;
+        self.outcome = None;
+    }
+
+    /// The X-Ray header, where telemetry tells of it.
+    fn sampled_trace(&self) -> Option<String> {
+        let trace = self.job.as_ref()?.invocation.trace.as_deref();
+        trace.filter(|trace| telemetry::is_sampled(trace)).map(str::to_owned)
+    }
+
+    pub(super) fn log_extensions(&mut self) {
+        for extension in self.extensions.told() {
+            self.journal.tell(Record::Extension(extension));
+        }
+    }
+}
