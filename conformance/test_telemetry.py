@@ -77,7 +77,8 @@ print("subscribed", *subscribe(me, ["platform", "function"]), flush=True)
 while True:
     event = next_event(me)
     if event["eventType"] == "SHUTDOWN":
-        wait_for(lambda: len(events("platform.start")) == len(events("platform.runtimeDone")))
+        # What was under way when the environment was frozen comes with the end.
+        wait_for(lambda: len(events("platform.start")) == len(events("platform.report")))
         print("heard", json.dumps(events()), flush=True)
         break
     wait_for(lambda: any(e["record"]["requestId"] == event["requestId"]
@@ -188,6 +189,7 @@ asked = []
 while True:
     event = next_event(me)
     if event["eventType"] == "SHUTDOWN":
+        wait_for(lambda: len(events("platform.report")) == len(asked))
         print("heard", json.dumps(events()), flush=True)
         break
     asked.append(event["requestId"])
