@@ -16,7 +16,8 @@ const REST_WITHIN: Duration = Duration::from_secs(10);
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Life {
     function_arn: String,
-    ended: bool,
+    /// How it ended, if it did.
+    ended: Option<Value>,
     events: Vec<Moment>,
 }
 
@@ -51,7 +52,7 @@ impl Life {
 
 /// All environments that a function has had, as far as the server remembers.
 pub(crate) fn of(client: &mut Client, function: &str) -> anyhow::Result<Vec<Life>> {
-    let lives = client.call("GET", "/_dormouse/environments", &Value::Null)?;
+    let lives = client.call("GET", "/_dormouse/environments?events=true", &Value::Null)?;
     let lives: Vec<Life> = serde_json::from_value(lives).context("lives of environments")?;
     let end = format!(":{function}");
     Ok(lives.into_iter().filter(|life| life.function_arn.ends_with(&end)).collect())
@@ -61,7 +62,7 @@ pub(crate) fn of(client: &mut Client, function: &str) -> anyhow::Result<Vec<Life
 pub(crate) fn at_rest(client: &mut Client, function: &str) -> anyhow::Result<usize> {
     until(REST_WITHIN, "all environments to be frozen", || {
         let mut lives = of(client, function)?;
-        lives.retain(|life| !life.ended);
+        lives.retain(|life| life.ended.is_none());
         Ok(lives.iter().all(Life::rests).then_some(lives.len()))
     })
 }
@@ -92,7 +93,7 @@ mod tests {
             [("thawed", 10), ("invoke", 15), ("invoke", 99), ("thawed", 100), ("invoke", 107)];
         let life = Life {
             function_arn: String::new(),
-            ended: false,
+            ended: None,
             events: moments
                 .map(|(what, at_micros)| Moment { at_micros, what: what.to_owned() })
                 .into(),

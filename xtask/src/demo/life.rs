@@ -39,7 +39,7 @@ impl Life {
                 text("id"),
                 text("coldReason")
             ),
-            has_ended: life["ended"].as_bool().unwrap_or(false),
+            has_ended: !life["ended"].is_null(),
             moments: moments.iter().map(Moment::of).collect::<anyhow::Result<_>>()?,
         })
     }
@@ -91,7 +91,7 @@ mod tests {
     fn a_life_is_drawn_with_the_time_of_each_step() {
         let lives = json!([{
             "id": "e1", "functionArn": "arn:aws:lambda:us-east-1:000000000000:function:hello",
-            "version": "$LATEST", "coldReason": "first", "createdMs": 1, "ended": true,
+            "version": "$LATEST", "coldReason": "first", "createdMs": 1, "ended": { "atMicros": 9, "cause": "idle" },
             "events": [
                 { "atMicros": 0, "what": "created" },
                 { "atMicros": 1500, "what": "invoke", "requestId": "r1" },

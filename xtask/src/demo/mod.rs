@@ -115,7 +115,7 @@ fn run(client: &Client, function: &Function) -> anyhow::Result<()> {
 /// All lives, once all have ended.
 fn lives(client: &Client) -> anyhow::Result<Vec<Life>> {
     server::until(ENDED_WITHIN, "the environments to end", || {
-        let answer = client.send("GET", "/_dormouse/environments", &[], b"")?;
+        let answer = client.send("GET", "/_dormouse/environments?events=true", &[], b"")?;
         let lives = Life::all(&answer.expect(200)?.json()?)?;
         let ended = !lives.is_empty() && lives.iter().all(|life| life.has_ended);
         Ok(ended.then_some(lives))
