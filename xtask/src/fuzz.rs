@@ -54,7 +54,8 @@ fn run(fuzz: &Path, target: &str) -> anyhow::Result<()> {
     fs::create_dir_all(&corpus)?;
     let mut command = Command::new("rustup");
     command.current_dir(fuzz);
-    command.args(["run", "nightly", "cargo", "fuzz", "run", target]).arg(&corpus);
+    // Without -O cargo-fuzz turns on the assertions of every crate, over what our profile says.
+    command.args(["run", "nightly", "cargo", "fuzz", "run", "-O", target]).arg(&corpus);
     let seeds = fuzz.join("seeds").join(target);
     if seeds.is_dir() {
         command.arg(&seeds);

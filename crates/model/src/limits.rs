@@ -130,6 +130,10 @@ pub const TELEMETRY_FLUSH_MS: u64 = 100;
 /// it events are dropped and counted.
 pub const TELEMETRY_BACKLOG: usize = 2;
 
+/// Bytes of lines that are kept of an Init for who subscribes to telemetry later in it (ours): as much
+/// as the largest buffer may be behind. Past it lines are not kept.
+pub const TELEMETRY_REPLAY_BYTES: usize = 2 * 1_048_576;
+
 /// Callers of one function version that may wait for an environment (ours). Past it: 429.
 pub const WAITERS: usize = 1_000;
 /// Requests an owner task may have queued (ours). Past it senders wait.

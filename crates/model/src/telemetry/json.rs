@@ -3,6 +3,8 @@
 //! Source: the event schemas of the developer guide and events recorded from AWS
 //! (`spec/runtime-apis.md` §4). Durations are milliseconds with the microseconds as decimals.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -56,7 +58,7 @@ struct Whole<'a> {
 #[serde(untagged, rename_all_fields = "camelCase")]
 enum Body<'a> {
     Text(&'a str),
-    Object(&'a RawValue),
+    Object(Cow<'a, RawValue>),
     InitStart {
         initialization_type: &'static str,
         phase: &'static str,
@@ -297,10 +299,20 @@ fn invocation_body(event: &Event, schema: SchemaVersion) -> Option<Body<'_>> {
 
 /// A line that is a JSON object comes as such in the younger schemas.
 fn line_body(line: &str, schema: SchemaVersion) -> Body<'_> {
-    let object = (schema >= SchemaVersion::V2022_12_13 && line.starts_with('{'))
-        .then(|| serde_json::from_str::<&RawValue>(line).ok())
-        .flatten();
-    object.map_or(Body::Text(line), Body::Object)
+    if schema < SchemaVersion::V2022_12_13 || !line.starts_with('{') {
+        return Body::Text(line);
+    }
+    let Ok(object) = serde_json::from_str::<&RawValue>(line) else {
+        return Body::Text(line);
+    };
+    // An event is one line to who reads lines. In JSON a line's end is nothing but white space.
+    if object.get().contains(['\n', '\r']) {
+        let flat = object.get().replace(['\n', '\r'], " ");
+        if let Ok(object) = RawValue::from_string(flat) {
+            return Body::Object(Cow::Owned(object));
+        }
+    }
+    Body::Object(Cow::Borrowed(object))
 }
 
 fn phase(phase: InitPhase) -> &'static str {

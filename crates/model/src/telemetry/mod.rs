@@ -178,6 +178,17 @@ impl Memory {
     }
 }
 
+impl Record {
+    /// How long a line of a process is; what the platform says is short.
+    #[must_use]
+    pub fn line_bytes(&self) -> usize {
+        match self {
+            Self::Function(line) | Self::ExtensionLine(line) => line.len(),
+            _ => 0,
+        }
+    }
+}
+
 /// Milliseconds billed: Duration and, since August 2025, Init, rounded up together.
 #[must_use]
 pub fn billed_ms(report: &environment::Report) -> u64 {

@@ -169,6 +169,12 @@ fn lines_that_are_json_objects_come_as_such_in_the_younger_schemas() {
     let line = |text: &str| Record::Function(text.to_owned());
     check(line("{\"a\": 1}\n"), SchemaVersion::V2022_07_01, r#"function "{\"a\": 1}\n""#);
     check(line("{\"a\": 1}\n"), SchemaVersion::V2022_12_13, r#"function {"a":1}"#);
+    let pretty = Event { wall_ms: TIME_MS, now: 0, record: line("{\n  \"a\": \"b\\n\"\r\n}\n") };
+    let told = to_json(&pretty, SchemaVersion::V2022_12_13).unwrap();
+    assert!(
+        !told.contains(['\n', '\r']) && told.ends_with(r#""record":{   "a": "b\n"  }}"#),
+        "{told}"
+    );
     check(line("{\"a\n"), SchemaVersion::V2022_12_13, r#"function "{\"a\n""#);
     check(line("[1]\n"), SchemaVersion::V2022_12_13, r#"function "[1]\n""#);
     check(Record::ExtensionLine("x\n".into()), SchemaVersion::V2020_08_15, r#"extension "x\n""#);

@@ -58,10 +58,8 @@ impl Buffer {
 
     /// Adds an event, or counts it as dropped where there is no room.
     pub(super) fn push(&mut self, item: String, now: Micros) {
-        let is_full = self.waiting_bytes + item.len() > TELEMETRY_BACKLOG * self.max_bytes
-            || self.waiting.len() >= TELEMETRY_BACKLOG * self.max_items;
-        if is_full {
-            self.dropped.count(&item);
+        if self.is_full(item.len()) {
+            self.drop_one(item.len());
             return;
         }
         if self.waiting.is_empty() {
@@ -69,6 +67,18 @@ impl Buffer {
         }
         self.waiting_bytes += item.len();
         self.waiting.push_back(item);
+    }
+
+    /// Whether there is no room for this much.
+    pub(super) fn is_full(&self, bytes: usize) -> bool {
+        self.waiting_bytes + bytes > TELEMETRY_BACKLOG * self.max_bytes
+            || self.waiting.len() >= TELEMETRY_BACKLOG * self.max_items
+    }
+
+    /// An event will not be had.
+    pub(super) fn drop_one(&mut self, bytes: usize) {
+        self.dropped.records += 1;
+        self.dropped.bytes += bytes as u64;
     }
 
     /// What waits is to go out now.
@@ -131,15 +141,8 @@ impl Buffer {
             return;
         }
         for item in self.batch.take().into_iter().flat_map(|batch| batch.items) {
-            self.dropped.count(&item);
+            self.drop_one(item.len());
         }
-    }
-}
-
-impl Dropped {
-    fn count(&mut self, item: &str) {
-        self.records += 1;
-        self.bytes += item.len() as u64;
     }
 }
 

@@ -32,7 +32,7 @@ use delivery::{Attempt, Refused};
 pub(super) struct Telemetry {
     clock: Clock,
     /// What has happened so far, as long as somebody may still subscribe.
-    replay: Option<Vec<Event>>,
+    replay: Option<Replay>,
     subscribers: Vec<Subscriber>,
     attempts: JoinSet<Made>,
     awake: watch::Sender<bool>,
@@ -40,6 +40,12 @@ pub(super) struct Telemetry {
     ending: bool,
     /// Until when what is under way keeps the environment awake.
     patience: Micros,
+}
+
+#[derive(Debug, Default)]
+struct Replay {
+    events: Vec<Event>,
+    line_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -64,7 +70,7 @@ impl Telemetry {
     pub(super) fn new(clock: Clock) -> Self {
         Self {
             clock,
-            replay: Some(Vec::new()),
+            replay: Some(Replay::default()),
             subscribers: Vec::new(),
             attempts: JoinSet::new(),
             awake: watch::Sender::new(true),
@@ -75,10 +81,8 @@ impl Telemetry {
 
     /// Something happened.
     pub(super) fn publish(&mut self, event: &Event) {
-        if let Some(replay) = &mut self.replay
-            && replay.len() < limits::LOG_QUEUE_EVENTS
-        {
-            replay.push(event.clone());
+        if let Some(replay) = &mut self.replay {
+            replay.keep(event);
         }
         for subscriber in &mut self.subscribers {
             subscriber.offer(event, event.now);
@@ -95,7 +99,7 @@ impl Telemetry {
         let buffer = Buffer::new(&subscription.buffering);
         let mut subscriber = Subscriber { id, number, subscription, buffer, connection: None };
         let now = self.clock.now();
-        for event in self.replay.iter().flatten() {
+        for event in self.replay.iter().flat_map(|replay| &replay.events) {
             subscriber.offer(event, now);
         }
         self.subscribers.push(subscriber);
@@ -201,12 +205,29 @@ impl Telemetry {
     }
 }
 
+impl Replay {
+    fn keep(&mut self, event: &Event) {
+        let line_bytes = self.line_bytes + event.record.line_bytes();
+        if self.events.len() < limits::LOG_QUEUE_EVENTS
+            && line_bytes <= limits::TELEMETRY_REPLAY_BYTES
+        {
+            self.line_bytes = line_bytes;
+            self.events.push(event.clone());
+        }
+    }
+}
+
 impl Subscriber {
     /// Keeps an event if it is wanted and known to the schema.
     fn offer(&mut self, event: &Event, now: Micros) {
-        if is_wanted(self.subscription.types, &event.record)
-            && let Some(json) = to_json(event, self.subscription.schema_version)
-        {
+        if !is_wanted(self.subscription.types, &event.record) {
+            return;
+        }
+        // A flood of lines is not rendered only to be thrown away.
+        let line_bytes = event.record.line_bytes();
+        if line_bytes > 0 && self.buffer.is_full(line_bytes) {
+            self.buffer.drop_one(line_bytes);
+        } else if let Some(json) = to_json(event, self.subscription.schema_version) {
             self.buffer.push(json, now);
         }
     }
