@@ -17,7 +17,7 @@ use crate::refusal::Refusal;
 const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
 const ERROR_BODY: &str = "lambda-runtime-function-error-body";
 /// The type of an error that has none.
-const UNKNOWN: &[u8] = b"Runtime.Unknown";
+const UNKNOWN: &str = "Runtime.Unknown";
 
 /// The receiving end of a streamed response, bounded by [`limits::STREAM_PIECES`]. Dropping it tells
 /// the runtime to stop.
@@ -196,8 +196,11 @@ fn error_of(trailers: &HeaderMap) -> Option<StreamError> {
     if error_type.is_empty() && body.is_empty() {
         return None;
     }
-    let error_type = if error_type.is_empty() { UNKNOWN } else { error_type };
-    let error_type = String::from_utf8_lossy(error_type).into_owned();
+    let is_type = |it: &&str| {
+        (1..=limits::ERROR_TYPE_BYTES).contains(&it.len()) && !it.contains(char::is_control)
+    };
+    let error_type = std::str::from_utf8(error_type).ok().filter(is_type).unwrap_or(UNKNOWN);
+    let error_type = error_type.to_owned();
     let decoded = STANDARD.decode(body).unwrap_or_else(|_| body.to_vec());
     Some(StreamError { error_type, body: decoded.into() })
 }
@@ -226,6 +229,7 @@ mod tests {
         check(None, Some("e30="), "Runtime.Unknown {}");
         check(Some("Function.X1"), Some("no base64!"), "Function.X1 no base64!");
         check(Some(""), Some(""), "none");
+        check(Some(&"x".repeat(limits::ERROR_TYPE_BYTES + 1)), None, "Runtime.Unknown ");
         check(None, None, "none");
     }
 
