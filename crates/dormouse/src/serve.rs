@@ -111,10 +111,12 @@ async fn serve_isolated(
 ) -> anyhow::Result<()> {
     let mut tasks = JoinSet::new();
     let (endpoint, dialled) = mpsc::channel(DIALLED_QUEUE);
-    let parts = Parts { config, store, isolation, clock: clock(), chance: chance() };
+    let clock = clock();
+    let parts = Parts { config, store, isolation, clock: clock.clone(), chance: chance() };
     let (frontend, placement) = assemble(parts, endpoint, &mut tasks).await?;
     announce(listener.local_addr()?);
     let (stop, stopping) = watch::channel(false);
+    tasks.spawn(store.logs().keep_retention(clock, stopping.clone()));
     let server = Server { frontend, listener, dialled };
     let serving = tasks.spawn(server.run(stopping));
     signals.first().await;

@@ -27,7 +27,7 @@ const RECORDS: Schema = Schema {
 const LOGS: Schema = Schema {
     file: "logs.db",
     synchronous: "NORMAL",
-    migrations: &[logs::schema::TABLES],
+    migrations: &[logs::schema::TABLES, logs::schema::GROUP_SETTINGS],
     sweep: logs::write::sweep,
 };
 

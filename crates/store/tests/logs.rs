@@ -4,8 +4,8 @@
 mod support;
 
 use dormouse_store::logs::{
-    CreateGroupError, Event, EventsFrom, EventsQuery, FilterQuery, GroupKey, Logs, ReadLogsError,
-    StreamKey, StreamsFilter, StreamsOrder, StreamsQuery,
+    CreateGroupError, Event, EventsFrom, EventsQuery, FilterQuery, GroupKey, GroupSettings, Logs,
+    ReadLogsError, StreamKey, StreamsFilter, StreamsOrder, StreamsQuery,
 };
 use dormouse_store::{ChangeError, Store};
 use proptest::prelude::*;
@@ -163,8 +163,8 @@ async fn streams_are_listed_by_name_or_by_their_last_event() {
 async fn groups_have_their_scope_size_and_retention() {
     let (_directory, store) = store();
     let logs = store.logs();
-    logs.create_group(&group("/aws/lambda/f"), 5).await.unwrap();
-    let again = logs.create_group(&group("/aws/lambda/f"), 5).await;
+    logs.create_group(&group("/aws/lambda/f"), GroupSettings::default(), 5).await.unwrap();
+    let again = logs.create_group(&group("/aws/lambda/f"), GroupSettings::default(), 5).await;
     assert!(matches!(again, Err(CreateGroupError::Exists)));
     logs.append(&stream("/aws/lambda/f", "s"), vec![event(1, "1234")], 10).await.unwrap();
     logs.append(&stream("/aws/lambda/g", "s"), vec![], 10).await.unwrap();
@@ -226,7 +226,7 @@ proptest! {
         runtime.block_on(async {
             let (_directory, store) = store();
             let logs = store.logs();
-            logs.create_group(&group("g"), 0).await.unwrap();
+            logs.create_group(&group("g"), GroupSettings::default(), 0).await.unwrap();
             for name in ["sa", "sb", "t"] {
                 logs.append(&stream("g", name), vec![], 0).await.unwrap();
             }

@@ -1,5 +1,7 @@
 //! The answers of CloudWatch Logs.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use dormouse_model::names::{RequestId, Scope};
 use http::Response;
@@ -17,32 +19,46 @@ pub struct LogGroup {
     metric_filter_count: u32,
     arn: String,
     stored_bytes: u64,
-    log_group_class: &'static str,
+    log_group_class: String,
     log_group_arn: String,
 }
 
 impl LogGroup {
     /// A group of an account and region.
     #[must_use]
-    pub fn of(
-        scope: &Scope,
-        name: &str,
-        created_ms: u64,
-        retention_days: Option<u32>,
-        stored_bytes: u64,
-    ) -> Self {
+    pub fn of(scope: &Scope, name: &str, facts: GroupFacts) -> Self {
         let log_group_arn = scope.arn("logs", format_args!("log-group:{name}"));
         Self {
             log_group_name: name.to_owned(),
-            creation_time: created_ms,
-            retention_in_days: retention_days,
+            creation_time: facts.created_ms,
+            retention_in_days: facts.retention_days,
             metric_filter_count: 0,
             arn: format!("{log_group_arn}:*"),
-            stored_bytes,
-            log_group_class: "STANDARD",
+            stored_bytes: facts.stored_bytes,
+            log_group_class: facts.class,
             log_group_arn,
         }
     }
+}
+
+/// What a group is, beside its name and where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupFacts {
+    /// When it was made, in milliseconds since 1970.
+    pub created_ms: u64,
+    /// Days its events are kept.
+    pub retention_days: Option<u32>,
+    /// Bytes of its events.
+    pub stored_bytes: u64,
+    /// Its class.
+    pub class: String,
+}
+
+/// `ListTagsForResource`'s answer, and `ListTagsLogGroup`'s.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ListTagsResponse {
+    /// Tags by key.
+    pub tags: BTreeMap<String, String>,
 }
 
 /// `DescribeLogGroups`' answer.
@@ -199,7 +215,13 @@ mod tests {
             account: "123456789012".parse().unwrap(),
             region: "us-east-1".parse().unwrap(),
         };
-        let group = LogGroup::of(&scope, "/aws/lambda/f", 1, None, 26);
+        let facts = GroupFacts {
+            created_ms: 1,
+            retention_days: None,
+            stored_bytes: 26,
+            class: "STANDARD".into(),
+        };
+        let group = LogGroup::of(&scope, "/aws/lambda/f", facts);
         insta::assert_snapshot!(
             json(&DescribeLogGroupsResponse { log_groups: vec![group], next_token: None }), @r#"{"logGroups":[{"logGroupName":"/aws/lambda/f","creationTime":1,"metricFilterCount":0,"arn":"arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/f:*","storedBytes":26,"logGroupClass":"STANDARD","logGroupArn":"arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/f"}]}"#);
         let stream = LogStream::of(&scope, "g", "s", 1, Some((2, 3, 4)));

@@ -2,51 +2,58 @@
 
 mod answer;
 mod filter;
+mod groups;
 mod request;
 
 pub use answer::{
     DescribeLogGroupsResponse, DescribeLogStreamsResponse, FilterLogEventsResponse,
-    FilteredLogEvent, GetLogEventsResponse, LogGroup, LogStream, OutputLogEvent, answer, done,
+    FilteredLogEvent, GetLogEventsResponse, GroupFacts, ListTagsResponse, LogGroup, LogStream,
+    OutputLogEvent, answer, done,
 };
 pub use filter::FilterPattern;
-pub use request::{
-    CreateLogGroup, DeleteLogGroup, DescribeLogGroups, DescribeLogStreams, FilterLogEvents,
-    GetLogEvents, OrderBy, Streams,
-};
+pub use groups::{CreateLogGroup, DescribeLogGroups, NamedGroup, PutRetentionPolicy, Tag, Untag};
+pub use request::{DescribeLogStreams, FilterLogEvents, GetLogEvents, OrderBy, Streams};
+
+use dormouse_model::names::Scope;
 
 use crate::error::{ApiError, Exception};
 
-/// An operation we answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Operation {
-    /// `CreateLogGroup`
-    CreateLogGroup,
-    /// `DeleteLogGroup`
-    DeleteLogGroup,
-    /// `DescribeLogGroups`
-    DescribeLogGroups,
-    /// `DescribeLogStreams`
-    DescribeLogStreams,
-    /// `GetLogEvents`
-    GetLogEvents,
-    /// `FilterLogEvents`
-    FilterLogEvents,
+macro_rules! operations {
+    ($($name:ident)*) => {
+        /// An operation we answer.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Operation {
+            $(#[doc = concat!("`", stringify!($name), "`")] $name,)*
+        }
+
+        impl Operation {
+            /// The operation of a name, if it is one of ours.
+            #[must_use]
+            pub fn of_name(name: &str) -> Option<Self> {
+                match name {
+                    $(stringify!($name) => Some(Self::$name),)*
+                    _ => None,
+                }
+            }
+        }
+    };
 }
 
-impl Operation {
-    /// The operation of a name, if it is one of ours.
-    #[must_use]
-    pub fn of_name(name: &str) -> Option<Self> {
-        match name {
-            "CreateLogGroup" => Some(Self::CreateLogGroup),
-            "DeleteLogGroup" => Some(Self::DeleteLogGroup),
-            "DescribeLogGroups" => Some(Self::DescribeLogGroups),
-            "DescribeLogStreams" => Some(Self::DescribeLogStreams),
-            "GetLogEvents" => Some(Self::GetLogEvents),
-            "FilterLogEvents" => Some(Self::FilterLogEvents),
-            _ => None,
-        }
-    }
+operations! {
+    CreateLogGroup
+    DeleteLogGroup
+    DescribeLogGroups
+    PutRetentionPolicy
+    DeleteRetentionPolicy
+    TagResource
+    UntagResource
+    ListTagsForResource
+    TagLogGroup
+    UntagLogGroup
+    ListTagsLogGroup
+    DescribeLogStreams
+    GetLogEvents
+    FilterLogEvents
 }
 
 /// Whether a text may name a log group: `[\.\-_/#A-Za-z0-9]+`, at most 512.
@@ -54,6 +61,12 @@ impl Operation {
 pub fn is_group_name(text: &str) -> bool {
     (1..=512).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_/#".contains(&b))
+}
+
+/// The name in a group's ARN, with or without `:*`. Nothing for another account's or region's.
+fn group_arn_name<'a>(scope: &Scope, arn: &'a str) -> Option<&'a str> {
+    let name = arn.strip_prefix(scope.arn("logs", "log-group:").as_str())?;
+    Some(name.strip_suffix(":*").unwrap_or(name)).filter(|name| is_group_name(name))
 }
 
 /// There is no such group.

@@ -1,4 +1,4 @@
-//! The requests of CloudWatch Logs, checked. Violations are `InvalidParameterException` here.
+//! The requests that read streams and events, checked. Violations are `InvalidParameterException` here.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::filter::FilterPattern;
-use super::{is_group_name, no_group};
+use super::{group_arn_name, is_group_name, no_group};
 use crate::error::{ApiError, Exception};
 use crate::validate::Violations;
 
@@ -16,19 +16,6 @@ const GROUP_PATTERN: &str = r"[\.\-_/#A-Za-z0-9]+";
 const NAME_CHARS: usize = 512;
 const EVENTS: usize = 10_000;
 const STREAM_NAMES: usize = 100;
-
-/// `DescribeLogGroups`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DescribeLogGroups {
-    /// How names begin.
-    pub prefix: String,
-    /// What names hold.
-    pub contains: String,
-    /// How many at most.
-    pub limit: usize,
-    /// Where the page begins.
-    pub next_token: Option<String>,
-}
 
 /// `DescribeLogStreams`
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,28 +88,12 @@ pub enum Streams {
     Prefixed(String),
 }
 
-/// `CreateLogGroup`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CreateLogGroup {
-    /// The group.
-    pub group: String,
-}
-
-/// `DeleteLogGroup`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeleteLogGroup {
-    /// The group.
-    pub group: String,
-}
-
 /// Every member any of the operations reads.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Members {
     log_group_name: Option<String>,
     log_group_identifier: Option<String>,
-    log_group_name_prefix: Option<String>,
-    log_group_name_pattern: Option<String>,
     log_stream_name: Option<String>,
     log_stream_names: Option<Vec<String>>,
     log_stream_name_prefix: Option<String>,
@@ -134,34 +105,6 @@ struct Members {
     start_from_head: Option<bool>,
     limit: Option<i64>,
     next_token: Option<String>,
-    kms_key_id: Option<String>,
-}
-
-impl DescribeLogGroups {
-    /// Reads the body.
-    ///
-    /// # Errors
-    /// Every violation in one text; members that exclude each other.
-    pub fn read(body: &[u8]) -> Result<Self, ApiError> {
-        let members: Members = read(body)?;
-        let mut violations = Violations::default();
-        let prefix = members.log_group_name_prefix.unwrap_or_default();
-        if !prefix.is_empty() {
-            check_group(&mut violations, &prefix, "logGroupNamePrefix");
-        }
-        let contains = members.log_group_name_pattern.unwrap_or_default();
-        if !contains.is_empty() {
-            check_group(&mut violations, &contains, "logGroupNamePattern");
-        }
-        let limit = limit(&mut violations, members.limit, limits::PAGE_ITEMS);
-        finish(violations)?;
-        if !prefix.is_empty() && !contains.is_empty() {
-            return Err(invalid(
-                "LogGroup name prefix and LogGroup name pattern are mutually exclusive parameters.",
-            ));
-        }
-        Ok(Self { prefix, contains, limit, next_token: members.next_token })
-    }
 }
 
 impl DescribeLogStreams {
@@ -256,42 +199,7 @@ impl FilterLogEvents {
     }
 }
 
-impl CreateLogGroup {
-    /// Reads the body.
-    ///
-    /// # Errors
-    /// Every violation in one text; a key, since we do not encrypt.
-    pub fn read(body: &[u8]) -> Result<Self, ApiError> {
-        let members: Members = read(body)?;
-        if members.kms_key_id.as_ref().is_some_and(|key| !key.is_empty()) {
-            return Err(invalid("kmsKeyId is not supported by this version of Dormouse."));
-        }
-        Ok(Self { group: members.named_group()? })
-    }
-}
-
-impl DeleteLogGroup {
-    /// Reads the body.
-    ///
-    /// # Errors
-    /// Every violation in one text.
-    pub fn read(body: &[u8]) -> Result<Self, ApiError> {
-        let members: Members = read(body)?;
-        Ok(Self { group: members.named_group()? })
-    }
-}
-
 impl Members {
-    fn named_group(self) -> Result<String, ApiError> {
-        let mut violations = Violations::default();
-        match &self.log_group_name {
-            Some(name) => check_group(&mut violations, name, "logGroupName"),
-            None => violations.null("logGroupName"),
-        }
-        finish(violations)?;
-        Ok(self.log_group_name.unwrap_or_default())
-    }
-
     /// The group, by its name or by its identifier, which may be an ARN.
     fn group(&self, scope: &Scope, mut violations: Violations) -> Result<String, ApiError> {
         if let Some(name) = &self.log_group_name {
@@ -315,11 +223,7 @@ impl Members {
 fn identified(scope: &Scope, identifier: &str) -> Result<String, ApiError> {
     let name = match identifier.strip_prefix("arn:") {
         None => identifier,
-        Some(_) => {
-            let ours = scope.arn("logs", "log-group:");
-            let name = identifier.strip_prefix(ours.as_str()).ok_or_else(no_group)?;
-            name.strip_suffix(":*").unwrap_or(name)
-        }
+        Some(_) => group_arn_name(scope, identifier).ok_or_else(no_group)?,
     };
     let mut violations = Violations::default();
     check_group(&mut violations, name, "logGroupIdentifier");
@@ -348,13 +252,13 @@ fn between(violations: &mut Violations, start: Option<i64>, end: Option<i64>) ->
     start.map_or(0, time)..end.map_or(u64::MAX, time)
 }
 
-fn limit(violations: &mut Violations, asked: Option<i64>, max: usize) -> usize {
+pub(super) fn limit(violations: &mut Violations, asked: Option<i64>, max: usize) -> usize {
     let Some(asked) = asked else { return max };
     violations.range(asked, "limit", 1, i64::try_from(max).unwrap_or(i64::MAX));
     usize::try_from(asked).map_or(max, |asked| asked.min(max))
 }
 
-fn check_group(violations: &mut Violations, name: &str, path: &str) {
+pub(super) fn check_group(violations: &mut Violations, name: &str, path: &str) {
     violations.length(name, path, 1, NAME_CHARS);
     violations.pattern(name, path, name.len() > NAME_CHARS || is_group_name(name), GROUP_PATTERN);
 }
@@ -364,15 +268,15 @@ fn check_stream(violations: &mut Violations, name: &str, path: &str) {
     violations.pattern(name, path, !name.contains([':', '*']), "[^:*]*");
 }
 
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     crate::json::object(body).map_err(|reason| ApiError::new(Exception::Serialization, reason))
 }
 
-fn finish(violations: Violations) -> Result<(), ApiError> {
+pub(super) fn finish(violations: Violations) -> Result<(), ApiError> {
     violations.finish_as(Exception::LogsInvalidParameter)
 }
 
-fn invalid(text: &str) -> ApiError {
+pub(super) fn invalid(text: &str) -> ApiError {
     ApiError::new(Exception::LogsInvalidParameter, text)
 }
 
@@ -430,9 +334,6 @@ mod tests {
         let body = br#"{"logGroupName":"a","orderBy":"LastEventTime","logStreamNamePrefix":"x"}"#;
         let error = DescribeLogStreams::read(&scope(), body).unwrap_err();
         assert_eq!(error.message, "Cannot order by LastEventTime with a logStreamNamePrefix.");
-        assert!(DeleteLogGroup::read(b"{}").is_err());
-        assert!(CreateLogGroup::read(br#"{"logGroupName":"a","tags":{"k":"v"}}"#).is_ok());
-        assert!(DescribeLogGroups::read(b"").unwrap().prefix.is_empty());
     }
 
     proptest! {

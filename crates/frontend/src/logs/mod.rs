@@ -1,20 +1,21 @@
-//! CloudWatch Logs: groups, streams and events, as far as reading and deleting them needs.
+//! CloudWatch Logs: groups with their retention and tags, and what is read of streams and events.
+
+mod groups;
 
 use bytes::Bytes;
 use dormouse_api::error::ApiError;
 use dormouse_api::logs::{
-    self, CreateLogGroup, DeleteLogGroup, DescribeLogGroups, DescribeLogGroupsResponse,
-    DescribeLogStreams, DescribeLogStreamsResponse, FilterLogEvents, FilterLogEventsResponse,
-    FilteredLogEvent, GetLogEvents, GetLogEventsResponse, LogGroup, LogStream, Operation, OrderBy,
+    self, DescribeLogStreams, DescribeLogStreamsResponse, FilterLogEvents, FilterLogEventsResponse,
+    FilteredLogEvent, GetLogEvents, GetLogEventsResponse, LogStream, Operation, OrderBy,
     OutputLogEvent, Streams,
 };
 use dormouse_api::service::Dialect;
 use dormouse_model::names::{RequestId, Scope};
+use dormouse_store::StorageError;
 use dormouse_store::logs::{
-    CreateGroupError, EventsFrom, EventsQuery, FilterQuery, GroupKey, ReadLogsError, StreamKey,
-    StreamsFilter, StreamsOrder, StreamsQuery,
+    EventsFrom, EventsQuery, FilterQuery, GroupKey, ReadLogsError, StreamKey, StreamsFilter,
+    StreamsOrder, StreamsQuery,
 };
-use dormouse_store::{ChangeError, StorageError};
 use http::Response;
 use tracing::error;
 
@@ -31,18 +32,16 @@ pub(crate) async fn answer(
     id: &RequestId,
 ) -> Answer {
     let service = Service { inner, scope, dialect, id };
-    match Operation::of_name(operation) {
-        Some(Operation::CreateLogGroup) => service.create(CreateLogGroup::read(body)?).await,
-        Some(Operation::DeleteLogGroup) => service.delete(DeleteLogGroup::read(body)?).await,
-        Some(Operation::DescribeLogGroups) => service.groups(DescribeLogGroups::read(body)?).await,
-        Some(Operation::DescribeLogStreams) => {
+    let Some(operation) = Operation::of_name(operation) else {
+        return Err(ApiError::not_implemented(dialect, operation));
+    };
+    match operation {
+        Operation::DescribeLogStreams => {
             service.streams(DescribeLogStreams::read(scope, body)?).await
         }
-        Some(Operation::GetLogEvents) => service.events(GetLogEvents::read(scope, body)?).await,
-        Some(Operation::FilterLogEvents) => {
-            service.filter(FilterLogEvents::read(scope, body)?).await
-        }
-        None => Err(ApiError::not_implemented(dialect, operation)),
+        Operation::GetLogEvents => service.events(GetLogEvents::read(scope, body)?).await,
+        Operation::FilterLogEvents => service.filter(FilterLogEvents::read(scope, body)?).await,
+        about_groups => service.about_groups(about_groups, body).await,
     }
 }
 
@@ -56,53 +55,6 @@ struct Service<'a> {
 impl Service<'_> {
     fn group(&self, name: String) -> GroupKey {
         GroupKey { scope: self.scope.clone(), name }
-    }
-
-    async fn create(&self, asked: CreateLogGroup) -> Answer {
-        let group = self.group(asked.group);
-        match self.inner.logs.create_group(&group, self.inner.clock.wall_ms()).await {
-            Ok(()) => Ok(logs::done(self.id)),
-            Err(CreateGroupError::Exists) => Err(logs::group_exists()),
-            Err(CreateGroupError::Storage(fault)) => Err(self.storage(&fault)),
-        }
-    }
-
-    async fn delete(&self, asked: DeleteLogGroup) -> Answer {
-        match self.inner.logs.delete_group(&self.group(asked.group)).await {
-            Ok(()) => Ok(logs::done(self.id)),
-            Err(ChangeError::Missing) => Err(logs::no_group()),
-            Err(ChangeError::Storage(fault)) => Err(self.storage(&fault)),
-        }
-    }
-
-    /// The token is the last name of the page before.
-    async fn groups(&self, asked: DescribeLogGroups) -> Answer {
-        let mut log_groups = Vec::new();
-        let mut after = asked.next_token;
-        let next_token = loop {
-            let found =
-                self.inner.logs.groups(self.scope, &asked.prefix, after.as_deref(), asked.limit);
-            let found = found.await.map_err(|fault| self.storage(&fault))?;
-            let exhausted = found.len() < asked.limit;
-            for group in found {
-                if log_groups.len() == asked.limit {
-                    break;
-                }
-                after = Some(group.name.clone());
-                if group.name.contains(&asked.contains) {
-                    let (created, days) = (group.created_ms, group.retention_days);
-                    let bytes = group.stored_bytes;
-                    log_groups.push(LogGroup::of(self.scope, &group.name, created, days, bytes));
-                }
-            }
-            if exhausted {
-                break None;
-            }
-            if log_groups.len() == asked.limit {
-                break after;
-            }
-        };
-        Ok(logs::answer(&DescribeLogGroupsResponse { log_groups, next_token }, self.id))
     }
 
     async fn streams(&self, asked: DescribeLogStreams) -> Answer {

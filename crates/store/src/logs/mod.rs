@@ -5,9 +5,14 @@
 
 pub mod cursor;
 mod read;
+mod retention;
 pub(crate) mod schema;
+mod tags;
 pub(crate) mod write;
 
+pub use retention::Round;
+
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use dormouse_model::names::Scope;
@@ -45,6 +50,25 @@ pub struct Group {
     pub retention_days: Option<u32>,
     /// Bytes of its events, with the 26 that AWS adds to each.
     pub stored_bytes: u64,
+    /// AWS's name of its class.
+    pub class: String,
+    /// Tags by key.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// What a group is made with besides its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupSettings {
+    /// AWS's name of its class.
+    pub class: String,
+    /// Tags by key.
+    pub tags: BTreeMap<String, String>,
+}
+
+impl Default for GroupSettings {
+    fn default() -> Self {
+        Self { class: "STANDARD".to_owned(), tags: BTreeMap::new() }
+    }
 }
 
 /// A stream.

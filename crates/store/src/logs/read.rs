@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use dormouse_model::names::Scope;
+use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::StorageError;
@@ -37,11 +38,11 @@ impl Logs {
         let after = after.unwrap_or_default().to_owned();
         self.database
             .read(move |connection| {
-                let mut statement = connection.prepare_cached(
-                    "SELECT name, created_ms, retention_days, stored_bytes FROM log_groups
+                let mut statement = connection.prepare_cached(&format!(
+                    "SELECT {GROUP} FROM log_groups
                      WHERE account = ?1 AND region = ?2 AND name >= ?3 AND name < ?4 AND name > ?5
                      ORDER BY name LIMIT ?6",
-                )?;
+                ))?;
                 let (account, region) = (scope.account.as_str(), scope.region.as_str());
                 let end = after_prefix(&prefix);
                 let of = params![account, region, prefix, end, after, limit];
@@ -109,12 +110,20 @@ impl Logs {
     }
 }
 
-fn group(row: &Row<'_>) -> rusqlite::Result<Group> {
+/// The columns that [`group`] reads.
+pub(super) const GROUP: &str = "name, created_ms, retention_days, stored_bytes, class, tags";
+
+pub(super) fn group(row: &Row<'_>) -> rusqlite::Result<Group> {
+    let tags = row.get_ref(5)?.as_str()?;
     Ok(Group {
         name: row.get(0)?,
         created_ms: row.get(1)?,
         retention_days: row.get(2)?,
         stored_bytes: row.get(3)?,
+        class: row.get(4)?,
+        tags: serde_json::from_str(tags).map_err(|error| {
+            rusqlite::Error::FromSqlConversionFailure(5, Type::Text, Box::new(error))
+        })?,
     })
 }
 

@@ -43,3 +43,9 @@ pub(crate) const TABLES: &str = "
         group_id BIGINT PRIMARY KEY
     );
 ";
+
+/// What a group is besides: its class and, as a JSON object, its tags.
+pub(crate) const GROUP_SETTINGS: &str = "
+    ALTER TABLE log_groups ADD COLUMN class TEXT NOT NULL DEFAULT 'STANDARD';
+    ALTER TABLE log_groups ADD COLUMN tags TEXT NOT NULL DEFAULT '{}';
+";

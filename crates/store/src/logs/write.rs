@@ -3,11 +3,13 @@
 use dormouse_model::names::Scope;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::logs::{CreateGroupError, Event, GroupKey, Logs, StreamKey, stored_ms};
+use crate::logs::{
+    CreateGroupError, Event, GroupKey, GroupSettings, Logs, StreamKey, stored_ms, tags,
+};
 use crate::{ChangeError, StorageError};
 
 /// Bytes that AWS adds to each event's message when it counts (`PutLogEvents`).
-const EVENT_OVERHEAD_BYTES: usize = 26;
+pub(super) const EVENT_OVERHEAD_BYTES: usize = 26;
 /// Events of deleted groups that are removed at once (ours). Others wait for the next step, so
 /// that no append waits for more than a step.
 const SWEEP_EVENTS: usize = 2_000;
@@ -36,13 +38,16 @@ impl Logs {
     pub async fn create_group(
         &self,
         group: &GroupKey,
+        settings: GroupSettings,
         created_ms: u64,
     ) -> Result<(), CreateGroupError> {
         let group = group.clone();
         self.database
-            .write(move |connection| match insert_group(connection, &group, created_ms)? {
-                None => Err(CreateGroupError::Exists),
-                Some(_) => Ok(()),
+            .write(move |connection| {
+                match insert_group(connection, &group, &settings, created_ms)? {
+                    None => Err(CreateGroupError::Exists),
+                    Some(_) => Ok(()),
+                }
             })
             .await
     }
@@ -137,15 +142,18 @@ pub(super) fn group_id(
 fn insert_group(
     connection: &Connection,
     group: &GroupKey,
+    settings: &GroupSettings,
     created_ms: u64,
 ) -> Result<Option<i64>, StorageError> {
     let [account, region, name] = of(group);
+    let (created_ms, class) = (stored_ms(created_ms), &settings.class);
+    let of = params![account, region, name, created_ms, class, tags::text(&settings.tags)];
     Ok(connection
         .prepare_cached(
-            "INSERT INTO log_groups (account, region, name, created_ms, stored_bytes)
-             VALUES (?1, ?2, ?3, ?4, 0) ON CONFLICT DO NOTHING RETURNING id",
+            "INSERT INTO log_groups (account, region, name, created_ms, stored_bytes, class, tags)
+             VALUES (?1, ?2, ?3, ?4, 0, ?5, ?6) ON CONFLICT DO NOTHING RETURNING id",
         )?
-        .query_row(params![account, region, name, stored_ms(created_ms)], |row| row.get(0))
+        .query_row(of, |row| row.get(0))
         .optional()?)
 }
 
@@ -157,7 +165,7 @@ fn append(
 ) -> Result<(), StorageError> {
     let group = match group_id(connection, &stream.group)? {
         Some(group) => Some(group),
-        None => insert_group(connection, &stream.group, ingestion_ms)?,
+        None => insert_group(connection, &stream.group, &GroupSettings::default(), ingestion_ms)?,
     }
     .expect("a group that was not there has been made in this transaction");
     let ingestion_ms = stored_ms(ingestion_ms);
