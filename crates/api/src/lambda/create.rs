@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::code::{CodeSource, FunctionCode};
 use super::name::{NameShape, check_name, resolve_pieces};
 use super::settings::{Settings, architecture, check_architectures, parse_runtime, refuse_if};
+use super::tag;
 use crate::error::ApiError;
 use crate::validate::Violations;
 
@@ -98,7 +99,7 @@ impl CreateFunctionRequest {
             check_architectures(violations, architectures);
         }
         if let Some(tags) = &self.tags {
-            check_tags(violations, tags);
+            tag::check(violations, tags);
         }
         self.settings.check(violations);
     }
@@ -109,7 +110,7 @@ impl CreateFunctionRequest {
         let signing = self.code_signing_config_arn.is_some_and(|arn| !arn.is_empty());
         refuse_if(signing, "CodeSigningConfigArn")?;
         refuse_if(self.tenancy_config.is_some(), "TenancyConfig")?;
-        let tags = tags(self.tags)?;
+        let tags = tag::given(self.tags.unwrap_or_default())?;
         let base = base(&self.settings, self.architectures.as_deref())?;
         let layers = self.settings.layers(&key.scope)?.unwrap_or_default();
         let configuration = self.settings.applied_to(base)?;
@@ -141,31 +142,6 @@ fn base(settings: &Settings, architectures: Option<&[String]>) -> Result<Configu
         layers: Vec::new(),
         snap_start: false,
     })
-}
-
-fn check_tags(violations: &mut Violations, tags: &BTreeMap<String, Option<String>>) {
-    let chars = |text: &str| text.chars().count();
-    if let Some(key) = tags.keys().find(|key| !(1..=128).contains(&chars(key))) {
-        let rule = "Map keys must satisfy constraint: [Member must have length less than or equal \
-                    to 128, Member must have length greater than or equal to 1]";
-        violations.add(format!("[{key}]"), "tags", rule);
-    }
-    if tags.values().any(|value| value.as_ref().is_none_or(|value| chars(value) > 256)) {
-        let rule = "Map value must satisfy constraint: [Member must have length less than or \
-                    equal to 256, Member must not be null]";
-        violations.add_hidden("tags", rule);
-    }
-}
-
-fn tags(
-    tags: Option<BTreeMap<String, Option<String>>>,
-) -> Result<BTreeMap<String, String>, ApiError> {
-    let tags = tags.unwrap_or_default();
-    if tags.len() > limits::TAGS {
-        let text = "Number of tags exceeds resource tag limit.";
-        return Err(ApiError::invalid_parameter(text));
-    }
-    Ok(tags.into_iter().filter_map(|(key, value)| Some((key, value?))).collect())
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ pub mod name;
 pub mod operation;
 pub mod settings;
 pub mod stream;
+pub mod tag;
 pub mod update;
 
 pub use account::GetAccountSettingsResponse;

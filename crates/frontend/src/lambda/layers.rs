@@ -22,11 +22,12 @@ use dormouse_model::layer::{
 use dormouse_model::limits;
 use dormouse_model::names::Scope;
 use dormouse_store::ChangeError;
+use http::Response;
 use http::request::Parts;
-use http::{Response, StatusCode};
 
 use super::functions::storage;
 use super::package;
+use super::records::no_content;
 use crate::context::Inner;
 
 type Answer = Result<Response<Bytes>, ApiError>;
@@ -191,10 +192,4 @@ async fn change_policy(
         Err(ChangeError::Missing) => Err(permission::missing(key)),
         Err(ChangeError::Storage(fault)) => Err(storage(&fault)),
     }
-}
-
-fn no_content() -> Response<Bytes> {
-    let mut answer = Response::new(Bytes::new());
-    *answer.status_mut() = StatusCode::NO_CONTENT;
-    answer
 }

@@ -5,12 +5,13 @@ mod functions;
 mod invoke;
 mod layers;
 mod package;
+mod records;
+mod tags;
 mod trace;
 
 use bytes::Bytes;
 use dormouse_api::error::ApiError;
 use dormouse_api::lambda::{Call, NameShape, Operation, layer};
-use dormouse_api::service::Dialect;
 use dormouse_model::limits;
 use dormouse_model::names::{RequestId, Scope};
 use http::Response;
@@ -118,7 +119,7 @@ async fn layer_answer(
             layers::remove_permission(inner, scope, &version()?, (parts, id)).await
         }
         Operation::GetLayerVersionPolicy => layers::get_policy(inner, scope, &version()?).await,
-        other => Err(ApiError::not_implemented(Dialect::LAMBDA, other.name())),
+        _ => records::answer(inner, scope, call, (parts, body)).await,
     }
 }
 
