@@ -1,0 +1,184 @@
+"""What the model does not say: values that only the living service takes, what has to be there first,
+what AWS always sends, and where it is known to differ from its own model. One table each."""
+
+from harness.code import ECHO, ROLE, package
+
+ZIP = package({"app.py": ECHO})
+HERE = "arn:aws:lambda:us-east-1:000000000000:"
+NOWHERE = "00000000-0000-4000-8000-000000000000"
+
+
+def examples(runtime, architecture, layer):
+    """Values by the name of their shape."""
+    names = ("FunctionName", "NamespacedFunctionName", "FunctionUrlFunctionName", "UnqualifiedFunctionName")
+    return {name: "absent" for name in names} | {
+        "Architecture": architecture,
+        "ArchitecturesList": [architecture],
+        "CodeSigningConfigArn": HERE + "code-signing-config:csc-" + "0" * 17,
+        "FunctionCode": {"ZipFile": ZIP},
+        "FunctionUrlQualifier": "live",
+        "Handler": "app.handler",
+        "LayerNameOrArn": "absent",
+        "LayerVersionArn": layer,
+        "LayerVersionContentInput": {"ZipFile": ZIP},
+        "MasterRegion": "ALL",
+        "ResourcePolicy": '{"Version": "2012-10-17", "Statement": []}',
+        "RoleArn": ROLE,
+        "Runtime": runtime,
+        "SourceOwner": "123456789012",
+        "StatementId": "model",
+        "NamespacedStatementId": "model",
+        "TagKey": "k",
+        "TagValue": "v",
+        "TaggableResource": HERE + "function:absent",
+        "PolicyResourceArn": HERE + "function:absent",
+        "UUIDString": NOWHERE,
+    }
+
+
+# Where the living service is stricter than its model: what is above is for managed instances only.
+LIVE = {
+    "EphemeralStorageSize": {"max": 10_240},
+    "MemorySize": {"max": 10_240},
+    "Timeout": {"max": 900},
+}
+
+# Values of single members; None leaves a member out, since another test has it or it needs others.
+VALUES = {
+    "AddPermission.Action": "lambda:InvokeFunction",
+    "AddPermission.FunctionUrlAuthType": None,
+    "AddPermission.InvokedViaFunctionUrl": None,
+    "AddPermission.Principal": "s3.amazonaws.com",
+    "CreateAlias.FunctionVersion": "1",
+    "CreateAlias.RoutingConfig": None,
+    "CreateFunction.Handler": "app.handler",
+    "DeleteFunction.Qualifier": "$LATEST",
+    "GetFunction.Qualifier": "$LATEST",
+    "GetFunctionConfiguration.Qualifier": "$LATEST",
+    "Invoke.ClientContext": "e30=",
+    "Invoke.Payload": b"{}",
+    "Invoke.Qualifier": "$LATEST",
+    "InvokeAsync.InvokeArgs": b"{}",
+    "InvokeWithResponseStream.ClientContext": "e30=",
+    "InvokeWithResponseStream.Payload": b"{}",
+    "InvokeWithResponseStream.Qualifier": "$LATEST",
+    "PutFunctionConcurrency.ReservedConcurrentExecutions": 1,
+    "UpdateFunctionCode.ImageUri": None,
+    "UpdateFunctionCode.S3Bucket": None,
+    "UpdateFunctionCode.S3Key": None,
+    "UpdateFunctionCode.S3ObjectVersion": None,
+    "UpdateFunctionCode.ZipFile": ZIP,
+}
+
+# Members that a request needs although the model does not require them.
+NEEDED = {
+    "CreateFunction": ["Runtime", "Handler"],
+    "PutFunctionEventInvokeConfig": ["MaximumRetryAttempts"],
+    "UpdateFunctionCode": ["ZipFile"],
+    "UpdateFunctionEventInvokeConfig": ["MaximumRetryAttempts"],
+}
+
+VERSION = ("PublishVersion", {})
+ALIAS = ("CreateAlias", {"Name": "live", "FunctionVersion": "1"})
+URL = ("CreateFunctionUrlConfig", {"AuthType": "NONE"})
+ASYNC = ("PutFunctionEventInvokeConfig", {"MaximumRetryAttempts": 1})
+PROVISION = ("PutProvisionedConcurrencyConfig", {"Qualifier": "1", "ProvisionedConcurrentExecutions": 1})
+LAYER_GRANT = ("AddLayerVersionPermission", {"Action": "lambda:GetLayerVersion", "Principal": "*"})
+GRANT = ("AddPermission", {"Action": "lambda:InvokeFunction", "Principal": "s3.amazonaws.com"})
+
+# What has to be done first, and which values name it then.
+PREPARED = {
+    "CreateAlias": ([VERSION], {}),
+    "DeleteAlias": ([VERSION, ALIAS], {"Name": "live"}),
+    "DeleteFunctionEventInvokeConfig": ([ASYNC], {}),
+    "DeleteFunctionUrlConfig": ([URL], {}),
+    "DeleteProvisionedConcurrencyConfig": ([VERSION, PROVISION], {"Qualifier": "1"}),
+    "GetAlias": ([VERSION, ALIAS], {"Name": "live"}),
+    "GetFunctionEventInvokeConfig": ([ASYNC], {}),
+    "GetFunctionUrlConfig": ([URL], {}),
+    "GetLayerVersionPolicy": ([LAYER_GRANT], {}),
+    "GetPolicy": ([GRANT], {}),
+    "GetProvisionedConcurrencyConfig": ([VERSION, PROVISION], {"Qualifier": "1"}),
+    "PutProvisionedConcurrencyConfig": ([VERSION], {"Qualifier": "1"}),
+    "RemoveLayerVersionPermission": ([LAYER_GRANT], {}),
+    "RemovePermission": ([GRANT], {}),
+    "UpdateAlias": ([VERSION, ALIAS], {"Name": "live"}),
+    "UpdateFunctionEventInvokeConfig": ([ASYNC], {}),
+    "UpdateFunctionUrlConfig": ([URL], {}),
+}
+
+# Members whose only right answer to a generated value is this refusal.
+REASONS = {
+    "CodeSha256": "CodeSHA256 .* is different from current CodeSHA256",
+    "CodeSigningConfigArn": "code signing configuration cannot be found",
+    "FileSystemConfigs": "(?i)vpc|access point",
+    "ImageConfig": "(?i)image",
+    "Marker": "(?i)marker|nextmarker",
+    "RevisionId": "The Revision Id provided does not match the latest Revision Id",
+    "VpcConfig": r"Error occurred while Describe(Subnets|SecurityGroups)\. EC2 Error Code: Invalid",
+    "DeleteFunction.Qualifier": r"\$LATEST version cannot be deleted without deleting the function",
+}
+
+# Said by the service in its own words instead of by the framework.
+SERVICE = {
+    ("CreateFunction", "runtime"): "Value .* at 'runtime' failed to satisfy constraint: Member must satisfy enum value set",
+    ("UpdateFunctionConfiguration", "runtime"): "Value .* at 'runtime' failed to satisfy constraint: Member must satisfy enum value set",
+}
+
+STATUS = {"DeleteFunction": 204}
+INVOCATION_STATUS = {"RequestResponse": 200, "Event": 202, "DryRun": 204}
+
+# Of every operation, whether its model declares them or not.
+COMMON = {
+    "AccessDeniedException",
+    "RequestEntityTooLargeException",
+    "SerializationException",
+    "ValidationException",
+}
+
+# Members that AWS always sends, by the name of the shape.
+CONFIGURATION = """
+    FunctionName FunctionArn Runtime Role Handler CodeSize Description Timeout MemorySize LastModified
+    CodeSha256 Version TracingConfig RevisionId PackageType Architectures EphemeralStorage SnapStart
+    LoggingConfig
+""".split()
+ALWAYS = {
+    "AccountLimit": "TotalCodeSize CodeSizeUnzipped CodeSizeZipped ConcurrentExecutions UnreservedConcurrentExecutions".split(),
+    "AccountUsage": ["TotalCodeSize", "FunctionCount"],
+    "AddLayerVersionPermissionResponse": ["Statement", "RevisionId"],
+    "AddPermissionResponse": ["Statement"],
+    "AliasConfiguration": ["AliasArn", "Name", "FunctionVersion", "Description", "RevisionId"],
+    "Concurrency": ["ReservedConcurrentExecutions"],
+    "CreateFunctionUrlConfigResponse": ["FunctionUrl", "FunctionArn", "AuthType", "CreationTime"],
+    "FunctionCodeLocation": ["RepositoryType", "Location"],
+    "FunctionConfiguration": CONFIGURATION,
+    "FunctionEventInvokeConfig": ["LastModified", "FunctionArn", "DestinationConfig"],
+    "GetAccountSettingsResponse": ["AccountLimit", "AccountUsage"],
+    "GetFunctionCodeSigningConfigResponse": ["FunctionName"],
+    "GetFunctionRecursionConfigResponse": ["RecursiveLoop"],
+    "GetFunctionResponse": ["Configuration", "Code"],
+    "GetFunctionUrlConfigResponse": "FunctionUrl FunctionArn AuthType CreationTime LastModifiedTime InvokeMode".split(),
+    "GetLayerVersionPolicyResponse": ["Policy", "RevisionId"],
+    "GetLayerVersionResponse": ["Content", "LayerArn", "LayerVersionArn", "Description", "CreatedDate", "Version"],
+    "GetPolicyResponse": ["Policy", "RevisionId"],
+    "GetProvisionedConcurrencyConfigResponse": "RequestedProvisionedConcurrentExecutions AllocatedProvisionedConcurrentExecutions AvailableProvisionedConcurrentExecutions Status LastModified".split(),
+    "GetRuntimeManagementConfigResponse": ["UpdateRuntimeOn", "FunctionArn"],
+    "LayersListItem": ["LayerName", "LayerArn", "LatestMatchingVersion"],
+    "LayerVersionContentOutput": ["Location", "CodeSha256", "CodeSize"],
+    "LayerVersionsListItem": ["LayerVersionArn", "Version", "Description", "CreatedDate"],
+    "ListAliasesResponse": ["Aliases"],
+    "ListFunctionEventInvokeConfigsResponse": ["FunctionEventInvokeConfigs"],
+    "ListFunctionsResponse": ["Functions"],
+    "ListFunctionUrlConfigsResponse": ["FunctionUrlConfigs"],
+    "ListLayersResponse": ["Layers"],
+    "ListLayerVersionsResponse": ["LayerVersions"],
+    "ListProvisionedConcurrencyConfigsResponse": ["ProvisionedConcurrencyConfigs"],
+    "ListTagsResponse": ["Tags"],
+    "ListVersionsByFunctionResponse": ["Versions"],
+    "LoggingConfig": ["LogFormat", "LogGroup"],
+    "PublishLayerVersionResponse": ["Content", "LayerArn", "LayerVersionArn", "Description", "CreatedDate", "Version"],
+    "PutProvisionedConcurrencyConfigResponse": ["RequestedProvisionedConcurrentExecutions", "Status", "LastModified"],
+    "SnapStartResponse": ["ApplyOn", "OptimizationStatus"],
+}
+# Beside those of the shape, of operations that answer with one function.
+ONE_FUNCTION = ["State", "RuntimeVersionConfig"]
