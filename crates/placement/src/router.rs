@@ -78,8 +78,32 @@ type Routes = HashMap<RouteKey, Route>;
 #[derive(Debug)]
 enum RouterRequest {
     Route(Arc<ResolvedVersion>, oneshot::Sender<Option<Route>>),
-    Retire { key: FunctionKey, keep: Option<(String, Version, u64)>, cause: Cause },
+    Retire { key: FunctionKey, which: Which, cause: Cause },
     Drain(Duration, oneshot::Sender<()>),
+}
+
+/// Which environments of a function end.
+#[derive(Debug)]
+enum Which {
+    /// All.
+    All,
+    /// Those of another function of that name, and those of this version in another generation.
+    Not { unique_id: String, version: Version, generation: u64 },
+    /// Those of this version.
+    Of(Version),
+}
+
+impl Which {
+    fn ends(&self, route: &RouteKey) -> bool {
+        match self {
+            Self::All => true,
+            Self::Not { unique_id, version, generation } => {
+                route.unique_id != *unique_id
+                    || (route.version == *version && route.generation != *generation)
+            }
+            Self::Of(version) => route.version == *version,
+        }
+    }
 }
 
 /// Runs invocations. Cheap to clone.
@@ -159,13 +183,25 @@ impl Placement {
         answer.await.ok().flatten().ok_or(InvokeError::Stopping)
     }
 
-    /// Ends the environments of all versions of a function, but for the one named: each when it has
-    /// nothing to do.
+    /// Ends the environments of a function, each when it has nothing to do: those of all its
+    /// versions; or, when one is replaced by `keep`, only those of what that replaces.
     pub async fn retire(&self, key: &FunctionKey, keep: Option<&ResolvedVersion>, cause: Cause) {
-        let keep =
-            keep.map(|kept| (kept.unique_id.clone(), kept.version, kept.deployment.generation));
+        let which = keep.map_or(Which::All, |kept| Which::Not {
+            unique_id: kept.unique_id.clone(),
+            version: kept.version,
+            generation: kept.deployment.generation,
+        });
+        self.retire_which(key, which, cause).await;
+    }
+
+    /// Ends the environments of one version of a function, each when it has nothing to do.
+    pub async fn retire_version(&self, key: &FunctionKey, version: Version, cause: Cause) {
+        self.retire_which(key, Which::Of(version), cause).await;
+    }
+
+    async fn retire_which(&self, key: &FunctionKey, which: Which, cause: Cause) {
         // A stopping server retires everything anyway.
-        let _ = self.requests.send(RouterRequest::Retire { key: key.clone(), keep, cause }).await;
+        let _ = self.requests.send(RouterRequest::Retire { key: key.clone(), which, cause }).await;
     }
 
     /// Unpacks code ahead of its first use.
@@ -247,8 +283,8 @@ impl Router {
                 let route = self.stopping.is_none().then(|| self.route(version));
                 let _ = reply.send(route);
             }
-            RouterRequest::Retire { key, keep, cause } => {
-                self.retire(&key, keep.as_ref(), cause).await;
+            RouterRequest::Retire { key, which, cause } => {
+                self.retire(&key, &which, cause).await;
             }
             RouterRequest::Drain(limit, reply) => self.stop(limit, Some(reply)).await,
         }
@@ -282,19 +318,8 @@ impl Router {
         route
     }
 
-    async fn retire(
-        &mut self,
-        key: &FunctionKey,
-        keep: Option<&(String, Version, u64)>,
-        cause: Cause,
-    ) {
-        let stays = |route: &RouteKey| {
-            route.key != *key
-                || keep.is_some_and(|(unique_id, version, generation)| {
-                    route.unique_id == *unique_id
-                        && (route.version != *version || route.generation == *generation)
-                })
-        };
+    async fn retire(&mut self, key: &FunctionKey, which: &Which, cause: Cause) {
+        let stays = |route: &RouteKey| route.key != *key || !which.ends(route);
         let (kept, retired): (Routes, Routes) =
             Routes::clone(&self.routes.load()).into_iter().partition(|(key, _)| stays(key));
         self.routes.store(Arc::new(kept));
@@ -340,5 +365,37 @@ impl Router {
                 let _ = waiting.send(());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Which routes of one function end; each is written `function's id.version.generation`.
+    fn check(which: &Which, expected: &str) {
+        let scope = Scope {
+            account: "123456789012".parse().unwrap(),
+            region: "us-east-1".parse().unwrap(),
+        };
+        let key = FunctionKey { scope, name: "f".parse().unwrap() };
+        let (latest, first) = (Version::Latest, Version::Number(1));
+        let routes = [("a", latest, 1), ("b", latest, 1), ("b", latest, 2), ("b", first, 1)];
+        let ended = routes.map(|(unique_id, version, generation)| {
+            let route =
+                RouteKey { key: key.clone(), unique_id: unique_id.into(), version, generation };
+            let ends = which.ends(&route);
+            ends.then(|| format!("{unique_id}.{version}.{generation}"))
+        });
+        let ended: Vec<String> = ended.into_iter().flatten().collect();
+        assert_eq!(ended.join(" "), expected, "{which:?}");
+    }
+
+    #[test]
+    fn an_update_of_latest_ends_no_published_version_and_a_deletion_only_its_own() {
+        check(&Which::All, "a.$LATEST.1 b.$LATEST.1 b.$LATEST.2 b.1.1");
+        let update = Which::Not { unique_id: "b".into(), version: Version::Latest, generation: 2 };
+        check(&update, "a.$LATEST.1 b.$LATEST.1");
+        check(&Which::Of(Version::Number(1)), "b.1.1");
     }
 }
