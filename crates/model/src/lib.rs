@@ -15,3 +15,4 @@ pub mod names;
 
 pub mod runtime;
 pub mod telemetry;
+pub mod version;

@@ -203,8 +203,8 @@ impl Functions {
             .await
     }
 
-    /// Every package that a function shows or serves, those of its layers among them. A package of
-    /// no function here may still belong to one that is just being created.
+    /// Every package that a function shows or serves or that a version has, those of their layers
+    /// among them. A package of no function here may still belong to one that is just being created.
     ///
     /// # Errors
     /// When they cannot be read.
@@ -214,7 +214,9 @@ impl Functions {
                 let mut statement = connection.prepare_cached(
                     "SELECT code_digest FROM functions UNION
                      SELECT serving_digest FROM functions WHERE serving_digest IS NOT NULL UNION
-                     SELECT code_digest FROM function_layers",
+                     SELECT code_digest FROM function_layers UNION
+                     SELECT code_digest FROM function_versions UNION
+                     SELECT code_digest FROM function_version_layers",
                 )?;
                 let digests = statement.query_map([], |row| row.get::<_, String>(0))?;
                 digests.map(|digest| parse_digest(&digest?)).collect()
@@ -223,11 +225,11 @@ impl Functions {
     }
 }
 
-fn of(key: &FunctionKey) -> [&str; 3] {
+pub(crate) fn of(key: &FunctionKey) -> [&str; 3] {
     [key.scope.account.as_str(), key.scope.region.as_str(), key.name.as_str()]
 }
 
-fn insert(
+pub(crate) fn insert(
     connection: &Connection,
     function: &Function,
     record: &str,
@@ -238,14 +240,14 @@ fn insert(
     write(connection, sql, function, record)
 }
 
-fn update(connection: &Connection, function: &Function) -> Result<usize, StorageError> {
+pub(crate) fn update(connection: &Connection, function: &Function) -> Result<usize, StorageError> {
     let sql = "UPDATE functions SET settling = ?4, code_bytes = ?5, code_digest = ?6,
                    serving_digest = ?7, record = ?8
                WHERE account = ?1 AND region = ?2 AND name = ?3";
     write(connection, sql, function, &record(function))
 }
 
-fn record(function: &Function) -> String {
+pub(crate) fn record(function: &Function) -> String {
     serde_json::to_string(function)
         .expect("a function serialises: all keys of its maps are strings")
 }
@@ -277,7 +279,10 @@ fn write(
     Ok(written)
 }
 
-fn select(connection: &Connection, key: &FunctionKey) -> Result<Option<Function>, StorageError> {
+pub(crate) fn select(
+    connection: &Connection,
+    key: &FunctionKey,
+) -> Result<Option<Function>, StorageError> {
     connection
         .prepare_cached(
             "SELECT name, record FROM functions WHERE account = ?1 AND region = ?2 AND name = ?3",
@@ -296,7 +301,7 @@ fn functions(mut rows: rusqlite::Rows<'_>) -> Result<Vec<Function>, StorageError
 }
 
 /// Reads a row of name and record.
-fn function(row: &Row<'_>) -> Result<Function, StorageError> {
+pub(crate) fn function(row: &Row<'_>) -> Result<Function, StorageError> {
     let record = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
     serde_json::from_str(record).map_err(|source| StorageError::Unreadable {
         kind: "function",

@@ -12,6 +12,7 @@ pub mod package;
 pub mod packages;
 pub mod roles;
 mod store;
+pub mod versions;
 
 pub use database::error::{ChangeError, StorageError};
 pub use store::{OpenError, Store};

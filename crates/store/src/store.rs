@@ -14,12 +14,13 @@ use crate::layers::{self, Layers};
 use crate::lock::{DirectoryLock, LockError};
 use crate::logs::{self, Logs};
 use crate::roles::{self, Roles};
+use crate::versions::{self, Versions};
 
 /// What was acknowledged: a power cut must not take it.
 const RECORDS: Schema = Schema {
     file: "dormouse.db",
     synchronous: "FULL",
-    migrations: &[functions::TABLE, roles::TABLE, layers::TABLES],
+    migrations: &[functions::TABLE, roles::TABLE, layers::TABLES, versions::TABLES],
     sweep: |_| Ok(false),
 };
 
@@ -116,6 +117,12 @@ impl Store {
     #[must_use]
     pub fn layers(&self) -> Layers {
         Layers::new(self.records.handle())
+    }
+
+    /// Published versions.
+    #[must_use]
+    pub fn versions(&self) -> Versions {
+        Versions::new(self.records.handle())
     }
 
     /// IAM roles.
