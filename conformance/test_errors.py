@@ -211,7 +211,6 @@ CREATE = {
         {"Code": {"S3Bucket": "bucket", "S3Key": "key"}},
         *(400, IPV, re.compile("S3")),
     ),
-    "a published version, which we do not have": ({"Publish": True}, 400, IPV, re.compile("(?i)publish")),
     "a name that exists": ({"FunctionName": "there"}, 409, "ResourceConflictException", "Function already exist: there"),
 }
 
@@ -349,6 +348,8 @@ MISSING = {
     "update_function_configuration": {"Timeout": 4},
     "delete_function": {},
     "invoke": {},
+    "publish_version": {},
+    "list_versions_by_function": {},
 }
 
 
@@ -468,7 +469,7 @@ def test_a_wrong_invocation_is_refused_before_it_runs(aws, there, case):
 
 
 OTHER_SERVICES = {
-    "lambda": ("publish_version", {"FunctionName": "there"}, "PublishVersion"),
+    "lambda": ("list_capacity_providers", {}, "ListCapacityProviders"),
     "logs": ("put_retention_policy", {"logGroupName": "g", "retentionInDays": 1}, "PutRetentionPolicy"),
     "iam": ("create_user", {"UserName": "u"}, "CreateUser"),
     "sts": ("get_session_token", {}, "GetSessionToken"),

@@ -187,6 +187,7 @@ async fn assemble(
             home: config.home.clone(),
             functions: store.functions(),
             layers: store.layers(),
+            versions: store.versions(),
             roles: store.roles(),
             logs: store.logs(),
             packages,

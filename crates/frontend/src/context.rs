@@ -12,6 +12,7 @@ use dormouse_store::layers::Layers;
 use dormouse_store::logs::Logs;
 use dormouse_store::packages::Packages;
 use dormouse_store::roles::Roles;
+use dormouse_store::versions::Versions;
 use tokio::task::JoinSet;
 
 use crate::lambda::deployments::Deployments;
@@ -25,6 +26,8 @@ pub struct Config {
     pub functions: Functions,
     /// Layer versions.
     pub layers: Layers,
+    /// Published versions.
+    pub versions: Versions,
     /// Records of roles.
     pub roles: Roles,
     /// Log groups, streams and events.
@@ -63,7 +66,7 @@ impl Frontend {
         tasks: &mut JoinSet<()>,
     ) -> Result<Self, dormouse_store::StorageError> {
         let deployments = Deployments::start(
-            config.functions.clone(),
+            (config.functions.clone(), config.versions.clone()),
             config.placement.clone(),
             config.chance.clone(),
             tasks,

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::configuration::FunctionConfiguration;
 use super::name::is_region;
+use super::version::number;
 use crate::error::ApiError;
 use crate::query::QueryString;
 use crate::validate::Violations;
@@ -14,8 +15,8 @@ use crate::validate::Violations;
 /// What a page is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListFunctionsRequest {
-    /// Only functions after this one.
-    pub after: Option<FunctionName>,
+    /// Only functions after this one, and versions of it after this number; 0 is `$LATEST`.
+    pub after: Option<(FunctionName, u64)>,
     /// How many at most.
     pub items: usize,
     /// Whether published versions are listed too.
@@ -41,11 +42,17 @@ impl ListFunctionsRequest {
         }
         violations.finish()?;
         let marker = query.get("Marker").filter(|marker| !marker.is_empty());
-        let after = marker.map(|marker| marker.parse()).transpose();
-        let after = after.map_err(|_| ApiError::invalid_parameter("Invalid marker."))?;
+        let after = marker.map(|marker| after(&marker)).transpose()?;
         let all_versions = query.get("FunctionVersion").is_some();
         Ok(Self { after, items, all_versions })
     }
+}
+
+/// A function's name, followed by one of its versions where those are listed too.
+fn after(marker: &str) -> Result<(FunctionName, u64), ApiError> {
+    let (name, version) = marker.split_once(':').unwrap_or((marker, "$LATEST"));
+    let name = name.parse().map_err(|_| ApiError::invalid_parameter("Invalid marker."))?;
+    Ok((name, number(version)?))
 }
 
 /// A page is at most 50, whatever is asked for up to `most`.
@@ -67,7 +74,8 @@ pub(super) fn max_items(query: QueryString<'_>, violations: &mut Violations, mos
 pub struct ListFunctionsResponse {
     /// The functions, by name.
     pub functions: Vec<FunctionConfiguration>,
-    /// What to pass as `Marker` for the next page: the last name of this one.
+    /// What to pass as `Marker` for the next page: the last name of this one, with its version
+    /// where versions are listed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_marker: Option<String>,
 }
@@ -85,7 +93,12 @@ mod tests {
         assert_eq!(read("").unwrap().items, 50);
         assert_eq!(read("MaxItems=7").unwrap().items, 7);
         assert_eq!(read("MaxItems=10000").unwrap().items, 50);
-        assert_eq!(read("Marker=f&FunctionVersion=ALL").unwrap().after.unwrap().as_str(), "f");
+        assert_eq!(
+            read("Marker=f&FunctionVersion=ALL").unwrap().after,
+            Some(("f".parse().unwrap(), 0))
+        );
+        let after = read("Marker=f:7&FunctionVersion=ALL").unwrap().after;
+        assert_eq!(after, Some(("f".parse().unwrap(), 7)));
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod settings;
 pub mod stream;
 pub mod tag;
 pub mod update;
+pub mod version;
 
 pub use account::GetAccountSettingsResponse;
 pub use code::CodeSource;

@@ -140,7 +140,7 @@ impl ConfigurationChange {
 }
 
 /// A text that is no UUID cannot be the latest revision of anything.
-fn expected(revision: Option<String>) -> Result<Option<RevisionId>, ApiError> {
+pub(super) fn expected(revision: Option<String>) -> Result<Option<RevisionId>, ApiError> {
     revision
         .filter(|revision| !revision.is_empty())
         .map(|revision| revision.parse().map_err(|_| ApiError::stale_revision()))

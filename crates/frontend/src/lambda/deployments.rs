@@ -1,9 +1,10 @@
 //! What serves: every function's version that invocations run, as a snapshot that anybody reads
 //! without waiting, and the task that replaces it.
 //!
-//! A created or changed function settles here: its code and layers are unpacked, then the record says that it
-//! serves, then the snapshot does. Only this task writes the snapshot, so an old version can never
-//! come after a new one.
+//! A created or changed function settles here: its code and layers are unpacked, then the record
+//! says that it serves, then the snapshot does. What was published is read anew from the store
+//! whenever somebody says that it changed. Only this task writes the snapshot, so what is old can
+//! never come after what is new.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,19 +14,27 @@ use dormouse_model::chance::Chance;
 use dormouse_model::environment::Cause;
 use dormouse_model::function::{Function, ResolvedVersion};
 use dormouse_model::limits;
-use dormouse_model::names::{FunctionKey, Version};
+use dormouse_model::names::{FunctionKey, Qualifier, Version};
+use dormouse_model::version::PublishedVersion;
 use dormouse_placement::Placement;
 use dormouse_store::functions::Functions;
+use dormouse_store::versions::Versions;
 use dormouse_store::{ChangeError, StorageError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
-type Snapshot = HashMap<FunctionKey, Arc<ResolvedVersion>>;
+use super::served::Served;
+
+type Snapshot = HashMap<FunctionKey, Arc<Served>>;
 
 #[derive(Debug)]
 enum Request {
     Settle(Box<Function>),
+    /// What was published of a function has changed.
+    Published(FunctionKey, oneshot::Sender<()>),
+    /// A version was deleted.
+    Unpublished(FunctionKey, u64, oneshot::Sender<()>),
     Remove(FunctionKey, oneshot::Sender<()>),
 }
 
@@ -39,17 +48,17 @@ pub(crate) struct Deployments {
 impl Deployments {
     /// Loads all that serves and starts the owner in `tasks`.
     pub(crate) async fn start(
-        functions: Functions,
+        (functions, versions): (Functions, Versions),
         placement: Placement,
         chance: Chance,
         tasks: &mut JoinSet<()>,
     ) -> Result<Self, StorageError> {
-        let serving = functions.serving().await?;
-        let loaded = serving.iter().filter_map(resolved).map(|v| (v.key.clone(), v)).collect();
+        let loaded = load(&functions, &versions).await?;
         let snapshot: Arc<ArcSwap<Snapshot>> = Arc::new(ArcSwap::from_pointee(loaded));
         let (requests, inbox) = mpsc::channel(limits::OWNER_QUEUE);
         let mut owner = Owner {
             functions,
+            versions,
             placement,
             chance,
             snapshot: snapshot.clone(),
@@ -63,9 +72,13 @@ impl Deployments {
         Ok(Self { snapshot, requests })
     }
 
-    /// What `$LATEST` of a function runs now, if it serves.
-    pub(crate) fn latest(&self, key: &FunctionKey) -> Option<Arc<ResolvedVersion>> {
-        self.snapshot.load().get(key).cloned()
+    /// What a qualifier of a function runs now, if it serves; without one, what `$LATEST` does.
+    pub(crate) fn get(
+        &self,
+        key: &FunctionKey,
+        qualifier: Option<&Qualifier>,
+    ) -> Option<Arc<ResolvedVersion>> {
+        self.snapshot.load().get(key)?.get(qualifier)
     }
 
     /// Makes a created or changed function serve; the record tells when it does.
@@ -74,13 +87,40 @@ impl Deployments {
         let _ = self.requests.send(Request::Settle(Box::new(function))).await;
     }
 
+    /// What was published serves once this returns.
+    pub(crate) async fn published(&self, key: &FunctionKey) {
+        self.ask(|reply| Request::Published(key.clone(), reply)).await;
+    }
+
+    /// A deleted version serves no more once this returns.
+    pub(crate) async fn unpublished(&self, key: &FunctionKey, number: u64) {
+        self.ask(|reply| Request::Unpublished(key.clone(), number, reply)).await;
+    }
+
     /// A deleted function serves no more once this returns.
     pub(crate) async fn removed(&self, key: &FunctionKey) {
-        let (reply, removed) = oneshot::channel();
-        if self.requests.send(Request::Remove(key.clone(), reply)).await.is_ok() {
-            let _ = removed.await;
+        self.ask(|reply| Request::Remove(key.clone(), reply)).await;
+    }
+
+    async fn ask(&self, request: impl FnOnce(oneshot::Sender<()>) -> Request) {
+        let (reply, done) = oneshot::channel();
+        // When the server stops, the next one loads all anew.
+        if self.requests.send(request(reply)).await.is_ok() {
+            let _ = done.await;
         }
     }
+}
+
+async fn load(functions: &Functions, versions: &Versions) -> Result<Snapshot, StorageError> {
+    let mut loaded: HashMap<FunctionKey, Served> = HashMap::new();
+    for version in functions.serving().await?.iter().filter_map(resolved) {
+        let key = version.key.clone();
+        loaded.entry(key).or_default().latest = Some(version);
+    }
+    for version in versions.all(None).await?.iter().filter_map(PublishedVersion::resolved) {
+        loaded.entry(version.key.clone()).or_default().add(version);
+    }
+    Ok(loaded.into_iter().map(|(key, served)| (key, Arc::new(served))).collect())
 }
 
 fn resolved(function: &Function) -> Option<Arc<ResolvedVersion>> {
@@ -107,6 +147,7 @@ struct NotReady {
 
 struct Owner {
     functions: Functions,
+    versions: Versions,
     placement: Placement,
     chance: Chance,
     snapshot: Arc<ArcSwap<Snapshot>>,
@@ -118,17 +159,34 @@ impl Owner {
         loop {
             tokio::select! {
                 request = inbox.recv() => match request {
-                    Some(Request::Settle(function)) => self.prepare(*function),
-                    Some(Request::Remove(key, reply)) => {
-                        self.publish(&key, None);
-                        self.placement.retire(&key, None, Cause::Update).await;
-                        let _ = reply.send(());
-                    }
+                    Some(request) => self.request(request).await,
                     None => break,
                 },
                 Some(Ok(prepared)) = self.preparing.join_next() => self.finish(prepared).await,
             }
         }
+    }
+
+    async fn request(&mut self, request: Request) {
+        let reply = match request {
+            Request::Settle(function) => return self.prepare(*function),
+            Request::Published(key, reply) => {
+                self.reload(&key).await;
+                reply
+            }
+            Request::Unpublished(key, number, reply) => {
+                self.reload(&key).await;
+                let version = Version::Number(number);
+                self.placement.retire_version(&key, version, Cause::Update).await;
+                reply
+            }
+            Request::Remove(key, reply) => {
+                self.replace(&key, |served| *served = Served::default());
+                self.placement.retire(&key, None, Cause::Update).await;
+                reply
+            }
+        };
+        let _ = reply.send(());
     }
 
     fn prepare(&mut self, function: Function) {
@@ -143,16 +201,29 @@ impl Owner {
         let Prepared { function, result } = prepared;
         let (key, revision) = (function.key.clone(), self.chance.revision_id());
         let prepared_revision = function.revision;
-        let changed = self.functions.change(&key, move |current| {
-            // Deleted and created anew, or changed again: that one is settled by its own request.
-            if current.revision != prepared_revision {
-                return Err(());
-            }
-            Ok(match &result {
-                Ok(()) => current.activated(revision),
-                Err(not_ready) => current.failed(revision, not_ready.code, &not_ready.reason),
-            })
-        });
+        let result = Arc::new(result);
+        let settled = Arc::clone(&result);
+        let changed = self.versions.settle(
+            &key,
+            move |current| {
+                // Deleted and created anew, or changed again: that one is settled by its own
+                // request.
+                if current.revision != prepared_revision {
+                    return Err(());
+                }
+                Ok(match &*result {
+                    Ok(()) => current.activated(revision),
+                    Err(not_ready) => current.failed(revision, not_ready.code, &not_ready.reason),
+                })
+            },
+            move |version| {
+                let failed = settled.as_ref().as_ref().err();
+                version.settled(match failed {
+                    None => Ok(()),
+                    Some(not_ready) => Err((not_ready.code, &not_ready.reason)),
+                })
+            },
+        );
         match changed.await {
             Ok(Ok(settled)) => self.serve(&settled).await,
             Ok(Err(())) | Err(ChangeError::Missing) => {}
@@ -167,16 +238,31 @@ impl Owner {
             return;
         };
         info!(function = %function.key.name, generation = version.deployment.generation, "function serves");
-        self.publish(&function.key, Some(version.clone()));
+        let latest = Some(version.clone());
+        self.replace(&function.key, |served| served.latest = latest);
+        self.reload(&function.key).await;
         self.placement.retire(&function.key, Some(&version), Cause::Update).await;
     }
 
-    fn publish(&self, key: &FunctionKey, version: Option<Arc<ResolvedVersion>>) {
+    /// Serves what is published of a function now.
+    async fn reload(&mut self, key: &FunctionKey) {
+        match self.versions.all(Some(key)).await {
+            Ok(versions) => self.replace(key, |served| served.publish(&versions)),
+            Err(error) => {
+                warn!(%error, function = %key.name, "what was published serves from the next start");
+            }
+        }
+    }
+
+    fn replace(&self, key: &FunctionKey, change: impl FnOnce(&mut Served)) {
         let mut next = Snapshot::clone(&self.snapshot.load());
-        match version {
-            Some(version) => next.insert(key.clone(), version),
-            None => next.remove(key),
-        };
+        let mut served = next.get(key).map(|served| Served::clone(served)).unwrap_or_default();
+        change(&mut served);
+        if served.is_empty() {
+            next.remove(key);
+        } else {
+            next.insert(key.clone(), Arc::new(served));
+        }
         self.snapshot.store(Arc::new(next));
     }
 }

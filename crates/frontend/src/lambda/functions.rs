@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use dormouse_api::error::ApiError;
+use dormouse_api::lambda::version::deletable;
 use dormouse_api::lambda::{
     CreateFunctionRequest, FunctionConfiguration, GetAccountSettingsResponse, GetFunctionResponse,
     ListFunctionsRequest, ListFunctionsResponse, NameShape, Operation, Shown, Target,
@@ -20,7 +21,8 @@ use http::request::Parts;
 use http::{Response, StatusCode};
 use tracing::error;
 
-use super::{layers, package};
+use super::versions::stored;
+use super::{layers, package, versions};
 use crate::context::Inner;
 
 type Answer = Result<Response<Bytes>, ApiError>;
@@ -42,22 +44,12 @@ pub(super) fn target(
     Target::resolve(scope, name, qualifier.as_deref(), shape)
 }
 
-/// The stored function of a target; only `$LATEST` exists so far.
-pub(super) async fn stored(inner: &Inner, target: &Target) -> Result<Function, ApiError> {
-    if !matches!(target.qualifier, None | Some(Qualifier::Version(Version::Latest))) {
-        return Err(ApiError::function_not_found(&target.arn()));
-    }
-    let function = inner.functions.get(&target.key).await.map_err(|fault| storage(&fault))?;
-    function.ok_or_else(|| ApiError::function_not_found(&target.arn()))
-}
-
 fn shown(target: &Target) -> Shown<'_> {
     Shown { qualifier: target.qualifier.as_ref(), ..Shown::default() }
 }
 
 pub(super) async fn create(inner: &Inner, scope: &Scope, body: &[u8]) -> Answer {
     let new = CreateFunctionRequest::read(body)?.validate(scope)?;
-    refuse_publish(new.publish)?;
     refuse_foreign(new.configuration.architecture)?;
     let layers = layers::attach(inner, scope, &new.layers).await?;
     let package = package::store(inner, new.code).await?;
@@ -72,40 +64,46 @@ pub(super) async fn create(inner: &Inner, scope: &Scope, body: &[u8]) -> Answer 
         state: State::Pending,
         tags: new.tags,
     };
-    match inner.functions.create(function.clone()).await {
-        Ok(()) => {}
-        Err(CreateFunctionError::Exists) => return Err(ApiError::function_exists(&function.key)),
-        Err(CreateFunctionError::Storage(fault)) => return Err(storage(&fault)),
-    }
-    let answer = FunctionConfiguration::of(&function, &Shown::default());
+    let created = if new.publish {
+        versions::create(inner, &function).await
+    } else {
+        let answer = FunctionConfiguration::of(&function, &Shown::default());
+        inner.functions.create(function.clone()).await.map(|()| answer)
+    };
+    let answer = created.map_err(|error| match error {
+        CreateFunctionError::Exists => ApiError::function_exists(&function.key),
+        CreateFunctionError::Storage(fault) => storage(&fault),
+    })?;
     inner.deployments.settle(function).await;
     Ok(json_answer(Operation::CreateFunction.status(), &answer))
 }
 
 pub(super) async fn get(inner: &Inner, target: &Target, host: &str) -> Answer {
-    let function = stored(inner, target).await?;
-    let location = package::location(inner, host, &function.code.digest);
-    let answer = GetFunctionResponse::of(&function, &shown(target), location);
+    let found = stored(inner, target).await?;
+    let location = package::location(inner, host, &found.function.code.digest);
+    let answer = GetFunctionResponse::of(&found.function, &found.shown(target), location);
     Ok(json_answer(Operation::GetFunction.status(), &answer))
 }
 
 pub(super) async fn get_configuration(inner: &Inner, target: &Target) -> Answer {
-    let function = stored(inner, target).await?;
-    let answer = FunctionConfiguration::of(&function, &shown(target));
+    let found = stored(inner, target).await?;
+    let answer = FunctionConfiguration::of(&found.function, &found.shown(target));
     Ok(json_answer(Operation::GetFunctionConfiguration.status(), &answer))
 }
 
 pub(super) async fn list(inner: &Inner, scope: &Scope, parts: &Parts) -> Answer {
     let asked = ListFunctionsRequest::read(&parts.uri)?;
+    if asked.all_versions {
+        return versions::list_all(inner, scope, &asked).await;
+    }
     // One more than the page tells whether there is another.
-    let found = inner.functions.list(scope, asked.after.as_ref(), asked.items + 1).await;
+    let after = asked.after.as_ref().map(|(name, _)| name);
+    let found = inner.functions.list(scope, after, asked.items + 1).await;
     let mut functions = found.map_err(|fault| storage(&fault))?;
     let more = functions.len() > asked.items;
     functions.truncate(asked.items);
     let next_marker = functions.last().filter(|_| more).map(|last| last.key.name.to_string());
-    let latest = Qualifier::Version(Version::Latest);
-    let qualifier = asked.all_versions.then_some(&latest);
-    let shown = Shown { qualifier, ..Shown::default() };
+    let shown = Shown::default();
     let functions = functions.iter().map(|f| FunctionConfiguration::listed(f, &shown)).collect();
     let answer = ListFunctionsResponse { functions, next_marker };
     Ok(json_answer(Operation::ListFunctions.status(), &answer))
@@ -113,11 +111,10 @@ pub(super) async fn list(inner: &Inner, scope: &Scope, parts: &Parts) -> Answer 
 
 pub(super) async fn update_code(inner: &Inner, target: &Target, body: &[u8]) -> Answer {
     let asked = UpdateFunctionCodeRequest::read(body)?.validate()?;
-    refuse_publish(asked.publish)?;
     if let Some(architecture) = asked.architecture {
         refuse_foreign(architecture)?;
     }
-    let current = stored(inner, target).await?;
+    let current = stored(inner, target).await?.function;
     let package = package::store(inner, asked.code).await?;
     let (code, unzipped_bytes) = (package.code, package.unzipped_bytes);
     let mut configuration = current.configuration.clone();
@@ -130,16 +127,21 @@ pub(super) async fn update_code(inner: &Inner, target: &Target, body: &[u8]) -> 
     }
     let (revision, now_ms) = (inner.chance.revision_id(), inner.clock.wall_ms());
     let architecture = asked.architecture;
-    let function = change(inner, target, move |function| {
+    let make = move |function: &Function| {
         // Whatever else was changed meanwhile stays.
         let mut configuration = function.configuration.clone();
         layers::check_size(unzipped_bytes, &configuration.layers)?;
         configuration.architecture = architecture.unwrap_or(configuration.architecture);
         let expected = asked.expected;
         Ok(Change { configuration, code, revision, expected, now_ms })
-    })
-    .await?;
-    let answer = FunctionConfiguration::of(&function, &shown(target));
+    };
+    let (function, answer) = if asked.publish {
+        versions::change(inner, target, make).await?
+    } else {
+        let function = change(inner, target, make).await?;
+        let answer = FunctionConfiguration::of(&function, &shown(target));
+        (function, answer)
+    };
     inner.deployments.settle(function).await;
     Ok(json_answer(Operation::UpdateFunctionCode.status(), &answer))
 }
@@ -182,7 +184,7 @@ async fn fitting(
     target: &Target,
     keys: &[LayerVersionKey],
 ) -> Result<(Digest, Vec<AttachedLayer>), ApiError> {
-    let code = stored(inner, target).await?.code.digest;
+    let code = stored(inner, target).await?.function.code.digest;
     let layers = layers::attach(inner, scope, keys).await?;
     if !layers.is_empty() {
         layers::check_size(package::unzipped_bytes(inner, &code).await?, &layers)?;
@@ -196,18 +198,37 @@ async fn change(
     target: &Target,
     make: impl FnOnce(&Function) -> Result<Change, ApiError> + Send + 'static,
 ) -> Result<Function, ApiError> {
-    if !matches!(target.qualifier, None | Some(Qualifier::Version(Version::Latest))) {
-        return Err(ApiError::function_not_found(&target.arn()));
+    only_latest(target)?;
+    let changed = inner.functions.change(&target.key, move |function| changed(function, make));
+    unwrapped(changed.await, target)
+}
+
+/// A function after a change, or why it is not changed, in AWS's words.
+pub(super) fn changed(
+    function: &Function,
+    make: impl FnOnce(&Function) -> Result<Change, ApiError>,
+) -> Result<Function, ApiError> {
+    function.changed(make(function)?).map_err(|denied| match denied {
+        ChangeDenied::Pending => ApiError::function_in_state("Pending"),
+        ChangeDenied::InProgress => ApiError::update_in_progress(&function.key.arn()),
+        ChangeDenied::StaleRevision => ApiError::stale_revision(),
+    })
+}
+
+/// Published versions and aliases are not there for who changes a function.
+pub(super) fn only_latest(target: &Target) -> Result<(), ApiError> {
+    match target.qualifier {
+        None | Some(Qualifier::Version(Version::Latest)) => Ok(()),
+        Some(_) => Err(ApiError::function_not_found(&target.arn())),
     }
-    let arn = target.key.arn();
-    let changed = inner.functions.change(&target.key, move |function| {
-        function.changed(make(function)?).map_err(|denied| match denied {
-            ChangeDenied::Pending => ApiError::function_in_state("Pending"),
-            ChangeDenied::InProgress => ApiError::update_in_progress(&arn),
-            ChangeDenied::StaleRevision => ApiError::stale_revision(),
-        })
-    });
-    match changed.await {
+}
+
+/// What came of a change of a target.
+pub(super) fn unwrapped<T>(
+    changed: Result<Result<T, ApiError>, ChangeError>,
+    target: &Target,
+) -> Result<T, ApiError> {
+    match changed {
         Ok(result) => result,
         Err(ChangeError::Missing) => Err(ApiError::function_not_found(&target.arn())),
         Err(ChangeError::Storage(fault)) => Err(storage(&fault)),
@@ -215,20 +236,15 @@ async fn change(
 }
 
 pub(super) async fn delete(inner: &Inner, target: &Target) -> Answer {
-    match &target.qualifier {
-        None => {}
-        Some(Qualifier::Version(Version::Latest)) => {
-            return Err(ApiError::invalid_parameter(
-                "$LATEST version cannot be deleted without deleting the function.",
-            ));
+    if let Some(number) = deletable(target.qualifier.as_ref())? {
+        versions::delete(inner, target, number).await?;
+    } else {
+        let deleted = inner.functions.delete(&target.key).await.map_err(|fault| storage(&fault))?;
+        if deleted.is_none() {
+            return Err(ApiError::function_not_found(&target.arn()));
         }
-        Some(_) => return Err(ApiError::function_not_found(&target.arn())),
+        inner.deployments.removed(&target.key).await;
     }
-    let deleted = inner.functions.delete(&target.key).await.map_err(|fault| storage(&fault))?;
-    if deleted.is_none() {
-        return Err(ApiError::function_not_found(&target.arn()));
-    }
-    inner.deployments.removed(&target.key).await;
     let mut answer = Response::new(Bytes::new());
     // Recorded from AWS, though the model says 200.
     *answer.status_mut() = StatusCode::NO_CONTENT;
@@ -238,18 +254,10 @@ pub(super) async fn delete(inner: &Inner, target: &Target) -> Answer {
 pub(super) async fn account_settings(inner: &Inner, scope: &Scope) -> Answer {
     let usage = inner.functions.usage(scope).await.map_err(|fault| storage(&fault))?;
     let layers = inner.layers.code_bytes(scope).await.map_err(|fault| storage(&fault))?;
-    let code_bytes = usage.code_bytes.saturating_add(layers);
+    let versions = inner.versions.code_bytes(scope).await.map_err(|fault| storage(&fault))?;
+    let code_bytes = usage.code_bytes.saturating_add(layers).saturating_add(versions);
     let answer = GetAccountSettingsResponse::of(code_bytes, usage.functions, 0);
     Ok(json_answer(Operation::GetAccountSettings.status(), &answer))
-}
-
-fn refuse_publish(publish: bool) -> Result<(), ApiError> {
-    if publish {
-        return Err(ApiError::invalid_parameter(
-            "Publishing versions is not supported by this version of Dormouse.",
-        ));
-    }
-    Ok(())
 }
 
 /// Code for another instruction set would fail at its first start; better to hear it now.

@@ -13,13 +13,13 @@ use dormouse_api::lambda::{
 use dormouse_api::service::Dialect;
 use dormouse_model::function::{ResolvedVersion, State};
 use dormouse_model::invocation::Invocation;
-use dormouse_model::names::{Qualifier, RequestId, Scope, Version};
+use dormouse_model::names::{RequestId, Scope, Version};
 use dormouse_placement::{Answered, InvokeError};
 use http::Response;
 use http::request::Parts;
 
-use super::functions::stored;
 use super::trace;
+use super::versions::stored;
 use crate::context::Inner;
 use crate::outgoing::Outgoing;
 
@@ -134,19 +134,15 @@ async fn run_on<T, F: Future<Output = Result<T, InvokeError>>>(
 /// The version to run: from the snapshot, or the exact reason why there is none.
 async fn resolve(inner: &Inner, asked: &InvokeRequest) -> Result<Arc<ResolvedVersion>, ApiError> {
     let target = &asked.target;
-    let latest = matches!(target.qualifier, None | Some(Qualifier::Version(Version::Latest)));
-    if latest && let Some(version) = inner.deployments.latest(&target.key) {
+    let served = || inner.deployments.get(&target.key, target.qualifier.as_ref());
+    if let Some(version) = served() {
         return Ok(version);
     }
-    let function = stored(inner, target).await?;
-    match function.state {
+    match stored(inner, target).await?.function.state {
         State::Pending => Err(ApiError::function_in_state("Pending")),
         State::Failed { .. } => Err(ApiError::function_in_state("Failed")),
         // It became ready between the two looks.
-        State::Active { .. } => inner
-            .deployments
-            .latest(&target.key)
-            .ok_or_else(|| ApiError::function_in_state("Pending")),
+        State::Active { .. } => served().ok_or_else(|| ApiError::function_in_state("Pending")),
     }
 }
 

@@ -6,8 +6,10 @@ mod invoke;
 mod layers;
 mod package;
 mod records;
+mod served;
 mod tags;
 mod trace;
+mod versions;
 
 use bytes::Bytes;
 use dormouse_api::error::ApiError;
@@ -84,6 +86,8 @@ async fn function_answer(
         }
         Operation::DeleteFunction => functions::delete(inner, &existing()?).await,
         Operation::ListFunctions => functions::list(inner, scope, parts).await,
+        Operation::PublishVersion => versions::publish(inner, &writing()?, &body).await,
+        Operation::ListVersionsByFunction => versions::list(inner, &existing()?, parts).await,
         Operation::GetAccountSettings => functions::account_settings(inner, scope).await,
         _ => layer_answer(inner, scope, call, (parts, &body)).await,
     }
