@@ -12,8 +12,9 @@ use dormouse_store::ChangeError;
 use http::Response;
 use http::request::Parts;
 
-use super::functions::{storage, stored};
+use super::functions::storage;
 use super::records::no_content;
+use super::versions::stored;
 use crate::context::Inner;
 
 type Answer = Result<Response<Bytes>, ApiError>;
@@ -37,7 +38,7 @@ pub(super) async fn untag(inner: &Inner, scope: &Scope, resource: &str, parts: &
 
 pub(super) async fn list(inner: &Inner, scope: &Scope, resource: &str) -> Answer {
     let target = tag::listed(scope, resource)?;
-    let tags = stored(inner, &target).await?.tags;
+    let tags = stored(inner, &target).await?.function.tags;
     Ok(json_answer(Operation::ListTags.status(), &ListTagsResponse { tags }))
 }
 
