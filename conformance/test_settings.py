@@ -1,5 +1,7 @@
 """What is kept beside a function and is configuration only: told as AWS tells it, and kept."""
 
+import json
+
 import pytest
 
 from harness.clients import Aws
@@ -89,3 +91,124 @@ def test_tags_survive_a_kill_and_not_the_function(servers, python):
     aws.functions.delete_function(FunctionName="tagged")
     aws.create("tagged", ECHO, python)
     assert aws.functions.list_tags(Resource=ARN + "tagged")["Tags"] == {}
+
+
+def add(aws, function, sid, principal="s3.amazonaws.com", action="lambda:InvokeFunction", **more):
+    """Adds a permission; its statement."""
+    added = aws.functions.add_permission(
+        FunctionName=function, StatementId=sid, Action=action, Principal=principal, **more
+    )
+    assert status(added) == 201
+    return json.loads(added["Statement"])
+
+
+def policy(aws, function):
+    found = aws.functions.get_policy(FunctionName=function)
+    return json.loads(found["Policy"]), found["RevisionId"]
+
+
+def test_permissions_are_added_shown_and_removed(aws, python):
+    function = aws.create("permitted", ECHO, python)
+    bucket = add(
+        *(aws, function, "bucket"), SourceArn="arn:aws:s3:::bucket", SourceAccount="111111111111"
+    )
+    assert bucket == {
+        "Sid": "bucket",
+        "Effect": "Allow",
+        "Principal": {"Service": "s3.amazonaws.com"},
+        "Action": "lambda:InvokeFunction",
+        "Resource": ARN + function,
+        "Condition": {
+            "ArnLike": {"AWS:SourceArn": "arn:aws:s3:::bucket"},
+            "StringEquals": {"AWS:SourceAccount": "111111111111"},
+        },
+    }
+    account = add(aws, function, "account", "111111111111")
+    assert account["Principal"] == {"AWS": "arn:aws:iam::111111111111:root"}
+    assert "Condition" not in account
+    url = add(aws, function, "url", "*", "lambda:InvokeFunctionUrl", FunctionUrlAuthType="NONE")
+    assert url["Principal"] == "*"
+    assert url["Condition"] == {"StringEquals": {"lambda:FunctionUrlAuthType": "NONE"}}
+    org = add(aws, function, "org", "*", PrincipalOrgID="o-abcdefghij")
+    assert org["Condition"] == {"StringEquals": {"aws:PrincipalOrgID": "o-abcdefghij"}}
+    token = add(aws, function, "skill", "alexa-appkit.amazon.com", EventSourceToken="t.1")
+    assert token["Condition"] == {"StringEquals": {"lambda:EventSourceToken": "t.1"}}
+    document, revision = policy(aws, function)
+    assert document == {
+        "Version": "2012-10-17",
+        "Id": "default",
+        "Statement": [bucket, account, url, org, token],
+    }
+    stale = 412, "PreconditionFailedException", (
+        "The Revision Id provided does not match the latest Revision Id. "
+        "Call the GetPolicy API to retrieve the latest Revision Id"
+    )
+    wrong = {"FunctionName": function, "StatementId": "org", "RevisionId": "x"}
+    assert aws.refused("lambda", "remove_permission", **wrong) == stale
+    wrong["RevisionId"] = "00000000-0000-4000-8000-000000000000"
+    assert aws.refused("lambda", "remove_permission", **wrong) == stale
+    removed = aws.functions.remove_permission(**wrong | {"RevisionId": revision})
+    assert status(removed) == 204
+    document, changed = policy(aws, function)
+    assert [s["Sid"] for s in document["Statement"]] == ["bucket", "account", "url", "skill"]
+    assert changed != revision
+    for sid in ("bucket", "account", "url", "skill"):
+        aws.functions.remove_permission(FunctionName=function, StatementId=sid)
+    assert aws.refused("lambda", "get_policy", FunctionName=function) == NOT_THERE
+
+
+def test_wrong_permissions_are_refused(aws, there):
+    def refused(operation="add_permission", **changes):
+        asked = {"FunctionName": there, "StatementId": "s"}
+        if operation == "add_permission":
+            asked |= {"Action": "lambda:InvokeFunction", "Principal": "s3.amazonaws.com"}
+        return aws.refused("lambda", operation, **asked | changes)
+
+    def lost(**changes):
+        return refused("remove_permission", **changes)
+
+    missing = "No policy is associated with the given resource."
+    assert lost() == (404, RNF, missing)
+    add(aws, there, "s")
+    assert refused() == (
+        409,
+        "ResourceConflictException",
+        "The statement id (s) provided already exists. Please provide a new statement id, or "
+        "remove the existing statement.",
+    )
+    assert lost(StatementId="x") == (404, RNF, "Statement x is not found in resource policy.")
+    assert lost(FunctionName="absent") == (404, RNF, f"No policy found for: {ARN}absent")
+    assert refused(FunctionName="absent") == absent()
+    assert refused(Qualifier="7") == absent("there:7")
+    assert refused(Qualifier="live") == absent("there:live")
+    text = "We currently do not support adding policies for $LATEST."
+    assert refused(Qualifier="$LATEST") == (400, IPV, text)
+    for name, more in (("absent", {}), (there, {"Qualifier": "7"}), (there, {"Qualifier": "$LATEST"})):
+        assert aws.refused("lambda", "get_policy", FunctionName=name, **more) == NOT_THERE
+    text = "The provided principal was invalid. Please check the principal and try again."
+    assert refused(StatementId="t", Principal="nobody") == (400, IPV, text)
+    text = "FunctionUrlAuthType is only supported for lambda:InvokeFunctionUrl action"
+    assert refused(StatementId="t", FunctionUrlAuthType="NONE") == (400, IPV, text)
+    got = refused(StatementId="a b", Action="s3:Get", SourceAccount="1")
+    assert got[:2] == (400, VALIDATION) and got[2].startswith("3 validation errors detected: "), got
+    for n in range(2):
+        add(aws, there, f"long{n}", SourceArn="arn:aws:s3:::" + "x" * 9_000)
+    got = refused(StatementId="more", SourceArn="arn:aws:s3:::" + "x" * 9_000)
+    assert got == (
+        *(400, "PolicyLengthExceededException"),
+        "The final policy size is bigger than the limit (20480).",
+    )
+    for sid in ("s", "long0", "long1"):
+        aws.functions.remove_permission(FunctionName=there, StatementId=sid)
+
+
+def test_a_policy_survives_a_kill_and_not_the_function(servers, python):
+    server = servers().start()
+    aws = Aws(server)
+    aws.create("permitted", ECHO, python)
+    add(aws, "permitted", "s")
+    kept(server, lambda aws: policy(aws, "permitted"))
+    aws = Aws(server)
+    aws.functions.delete_function(FunctionName="permitted")
+    aws.create("permitted", ECHO, python)
+    assert aws.refused("lambda", "get_policy", FunctionName="permitted") == NOT_THERE

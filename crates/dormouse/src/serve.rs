@@ -188,6 +188,7 @@ async fn assemble(
             functions: store.functions(),
             layers: store.layers(),
             versions: store.versions(),
+            settings: store.settings(),
             roles: store.roles(),
             logs: store.logs(),
             packages,

@@ -12,6 +12,7 @@ use dormouse_store::layers::Layers;
 use dormouse_store::logs::Logs;
 use dormouse_store::packages::Packages;
 use dormouse_store::roles::Roles;
+use dormouse_store::settings::Settings;
 use dormouse_store::versions::Versions;
 use tokio::task::JoinSet;
 
@@ -28,6 +29,8 @@ pub struct Config {
     pub layers: Layers,
     /// Published versions.
     pub versions: Versions,
+    /// What is kept beside functions.
+    pub settings: Settings,
     /// Records of roles.
     pub roles: Roles,
     /// Log groups, streams and events.

@@ -8,7 +8,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::function::Code;
-use crate::names::{AccountId, Digest, InvalidName, LayerName, RevisionId, Scope};
+use crate::names::{AccountId, Digest, InvalidName, LayerName, Scope};
+use crate::policy::{Policy, Statement};
 
 /// One layer of one account in one region.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -158,13 +159,7 @@ pub(crate) fn stored<'de, D: Deserializer<'de>>(
 }
 
 /// Who may use a layer version besides its account.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LayerPolicy {
-    /// Changes with every change; absent until the first.
-    pub revision: Option<RevisionId>,
-    /// The permissions, in the order in which they were given.
-    pub statements: Vec<LayerStatement>,
-}
+pub type LayerPolicy = Policy<LayerStatement>;
 
 /// One permission to use a layer version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -186,21 +181,10 @@ pub enum LayerPrincipal {
     Account(AccountId),
 }
 
-/// Why a policy is not changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum LayerPolicyDenied {
-    /// The caller's revision is not the latest.
-    #[error("revision is not the latest")]
-    StaleRevision,
-    /// There is a statement of that id.
-    #[error("statement exists")]
-    Exists,
-    /// There is no statement of that id.
-    #[error("no such statement")]
-    NoStatement,
-    /// There is no statement at all.
-    #[error("no policy")]
-    NoPolicy,
+impl Statement for LayerStatement {
+    fn id(&self) -> &str {
+        &self.id
+    }
 }
 
 impl LayerPolicy {
@@ -212,54 +196,6 @@ impl LayerPolicy {
                 LayerPrincipal::Account(open_to) => open_to == account,
             },
         )
-    }
-
-    /// The policy with one more statement.
-    ///
-    /// # Errors
-    /// When its id is taken or `expected` is not the latest revision.
-    pub fn with(
-        &self,
-        statement: LayerStatement,
-        expected: Option<&RevisionId>,
-        revision: RevisionId,
-    ) -> Result<Self, LayerPolicyDenied> {
-        self.check(expected)?;
-        if self.statements.iter().any(|other| other.id == statement.id) {
-            return Err(LayerPolicyDenied::Exists);
-        }
-        let statements = self.statements.iter().cloned().chain([statement]).collect();
-        Ok(Self { revision: Some(revision), statements })
-    }
-
-    /// The policy without a statement.
-    ///
-    /// # Errors
-    /// When there is none of that id or `expected` is not the latest revision.
-    pub fn without(
-        &self,
-        id: &str,
-        expected: Option<&RevisionId>,
-        revision: RevisionId,
-    ) -> Result<Self, LayerPolicyDenied> {
-        if self.statements.is_empty() {
-            return Err(LayerPolicyDenied::NoPolicy);
-        }
-        self.check(expected)?;
-        let kept: Vec<_> = self.statements.iter().filter(|s| s.id != id).cloned().collect();
-        if kept.len() == self.statements.len() {
-            return Err(LayerPolicyDenied::NoStatement);
-        }
-        Ok(Self { revision: Some(revision), statements: kept })
-    }
-
-    fn check(&self, expected: Option<&RevisionId>) -> Result<(), LayerPolicyDenied> {
-        match expected {
-            Some(expected) if self.revision.as_ref() != Some(expected) => {
-                Err(LayerPolicyDenied::StaleRevision)
-            }
-            _ => Ok(()),
-        }
     }
 }
 
@@ -312,21 +248,6 @@ mod tests {
         assert!(!policy.permits(&stranger));
         let of_all = statement("all", LayerPrincipal::Anyone);
         assert!(policy.with(of_all, None, R1.parse().unwrap()).unwrap().permits(&stranger));
-    }
-
-    #[test]
-    fn a_policy_changes_only_as_its_caller_knows_it() {
-        let (r1, r2): (RevisionId, RevisionId) = (R1.parse().unwrap(), R2.parse().unwrap());
-        let all = || statement("s", LayerPrincipal::Anyone);
-        let none = LayerPolicy::default();
-        assert_eq!(none.without("s", None, r1.clone()), Err(LayerPolicyDenied::NoPolicy));
-        assert_eq!(none.with(all(), Some(&r1), r2.clone()), Err(LayerPolicyDenied::StaleRevision));
-        let one = none.with(all(), None, r1.clone()).unwrap();
-        assert_eq!(one.with(all(), None, r2.clone()), Err(LayerPolicyDenied::Exists));
-        assert_eq!(one.without("t", None, r2.clone()), Err(LayerPolicyDenied::NoStatement));
-        assert_eq!(one.without("s", Some(&r2), r2.clone()), Err(LayerPolicyDenied::StaleRevision));
-        let left = one.without("s", Some(&r1), r2).unwrap();
-        assert!(left.statements.is_empty());
     }
 
     proptest! {

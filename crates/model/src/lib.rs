@@ -12,7 +12,8 @@ pub mod invocation;
 pub mod layer;
 pub mod limits;
 pub mod names;
-
+pub mod permission;
+pub mod policy;
 pub mod runtime;
 pub mod telemetry;
 pub mod version;

@@ -225,6 +225,14 @@ impl Functions {
     }
 }
 
+/// Whether there is such a function, in the transaction that writes beside it.
+pub(crate) fn exists(connection: &Connection, key: &FunctionKey) -> Result<bool, StorageError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT 1 FROM functions WHERE account = ?1 AND region = ?2 AND name = ?3",
+    )?;
+    Ok(statement.exists(of(key))?)
+}
+
 pub(crate) fn of(key: &FunctionKey) -> [&str; 3] {
     [key.scope.account.as_str(), key.scope.region.as_str(), key.name.as_str()]
 }

@@ -11,6 +11,7 @@ pub mod logs;
 pub mod package;
 pub mod packages;
 pub mod roles;
+pub mod settings;
 mod store;
 pub mod versions;
 

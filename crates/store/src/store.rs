@@ -14,13 +14,20 @@ use crate::layers::{self, Layers};
 use crate::lock::{DirectoryLock, LockError};
 use crate::logs::{self, Logs};
 use crate::roles::{self, Roles};
+use crate::settings::{self, Settings};
 use crate::versions::{self, Versions};
 
 /// What was acknowledged: a power cut must not take it.
 const RECORDS: Schema = Schema {
     file: "dormouse.db",
     synchronous: "FULL",
-    migrations: &[functions::TABLE, roles::TABLE, layers::TABLES, versions::TABLES],
+    migrations: &[
+        functions::TABLE,
+        roles::TABLE,
+        layers::TABLES,
+        versions::TABLES,
+        settings::TABLE,
+    ],
     sweep: |_| Ok(false),
 };
 
@@ -123,6 +130,12 @@ impl Store {
     #[must_use]
     pub fn versions(&self) -> Versions {
         Versions::new(self.records.handle())
+    }
+
+    /// What is kept beside functions.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        Settings::new(self.records.handle())
     }
 
     /// IAM roles.

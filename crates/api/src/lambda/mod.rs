@@ -9,6 +9,8 @@ pub mod layer;
 pub mod list;
 pub mod name;
 pub mod operation;
+pub mod permission;
+mod policy;
 pub mod settings;
 pub mod stream;
 pub mod tag;

@@ -5,6 +5,7 @@ mod functions;
 mod invoke;
 mod layers;
 mod package;
+mod permissions;
 mod records;
 mod served;
 mod tags;

@@ -2,13 +2,16 @@
 
 use bytes::Bytes;
 use dormouse_api::error::ApiError;
-use dormouse_api::lambda::{Call, Operation};
+use dormouse_api::lambda::{Call, NameShape, Operation, Target};
 use dormouse_api::service::Dialect;
 use dormouse_model::names::Scope;
+use dormouse_store::ChangeError;
+use dormouse_store::settings::Setting;
 use http::request::Parts;
 use http::{Response, StatusCode};
 
-use super::tags;
+use super::functions::{self, storage};
+use super::{permissions, tags};
 use crate::context::Inner;
 
 pub(super) async fn answer(
@@ -18,11 +21,32 @@ pub(super) async fn answer(
     (parts, body): (&Parts, &[u8]),
 ) -> Result<Response<Bytes>, ApiError> {
     let resource = call.label("Resource");
+    let name = call.label("FunctionName");
+    let existing = || functions::target(scope, name, parts, NameShape::Existing);
     match call.operation {
         Operation::TagResource => tags::tag(inner, scope, resource, body).await,
         Operation::UntagResource => tags::untag(inner, scope, resource, parts).await,
         Operation::ListTags => tags::list(inner, scope, resource).await,
+        Operation::AddPermission => permissions::add(inner, &existing()?, body).await,
+        Operation::RemovePermission => {
+            let id = call.label("StatementId");
+            permissions::remove(inner, &existing()?, (parts, id)).await
+        }
+        Operation::GetPolicy => permissions::get(inner, &existing()?).await,
         other => Err(ApiError::not_implemented(Dialect::LAMBDA, other.name())),
+    }
+}
+
+/// Changes a setting of what the caller has found to be there.
+pub(super) async fn change_setting<S: Setting>(
+    inner: &Inner,
+    target: &Target,
+    change: impl FnOnce(Option<S>) -> Result<Option<S>, ApiError> + Send + 'static,
+) -> Result<Option<S>, ApiError> {
+    match inner.settings.change(&target.key, target.qualifier.as_ref(), change).await {
+        Ok(result) => result,
+        Err(ChangeError::Missing) => Err(ApiError::function_not_found(&target.arn())),
+        Err(ChangeError::Storage(fault)) => Err(storage(&fault)),
     }
 }
 

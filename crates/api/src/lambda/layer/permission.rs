@@ -1,22 +1,22 @@
 //! Policies of layer versions: the requests that change them, and the documents that show them.
 
-use dormouse_model::layer::{
-    LayerPolicyDenied, LayerPrincipal, LayerStatement, LayerVersion, LayerVersionKey,
-};
-use dormouse_model::limits;
+use dormouse_model::layer::{LayerPrincipal, LayerStatement, LayerVersion, LayerVersionKey};
 use dormouse_model::names::RevisionId;
+use dormouse_model::policy::PolicyDenied;
 use http::Uri;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::error::{ApiError, Exception};
+use crate::lambda::policy;
 use crate::query::QueryString;
-use crate::validate::{LONGEST, Violations, is_word};
+use crate::validate::{Violations, is_word};
 
 const ACTION: &str = "lambda:GetLayerVersion";
 const PRINCIPAL_PATTERN: &str = r"\d{12}|\*|arn:(aws[a-zA-Z-]*):iam::\d{12}:root";
 const ORGANIZATION_PATTERN: &str = "o-[a-z0-9]{10,32}";
-const STATEMENT_CHARS: usize = 100;
+/// What tells the latest revision of a policy.
+const READER: &str = "GetLayerPolicy";
 
 /// The body of `AddLayerVersionPermission`.
 #[derive(Debug, Default, Deserialize)]
@@ -59,18 +59,13 @@ impl AddLayerVersionPermissionRequest {
             None => violations.null("principal"),
         }
         if let Some(id) = &self.organization_id {
-            let fits = is_organization(id);
+            let fits = policy::is_organization(id);
             violations.pattern(id, "organizationId", fits, ORGANIZATION_PATTERN);
         }
         violations.finish()?;
-        let invalid = || {
-            let text =
-                "The provided principal was invalid. Please check the principal and try again.";
-            ApiError::invalid_parameter(text)
-        };
         Ok(LayerStatement {
             id: self.statement_id.unwrap_or_default(),
-            principal: principal.ok_or_else(invalid)?,
+            principal: principal.ok_or_else(policy::invalid_principal)?,
             organization: self.organization_id,
         })
     }
@@ -91,8 +86,7 @@ pub fn statement_id(id: &str) -> Result<(), ApiError> {
 /// # Errors
 /// When it cannot be the latest of anything.
 pub fn expected(uri: &Uri) -> Result<Option<RevisionId>, ApiError> {
-    let revision = QueryString::of(uri).get("RevisionId").filter(|revision| !revision.is_empty());
-    revision.map(|revision| revision.parse().map_err(|_| stale())).transpose()
+    policy::expected(QueryString::of(uri).get("RevisionId").as_deref(), READER)
 }
 
 /// The answer of `AddLayerVersionPermission`.
@@ -128,7 +122,7 @@ impl GetLayerVersionPolicyResponse {
     /// When it has none.
     pub fn of(version: &LayerVersion) -> Result<Self, ApiError> {
         if version.policy.statements.is_empty() {
-            return Err(no_policy());
+            return Err(policy::no_policy());
         }
         Ok(Self { policy: document(version), revision_id: version.policy.revision.clone() })
     }
@@ -139,32 +133,13 @@ impl GetLayerVersionPolicyResponse {
 /// # Errors
 /// When it is too long.
 pub fn check_length(version: &LayerVersion) -> Result<(), ApiError> {
-    if document(version).len() <= limits::POLICY_BYTES {
-        return Ok(());
-    }
-    let text =
-        format!("The final policy size is bigger than the limit ({}).", limits::POLICY_BYTES);
-    Err(ApiError::new(Exception::PolicyLengthExceeded, text))
+    policy::check_length(&document(version))
 }
 
 /// Why a policy was not changed, in AWS's words.
 #[must_use]
-pub fn denied(denied: LayerPolicyDenied, id: &str) -> ApiError {
-    match denied {
-        LayerPolicyDenied::StaleRevision => stale(),
-        LayerPolicyDenied::Exists => ApiError::new(
-            Exception::ResourceConflict,
-            format!(
-                "The statement id ({id}) provided already exists. Please provide a new statement \
-                 id, or remove the existing statement."
-            ),
-        ),
-        LayerPolicyDenied::NoStatement => ApiError::new(
-            Exception::ResourceNotFound,
-            format!("Statement {id} is not found in resource policy."),
-        ),
-        LayerPolicyDenied::NoPolicy => no_policy(),
-    }
+pub fn denied(denied: PolicyDenied, id: &str) -> ApiError {
+    policy::denied(denied, id, READER)
 }
 
 /// 404 for the policy of a version that is not there.
@@ -174,50 +149,21 @@ pub fn missing(key: &LayerVersionKey) -> ApiError {
     ApiError::new(Exception::ResourceNotFound, text)
 }
 
-fn no_policy() -> ApiError {
-    let text = "No policy is associated with the given resource.";
-    ApiError::new(Exception::ResourceNotFound, text)
-}
-
-fn stale() -> ApiError {
-    let text = "The Revision Id provided does not match the latest Revision Id. \
-                Call the GetLayerPolicy API to retrieve the latest Revision Id";
-    ApiError::new(Exception::PreconditionFailed, text)
-}
-
 fn check_statement(violations: &mut Violations, id: &str) {
-    if id.chars().count() > STATEMENT_CHARS {
-        violations.add(id, "statementId", format_args!("{LONGEST} {STATEMENT_CHARS}"));
-    }
-    violations.pattern(id, "statementId", is_word(id), "([a-zA-Z0-9-_]+)");
+    policy::check_id(violations, id, (is_word(id), "([a-zA-Z0-9-_]+)"));
 }
 
 fn principal(text: &str) -> Option<LayerPrincipal> {
     if text == "*" {
         return Some(LayerPrincipal::Anyone);
     }
-    let account = match text.strip_prefix("arn:aws") {
-        Some(rest) => {
-            let (partition, account) = rest.split_once(":iam::")?;
-            let fits = partition.bytes().all(|b| b.is_ascii_alphabetic() || b == b'-');
-            account.strip_suffix(":root").filter(|_| fits)?
-        }
-        None => text,
-    };
-    account.parse().ok().map(LayerPrincipal::Account)
-}
-
-fn is_organization(id: &str) -> bool {
-    id.strip_prefix("o-").is_some_and(|rest| {
-        (10..=32).contains(&rest.len())
-            && rest.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-    })
+    policy::account(text)?.parse().ok().map(LayerPrincipal::Account)
 }
 
 fn document(version: &LayerVersion) -> String {
     let statements: Vec<Value> =
         version.policy.statements.iter().map(|s| statement(s, &version.key)).collect();
-    json!({"Version": "2012-10-17", "Id": "default", "Statement": statements}).to_string()
+    policy::document(&statements)
 }
 
 fn statement(of: &LayerStatement, key: &LayerVersionKey) -> Value {

@@ -1,0 +1,67 @@
+//! Policies of functions: statements added, removed, shown.
+
+use bytes::Bytes;
+use dormouse_api::error::{ApiError, Exception};
+use dormouse_api::lambda::permission::{
+    self, AddPermissionRequest, AddPermissionResponse, GetPolicyResponse,
+};
+use dormouse_api::lambda::{Operation, Target, json_answer};
+use dormouse_model::permission::FunctionPolicy;
+use http::Response;
+use http::request::Parts;
+
+use super::functions::storage;
+use super::records::{change_setting, no_content};
+use super::versions::stored;
+use crate::context::Inner;
+
+type Answer = Result<Response<Bytes>, ApiError>;
+
+pub(super) async fn add(inner: &Inner, target: &Target, body: &[u8]) -> Answer {
+    let new = AddPermissionRequest::read(body)?.validate()?;
+    permission::check_target(target)?;
+    stored(inner, target).await?;
+    let answer = AddPermissionResponse::of(&new.statement, target);
+    let (revision, of) = (inner.chance.revision_id(), target.clone());
+    change_setting(inner, target, move |policy: Option<FunctionPolicy>| {
+        let (policy, id) = (policy.unwrap_or_default(), new.statement.id.clone());
+        let policy = policy.with(new.statement, new.expected.as_ref(), revision);
+        let policy = policy.map_err(|denied| permission::denied(denied, &id))?;
+        permission::check_length(&policy, &of)?;
+        Ok(Some(policy))
+    })
+    .await?;
+    Ok(json_answer(Operation::AddPermission.status(), &answer))
+}
+
+pub(super) async fn remove(inner: &Inner, target: &Target, (parts, id): (&Parts, &str)) -> Answer {
+    let expected = permission::removed(id, &parts.uri)?;
+    there(inner, target, permission::no_function(target)).await?;
+    let (revision, id) = (inner.chance.revision_id(), id.to_owned());
+    let latest = permission::is_latest(target);
+    change_setting(inner, target, move |policy: Option<FunctionPolicy>| {
+        let policy = policy.filter(|_| !latest).unwrap_or_default();
+        let policy = policy.without(&id, expected.as_ref(), revision);
+        let policy = policy.map_err(|denied| permission::denied(denied, &id))?;
+        Ok(Some(policy).filter(|policy| !policy.statements.is_empty()))
+    })
+    .await?;
+    Ok(no_content())
+}
+
+pub(super) async fn get(inner: &Inner, target: &Target) -> Answer {
+    there(inner, target, permission::not_found()).await?;
+    let found = inner.settings.get(&target.key, target.qualifier.as_ref()).await;
+    let found: Option<FunctionPolicy> = found.map_err(|fault| storage(&fault))?;
+    let policy = found.filter(|_| !permission::is_latest(target));
+    let policy = policy.ok_or_else(permission::not_found)?;
+    Ok(json_answer(Operation::GetPolicy.status(), &GetPolicyResponse::of(&policy, target)))
+}
+
+/// What is missing is told in other words than elsewhere.
+async fn there(inner: &Inner, target: &Target, missing: ApiError) -> Result<(), ApiError> {
+    match stored(inner, target).await {
+        Err(error) if error.exception == Exception::ResourceNotFound => Err(missing),
+        other => other.map(drop),
+    }
+}
