@@ -1,5 +1,6 @@
 """What is kept beside a function and is configuration only: told as AWS tells it, and kept."""
 
+import concurrent.futures
 import json
 
 import pytest
@@ -212,3 +213,95 @@ def test_a_policy_survives_a_kill_and_not_the_function(servers, python):
     aws.functions.delete_function(FunctionName="permitted")
     aws.create("permitted", ECHO, python)
     assert aws.refused("lambda", "get_policy", FunctionName="permitted") == NOT_THERE
+
+
+SLEEP = "import time\ndef handler(event, context):\n    time.sleep(event)\n    return 'slept'\n"
+DECREASES = (
+    "Specified ReservedConcurrentExecutions for function decreases account's "
+    "UnreservedConcurrentExecution below its minimum value of [100]."
+)
+
+
+def reserve(aws, function, places):
+    asked = {"FunctionName": function, "ReservedConcurrentExecutions": places}
+    return aws.functions.put_function_concurrency(**asked)
+
+
+def unreserved(aws):
+    return aws.functions.get_account_settings()["AccountLimit"]["UnreservedConcurrentExecutions"]
+
+
+def test_concurrency_is_reserved_shown_and_given_back(aws, there):
+    unset = aws.functions.get_function_concurrency(FunctionName=there)
+    assert without_metadata(unset) == {}
+    assert "Concurrency" not in aws.functions.get_function(FunctionName=there)
+    put = reserve(aws, there, 7)
+    assert without_metadata(put) == {"ReservedConcurrentExecutions": 7}
+    found = aws.functions.get_function_concurrency(FunctionName=ARN + there)
+    assert found["ReservedConcurrentExecutions"] == 7
+    concurrency = aws.functions.get_function(FunctionName=there)["Concurrency"]
+    assert concurrency == {"ReservedConcurrentExecutions": 7}
+    assert unreserved(aws) == 993
+    reserve(aws, there, 900)
+    assert unreserved(aws) == 100
+    for _ in range(2):
+        assert status(aws.functions.delete_function_concurrency(FunctionName=there)) == 204
+    assert unreserved(aws) == 1000
+
+
+def test_wrong_reservations_are_refused(aws, there):
+    def refused(name=there, places=1):
+        asked = {"FunctionName": name, "ReservedConcurrentExecutions": places}
+        return aws.refused("lambda", "put_function_concurrency", **asked)
+
+    assert refused(places=901) == (400, IPV, DECREASES)
+    assert refused("absent") == absent()
+    text = (
+        "This operation is permitted on Lambda functions only. Aliases and versions do not support "
+        "this operation. Please specify either a function name or an unqualified function ARN."
+    )
+    assert refused("there:1") == refused("there:$LATEST") == (400, IPV, text)
+    assert refused(places=-1) == (
+        *(400, VALIDATION),
+        "1 validation error detected: Value '-1' at 'reservedConcurrentExecutions' failed to "
+        "satisfy constraint: Member must have value greater than or equal to 0",
+    )
+    for operation in ("get_function_concurrency", "delete_function_concurrency"):
+        assert aws.refused("lambda", operation, FunctionName="absent") == absent()
+    assert unreserved(aws) == 1000
+
+
+def test_no_more_run_at_once_than_are_reserved(aws, python):
+    function = aws.create("reserving", SLEEP, python, Timeout=30)
+    reserve(aws, function, 2)
+
+    def attempt(_):
+        try:
+            return aws.invoke(function, 2).payload
+        except aws.functions.exceptions.TooManyRequestsException as error:
+            return error.response["ResponseMetadata"]["HTTPStatusCode"], error.response["Reason"]
+
+    used_up = 429, "ReservedFunctionConcurrentInvocationLimitExceeded"
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(attempt, range(8)))
+    assert sorted(answers, key=str) == [used_up] * 6 + ["slept"] * 2
+    reserve(aws, function, 0)
+    assert attempt(0) == used_up
+    aws.functions.delete_function_concurrency(FunctionName=function)
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(attempt, range(4))) == ["slept"] * 4
+
+
+def test_a_reservation_survives_a_kill_and_not_the_function(servers, python):
+    server = servers().start()
+    aws = Aws(server)
+    aws.create("reserving", ECHO, python)
+    reserve(aws, "reserving", 0)
+    kept(server, lambda aws: without_metadata(aws.functions.get_function_concurrency(FunctionName="reserving")))
+    aws = Aws(server)
+    with pytest.raises(aws.functions.exceptions.TooManyRequestsException):
+        aws.invoke("reserving", 1)
+    aws.functions.delete_function(FunctionName="reserving")
+    assert unreserved(aws) == 1000
+    aws.create("reserving", ECHO, python)
+    assert aws.invoke("reserving", 1).payload == 1

@@ -186,6 +186,7 @@ async fn assemble(
         dormouse_frontend::Config {
             home: config.home.clone(),
             functions: store.functions(),
+            concurrency: store.concurrency(),
             layers: store.layers(),
             versions: store.versions(),
             settings: store.settings(),

@@ -7,6 +7,7 @@ use dormouse_model::chance::Chance;
 use dormouse_model::clock::Clock;
 use dormouse_model::names::Scope;
 use dormouse_placement::Placement;
+use dormouse_store::concurrency::Concurrency;
 use dormouse_store::functions::Functions;
 use dormouse_store::layers::Layers;
 use dormouse_store::logs::Logs;
@@ -25,6 +26,8 @@ pub struct Config {
     pub home: Scope,
     /// Records of functions.
     pub functions: Functions,
+    /// What functions reserve of their account's concurrency.
+    pub concurrency: Concurrency,
     /// Layer versions.
     pub layers: Layers,
     /// Published versions.
@@ -69,7 +72,7 @@ impl Frontend {
         tasks: &mut JoinSet<()>,
     ) -> Result<Self, dormouse_store::StorageError> {
         let deployments = Deployments::start(
-            (config.functions.clone(), config.versions.clone()),
+            (config.functions.clone(), config.versions.clone(), config.concurrency.clone()),
             config.placement.clone(),
             config.chance.clone(),
             tasks,

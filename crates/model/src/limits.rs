@@ -72,6 +72,8 @@ pub const CLIENT_CONTEXT_CHARS: usize = 3_583;
 pub const PAGE_ITEMS: usize = 50;
 /// Environments of an account that may run at once (quota page).
 pub const ACCOUNT_CONCURRENCY: u32 = 1_000;
+/// Of these, how many must stay for functions that reserve none (recorded).
+pub const UNRESERVED_CONCURRENCY: u32 = 100;
 /// Bytes of code an account may store (recorded: 75 GB).
 pub const CODE_STORAGE_BYTES: u64 = 80_530_636_800;
 

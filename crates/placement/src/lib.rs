@@ -5,7 +5,7 @@
 //!
 //! | Task | Owns | Gets | Gives |
 //! |---|---|---|---|
-//! | `router` | which versions have an owner, the counts per account | routes asked for, versions retired, drain | a snapshot of all routes, readable without waiting |
+//! | `router` | which versions have an owner, the counts per account and what functions reserve of them | routes asked for, versions retired, places reserved, drain | snapshots of all routes and reservations, readable without waiting |
 //! | `assignment` (one per version) | the environments of that version, the callers who wait | jobs; facts of its environments | leases to environments |
 //!
 //! The warm path reads the snapshot and sends one message to the version's owner, which sends one
@@ -13,6 +13,7 @@
 
 mod assignment;
 mod pool;
+mod reservations;
 mod router;
 
 pub use dormouse_worker::lives::{Filter, Life, Lives, trace};

@@ -15,12 +15,13 @@ use dormouse_model::limits;
 use dormouse_model::names::{Digest, FunctionKey, Scope, Version};
 use dormouse_model::runtime::Runtime;
 use dormouse_worker::lives::Lives;
-use dormouse_worker::{Answered, ColdReason, Job, NoInterpreter, Permit, Reply, Worker};
+use dormouse_worker::{Answered, ColdReason, Job, NoInterpreter, Reply, Worker};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::assignment::{Assignment, Request};
+use crate::reservations::Reservations;
 
 /// What placement is made of.
 #[derive(Debug)]
@@ -39,6 +40,9 @@ pub enum InvokeError {
     /// Too many invocations run or wait.
     #[error("too many invocations")]
     Throttled,
+    /// As many invocations run as the function has reserved places.
+    #[error("reserved concurrency is used up")]
+    ReservedUsedUp,
     /// The version was replaced meanwhile: resolve it again.
     #[error("version was replaced")]
     Superseded,
@@ -79,6 +83,7 @@ type Routes = HashMap<RouteKey, Route>;
 enum RouterRequest {
     Route(Arc<ResolvedVersion>, oneshot::Sender<Option<Route>>),
     Retire { key: FunctionKey, which: Which, cause: Cause },
+    Reserve { key: FunctionKey, places: Option<u32>, done: oneshot::Sender<()> },
     Drain(Duration, oneshot::Sender<()>),
 }
 
@@ -110,6 +115,7 @@ impl Which {
 #[derive(Debug, Clone)]
 pub struct Placement {
     routes: Arc<ArcSwap<Routes>>,
+    reservations: Arc<ArcSwap<Reservations>>,
     requests: mpsc::Sender<RouterRequest>,
     worker: Worker,
 }
@@ -120,17 +126,19 @@ impl Placement {
     pub fn start(config: Config, tasks: &mut JoinSet<()>) -> Self {
         let (requests, inbox) = mpsc::channel(limits::OWNER_QUEUE);
         let routes = Arc::new(ArcSwap::from_pointee(Routes::new()));
+        let reservations = Arc::new(ArcSwap::from_pointee(Reservations::default()));
         let worker = config.worker.clone();
         let router = Router {
             config,
             routes: routes.clone(),
+            reservations: reservations.clone(),
             running: HashMap::new(),
             owners: JoinSet::new(),
             retiring: Vec::new(),
             stopping: None,
         };
         tasks.spawn(router.run(inbox));
-        Self { routes, requests, worker }
+        Self { routes, reservations, requests, worker }
     }
 
     /// Runs an invocation and waits for its answer. When the caller stops waiting, it runs on.
@@ -165,8 +173,7 @@ impl Placement {
         (reply, answer): (Reply, oneshot::Receiver<T>),
     ) -> Result<T, InvokeError> {
         let route = self.route(version).await?;
-        let permit = Permit::take(&route.running, limits::ACCOUNT_CONCURRENCY)
-            .ok_or(InvokeError::Throttled)?;
+        let permit = self.reservations.load().permit(&version.key, &route.running)?;
         let job = Job { invocation, reply, permit };
         route.requests.send(Request::Invoke(job)).await.map_err(|_| InvokeError::Superseded)?;
         // A dropped reply means that there was no room to wait.
@@ -202,6 +209,17 @@ impl Placement {
     async fn retire_which(&self, key: &FunctionKey, which: Which, cause: Cause) {
         // A stopping server retires everything anyway.
         let _ = self.requests.send(RouterRequest::Retire { key: key.clone(), which, cause }).await;
+    }
+
+    /// Keeps places of its account for a function, and no more than these; none lets it share those
+    /// that nobody has reserved. In force once this returns.
+    pub async fn reserve(&self, key: &FunctionKey, places: Option<u32>) {
+        let (done, in_force) = oneshot::channel();
+        let request = RouterRequest::Reserve { key: key.clone(), places, done };
+        // A stopping server runs nothing more.
+        if self.requests.send(request).await.is_ok() {
+            let _ = in_force.await;
+        }
     }
 
     /// Unpacks code ahead of its first use.
@@ -249,6 +267,7 @@ const AGAIN: Duration = Duration::from_secs(3_600);
 struct Router {
     config: Config,
     routes: Arc<ArcSwap<Routes>>,
+    reservations: Arc<ArcSwap<Reservations>>,
     running: HashMap<Scope, Arc<AtomicU32>>,
     owners: JoinSet<()>,
     /// Owners that have no route any more and have not ended.
@@ -285,6 +304,10 @@ impl Router {
             }
             RouterRequest::Retire { key, which, cause } => {
                 self.retire(&key, &which, cause).await;
+            }
+            RouterRequest::Reserve { key, places, done } => {
+                self.reservations.store(Arc::new(self.reservations.load().with(&key, places)));
+                let _ = done.send(());
             }
             RouterRequest::Drain(limit, reply) => self.stop(limit, Some(reply)).await,
         }

@@ -8,6 +8,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::concurrency::{self, Concurrency};
 use crate::database::{Database, Schema};
 use crate::functions::{self, Functions};
 use crate::layers::{self, Layers};
@@ -27,6 +28,7 @@ const RECORDS: Schema = Schema {
         layers::TABLES,
         versions::TABLES,
         settings::TABLE,
+        concurrency::TABLE,
     ],
     sweep: |_| Ok(false),
 };
@@ -118,6 +120,12 @@ impl Store {
     #[must_use]
     pub fn functions(&self) -> Functions {
         Functions::new(self.records.handle())
+    }
+
+    /// What functions reserve of their account's concurrency.
+    #[must_use]
+    pub fn concurrency(&self) -> Concurrency {
+        Concurrency::new(self.records.handle())
     }
 
     /// Layers.

@@ -11,6 +11,7 @@ use dormouse_model::layer::AttachedLayer;
 use dormouse_model::names::{Digest, Qualifier, Version};
 use serde::Serialize;
 
+use super::concurrency::FunctionConcurrency;
 use crate::time;
 
 const CREATING: &str = "The function is being created.";
@@ -180,6 +181,8 @@ pub struct GetFunctionResponse {
     code: FunctionCodeLocation,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     tags: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    concurrency: Option<FunctionConcurrency>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -197,7 +200,15 @@ impl GetFunctionResponse {
             configuration: FunctionConfiguration::of(function, shown),
             code: FunctionCodeLocation { repository_type: "S3", location },
             tags: function.tags.clone(),
+            concurrency: None,
         }
+    }
+
+    /// With what the function has reserved.
+    #[must_use]
+    pub fn with_concurrency(mut self, reserved: Option<u32>) -> Self {
+        self.concurrency = reserved.map(|places| FunctionConcurrency::of(Some(places)));
+        self
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod code;
+pub mod concurrency;
 pub mod configuration;
 pub mod create;
 pub mod invoke;

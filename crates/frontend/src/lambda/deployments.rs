@@ -17,6 +17,7 @@ use dormouse_model::limits;
 use dormouse_model::names::{FunctionKey, Qualifier, Version};
 use dormouse_model::version::PublishedVersion;
 use dormouse_placement::Placement;
+use dormouse_store::concurrency::Concurrency;
 use dormouse_store::functions::Functions;
 use dormouse_store::versions::Versions;
 use dormouse_store::{ChangeError, StorageError};
@@ -36,6 +37,7 @@ enum Request {
     /// A version was deleted.
     Unpublished(FunctionKey, u64, oneshot::Sender<()>),
     Remove(FunctionKey, oneshot::Sender<()>),
+    Reserve(FunctionKey, oneshot::Sender<()>),
 }
 
 /// The handle.
@@ -48,7 +50,7 @@ pub(crate) struct Deployments {
 impl Deployments {
     /// Loads all that serves and starts the owner in `tasks`.
     pub(crate) async fn start(
-        (functions, versions): (Functions, Versions),
+        (functions, versions, concurrency): (Functions, Versions, Concurrency),
         placement: Placement,
         chance: Chance,
         tasks: &mut JoinSet<()>,
@@ -59,11 +61,15 @@ impl Deployments {
         let mut owner = Owner {
             functions,
             versions,
+            concurrency,
             placement,
             chance,
             snapshot: snapshot.clone(),
             preparing: JoinSet::new(),
         };
+        for (key, places) in owner.concurrency.all().await? {
+            owner.placement.reserve(&key, Some(places)).await;
+        }
         // What a former process acknowledged and did not finish.
         for function in owner.functions.settling().await? {
             owner.prepare(function);
@@ -109,6 +115,11 @@ impl Deployments {
             let _ = done.await;
         }
     }
+
+    /// What a function has reserved, or no longer has, is in force once this returns.
+    pub(crate) async fn reserved(&self, key: &FunctionKey) {
+        self.ask(|reply| Request::Reserve(key.clone(), reply)).await;
+    }
 }
 
 async fn load(functions: &Functions, versions: &Versions) -> Result<Snapshot, StorageError> {
@@ -148,6 +159,7 @@ struct NotReady {
 struct Owner {
     functions: Functions,
     versions: Versions,
+    concurrency: Concurrency,
     placement: Placement,
     chance: Chance,
     snapshot: Arc<ArcSwap<Snapshot>>,
@@ -182,7 +194,12 @@ impl Owner {
             }
             Request::Remove(key, reply) => {
                 self.replace(&key, |served| *served = Served::default());
+                self.placement.reserve(&key, None).await;
                 self.placement.retire(&key, None, Cause::Update).await;
+                reply
+            }
+            Request::Reserve(key, reply) => {
+                self.reserve(&key).await;
                 reply
             }
         };
@@ -250,6 +267,16 @@ impl Owner {
             Ok(versions) => self.replace(key, |served| served.publish(&versions)),
             Err(error) => {
                 warn!(%error, function = %key.name, "what was published serves from the next start");
+            }
+        }
+    }
+
+    /// What is stored is read here, one after the other, so that the last that was stored counts.
+    async fn reserve(&self, key: &FunctionKey) {
+        match self.concurrency.of(key).await {
+            Ok(places) => self.placement.reserve(key, places).await,
+            Err(error) => {
+                warn!(%error, function = %key.name, "reservation is not in force until the next start");
             }
         }
     }

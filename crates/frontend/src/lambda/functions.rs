@@ -81,7 +81,9 @@ pub(super) async fn create(inner: &Inner, scope: &Scope, body: &[u8]) -> Answer 
 pub(super) async fn get(inner: &Inner, target: &Target, host: &str) -> Answer {
     let found = stored(inner, target).await?;
     let location = package::location(inner, host, &found.function.code.digest);
+    let reserved = inner.concurrency.of(&target.key).await.map_err(|fault| storage(&fault))?;
     let answer = GetFunctionResponse::of(&found.function, &found.shown(target), location);
+    let answer = answer.with_concurrency(reserved);
     Ok(json_answer(Operation::GetFunction.status(), &answer))
 }
 
@@ -256,7 +258,8 @@ pub(super) async fn account_settings(inner: &Inner, scope: &Scope) -> Answer {
     let layers = inner.layers.code_bytes(scope).await.map_err(|fault| storage(&fault))?;
     let versions = inner.versions.code_bytes(scope).await.map_err(|fault| storage(&fault))?;
     let code_bytes = usage.code_bytes.saturating_add(layers).saturating_add(versions);
-    let answer = GetAccountSettingsResponse::of(code_bytes, usage.functions, 0);
+    let reserved = inner.concurrency.total(scope).await.map_err(|fault| storage(&fault))?;
+    let answer = GetAccountSettingsResponse::of(code_bytes, usage.functions, reserved);
     Ok(json_answer(Operation::GetAccountSettings.status(), &answer))
 }
 

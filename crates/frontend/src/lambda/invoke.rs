@@ -125,6 +125,10 @@ async fn run_on<T, F: Future<Output = Result<T, InvokeError>>>(
                 let reason = ThrottleReason::ConcurrentInvocationLimitExceeded;
                 return Err(ApiError::throttled(reason, RETRY_AFTER_S));
             }
+            Err(InvokeError::ReservedUsedUp) => {
+                let reason = ThrottleReason::ReservedFunctionConcurrentInvocationLimitExceeded;
+                return Err(ApiError::throttled(reason, RETRY_AFTER_S));
+            }
             Err(InvokeError::Stopping) => break,
         }
     }

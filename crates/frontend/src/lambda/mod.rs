@@ -1,5 +1,6 @@
 //! Lambda: from a routed call to its answer.
 
+mod concurrency;
 pub(crate) mod deployments;
 mod functions;
 mod invoke;

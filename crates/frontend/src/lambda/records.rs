@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use dormouse_api::error::ApiError;
+use dormouse_api::lambda::concurrency::whole;
 use dormouse_api::lambda::{Call, NameShape, Operation, Target};
 use dormouse_api::service::Dialect;
 use dormouse_model::names::Scope;
@@ -11,7 +12,7 @@ use http::request::Parts;
 use http::{Response, StatusCode};
 
 use super::functions::{self, storage};
-use super::{permissions, tags};
+use super::{concurrency, permissions, tags};
 use crate::context::Inner;
 
 pub(super) async fn answer(
@@ -23,6 +24,7 @@ pub(super) async fn answer(
     let resource = call.label("Resource");
     let name = call.label("FunctionName");
     let existing = || functions::target(scope, name, parts, NameShape::Existing);
+    let whole = || whole(scope, name);
     match call.operation {
         Operation::TagResource => tags::tag(inner, scope, resource, body).await,
         Operation::UntagResource => tags::untag(inner, scope, resource, parts).await,
@@ -33,6 +35,9 @@ pub(super) async fn answer(
             permissions::remove(inner, &existing()?, (parts, id)).await
         }
         Operation::GetPolicy => permissions::get(inner, &existing()?).await,
+        Operation::PutFunctionConcurrency => concurrency::put(inner, &whole()?, body).await,
+        Operation::GetFunctionConcurrency => concurrency::get(inner, &whole()?).await,
+        Operation::DeleteFunctionConcurrency => concurrency::delete(inner, &whole()?).await,
         other => Err(ApiError::not_implemented(Dialect::LAMBDA, other.name())),
     }
 }

@@ -1,0 +1,47 @@
+//! Reserved concurrency: stored first, then in force, then answered.
+
+use bytes::Bytes;
+use dormouse_api::error::ApiError;
+use dormouse_api::lambda::concurrency::{
+    self as api, FunctionConcurrency, PutFunctionConcurrencyRequest,
+};
+use dormouse_api::lambda::{Operation, Target, json_answer};
+use dormouse_model::names::FunctionKey;
+use dormouse_store::ChangeError;
+use dormouse_store::concurrency::ReserveError;
+use http::Response;
+
+use super::functions::storage;
+use super::records::no_content;
+use super::versions::stored;
+use crate::context::Inner;
+
+type Answer = Result<Response<Bytes>, ApiError>;
+
+pub(super) async fn put(inner: &Inner, key: &FunctionKey, body: &[u8]) -> Answer {
+    let places = PutFunctionConcurrencyRequest::read(body)?.validate()?;
+    inner.concurrency.reserve(key, places).await.map_err(|error| match error {
+        ReserveError::Missing => ApiError::function_not_found(&key.arn()),
+        ReserveError::TooMuch => api::too_much(),
+        ReserveError::Storage(fault) => storage(&fault),
+    })?;
+    inner.deployments.reserved(key).await;
+    let answer = FunctionConcurrency::of(Some(places));
+    Ok(json_answer(Operation::PutFunctionConcurrency.status(), &answer))
+}
+
+pub(super) async fn get(inner: &Inner, key: &FunctionKey) -> Answer {
+    stored(inner, &Target { key: key.clone(), qualifier: None }).await?;
+    let reserved = inner.concurrency.of(key).await.map_err(|fault| storage(&fault))?;
+    let answer = FunctionConcurrency::of(reserved);
+    Ok(json_answer(Operation::GetFunctionConcurrency.status(), &answer))
+}
+
+pub(super) async fn delete(inner: &Inner, key: &FunctionKey) -> Answer {
+    inner.concurrency.release(key).await.map_err(|error| match error {
+        ChangeError::Missing => ApiError::function_not_found(&key.arn()),
+        ChangeError::Storage(fault) => storage(&fault),
+    })?;
+    inner.deployments.reserved(key).await;
+    Ok(no_content())
+}
