@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import json
+import time
 
 import pytest
 
@@ -305,3 +306,91 @@ def test_a_reservation_survives_a_kill_and_not_the_function(servers, python):
     assert unreserved(aws) == 1000
     aws.create("reserving", ECHO, python)
     assert aws.invoke("reserving", 1).payload == 1
+
+
+QUEUE = "arn:aws:sqs:us-east-1:000000000000:queue"
+
+
+def shown(answer):
+    """An event invoke config without its moment, which must be now."""
+    found = without_metadata(answer)
+    moment = found.pop("LastModified").timestamp()
+    assert abs(moment - time.time()) < 60
+    return found
+
+
+def test_event_invoke_configs_are_put_updated_and_removed(aws, python):
+    function = aws.create("async", ECHO, python)
+    put = aws.functions.put_function_event_invoke_config(
+        FunctionName=function,
+        MaximumRetryAttempts=1,
+        DestinationConfig={"OnFailure": {"Destination": QUEUE}},
+    )
+    first = {
+        "FunctionArn": f"{ARN}async:$LATEST",
+        "MaximumRetryAttempts": 1,
+        "DestinationConfig": {"OnSuccess": {}, "OnFailure": {"Destination": QUEUE}},
+    }
+    assert shown(put) == first
+    assert shown(aws.functions.get_function_event_invoke_config(FunctionName="async:$LATEST")) == first
+    updated = aws.functions.update_function_event_invoke_config(
+        FunctionName=function,
+        MaximumEventAgeInSeconds=60,
+        DestinationConfig={"OnSuccess": {"Destination": QUEUE}},
+    )
+    both = {"OnSuccess": {"Destination": QUEUE}, "OnFailure": {"Destination": QUEUE}}
+    second = first | {"MaximumEventAgeInSeconds": 60, "DestinationConfig": both}
+    assert shown(updated) == second
+    listed = aws.functions.list_function_event_invoke_configs(FunctionName=function)
+    assert [shown(found) for found in listed["FunctionEventInvokeConfigs"]] == [second]
+    put = aws.functions.put_function_event_invoke_config(FunctionName=function, MaximumRetryAttempts=0)
+    nowhere = {"OnSuccess": {}, "OnFailure": {}}
+    assert shown(put) == first | {"MaximumRetryAttempts": 0, "DestinationConfig": nowhere}
+    removed = aws.functions.delete_function_event_invoke_config(FunctionName=function)
+    assert status(removed) == 204
+    listed = aws.functions.list_function_event_invoke_configs(FunctionName=function)
+    assert listed["FunctionEventInvokeConfigs"] == []
+
+
+def test_wrong_event_invoke_configs_are_refused(aws, there):
+    def refused(operation="put", name=there, **changes):
+        operation = f"{operation}_function_event_invoke_config"
+        return aws.refused("lambda", operation, FunctionName=name, **changes)
+
+    def to(arn):
+        return refused(DestinationConfig={"OnSuccess": {"Destination": arn}})
+
+    nothing = 404, RNF, f"The function {ARN}there:$LATEST doesn't have an EventInvokeConfig"
+    assert refused("get") == refused("delete") == nothing
+    assert refused("update", MaximumRetryAttempts=1) == nothing
+    text = "You must specify at least one of error handling or destination setting."
+    assert refused() == (400, IPV, text)
+    text = "You can't specify the function as a destination for itself."
+    assert to(ARN + "there") == (400, IPV, text)
+    assert to(ARN + "absent") == (400, IPV, f"The destination ARN {ARN}absent is invalid.")
+    assert refused(MaximumRetryAttempts=3, MaximumEventAgeInSeconds=21601) == (
+        *(400, VALIDATION),
+        "2 validation errors detected: Value '3' at 'maximumRetryAttempts' failed to satisfy "
+        "constraint: Member must have value less than or equal to 2; Value '21601' at "
+        "'maximumEventAgeInSeconds' failed to satisfy constraint: Member must have value less than "
+        "or equal to 21600",
+    )
+    for operation in ("get", "delete"):
+        assert refused(operation, "absent") == absent()
+        assert refused(operation, Qualifier="7") == absent("there:7")
+    assert refused(name="absent", MaximumRetryAttempts=1) == absent()
+    got = aws.refused("lambda", "list_function_event_invoke_configs", FunctionName="absent")
+    assert got == absent()
+
+
+def test_an_event_invoke_config_survives_a_kill_and_not_the_function(servers, python):
+    server = servers().start()
+    aws = Aws(server)
+    aws.create("async", ECHO, python)
+    aws.functions.put_function_event_invoke_config(FunctionName="async", MaximumRetryAttempts=1)
+    kept(server, lambda aws: shown(aws.functions.get_function_event_invoke_config(FunctionName="async")))
+    aws = Aws(server)
+    aws.functions.delete_function(FunctionName="async")
+    aws.create("async", ECHO, python)
+    got = aws.refused("lambda", "get_function_event_invoke_config", FunctionName="async")
+    assert got[:2] == (404, RNF)

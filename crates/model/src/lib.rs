@@ -7,6 +7,7 @@ pub mod bucket;
 pub mod chance;
 pub mod clock;
 pub mod environment;
+pub mod event_invoke;
 pub mod function;
 pub mod invocation;
 pub mod layer;

@@ -5,8 +5,10 @@
 
 use std::sync::Arc;
 
+use dormouse_model::event_invoke::EventInvokeConfig;
 use dormouse_model::names::{FunctionKey, Qualifier, Version};
 use dormouse_model::permission::FunctionPolicy;
+use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -36,6 +38,10 @@ pub trait Setting: Serialize + DeserializeOwned + Send + 'static {
     const KIND: &'static str;
 }
 
+impl Setting for EventInvokeConfig {
+    const KIND: &'static str = "event-invoke";
+}
+
 impl Setting for FunctionPolicy {
     const KIND: &'static str = "policy";
 }
@@ -62,6 +68,38 @@ impl Settings {
     ) -> Result<Option<S>, StorageError> {
         let (key, qualifier) = (key.clone(), text(qualifier));
         self.database.read(move |connection| select(connection, &key, &qualifier)).await
+    }
+
+    /// The records of a function in the order of their qualifiers' texts, from the one that follows
+    /// `after`.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn list<S: Setting>(
+        &self,
+        key: &FunctionKey,
+        after: Option<&Qualifier>,
+        limit: usize,
+    ) -> Result<Vec<(Qualifier, S)>, StorageError> {
+        let (key, after) = (key.clone(), after.map_or_else(String::new, ToString::to_string));
+        self.database
+            .read(move |connection| {
+                let mut statement = connection.prepare_cached(
+                    "SELECT name, record, qualifier FROM function_settings
+                     WHERE account = ?1 AND region = ?2 AND name = ?3 AND kind = ?4
+                         AND qualifier > ?5
+                     ORDER BY qualifier LIMIT ?6",
+                )?;
+                let [account, region, name] = of(&key);
+                let mut rows =
+                    statement.query(params![account, region, name, S::KIND, after, limit])?;
+                let mut found = Vec::new();
+                while let Some(row) = rows.next()? {
+                    found.push((qualifier(row)?, setting(row)?));
+                }
+                Ok(found)
+            })
+            .await
     }
 
     /// Replaces a record, or its absence, by what `change` makes of it, and answers that. The inner
@@ -146,6 +184,13 @@ fn select<S: Setting>(
         .query_row(params![account, region, name, S::KIND, qualifier], |row| Ok(setting(row)))
         .optional()?
         .transpose()
+}
+
+fn qualifier(row: &Row<'_>) -> Result<Qualifier, StorageError> {
+    let text: String = row.get(2)?;
+    text.parse().map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(2, Type::Text, Box::new(error)).into()
+    })
 }
 
 /// Reads a row of name and record.

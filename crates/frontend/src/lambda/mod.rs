@@ -2,6 +2,7 @@
 
 mod concurrency;
 pub(crate) mod deployments;
+mod event_invoke;
 mod functions;
 mod invoke;
 mod layers;

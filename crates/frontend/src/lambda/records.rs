@@ -12,7 +12,7 @@ use http::request::Parts;
 use http::{Response, StatusCode};
 
 use super::functions::{self, storage};
-use super::{concurrency, permissions, tags};
+use super::{concurrency, event_invoke, permissions, tags};
 use crate::context::Inner;
 
 pub(super) async fn answer(
@@ -38,6 +38,32 @@ pub(super) async fn answer(
         Operation::PutFunctionConcurrency => concurrency::put(inner, &whole()?, body).await,
         Operation::GetFunctionConcurrency => concurrency::get(inner, &whole()?).await,
         Operation::DeleteFunctionConcurrency => concurrency::delete(inner, &whole()?).await,
+        _ => event_invoke_answer(inner, scope, call, (parts, body)).await,
+    }
+}
+
+async fn event_invoke_answer(
+    inner: &Inner,
+    scope: &Scope,
+    call: &Call,
+    (parts, body): (&Parts, &[u8]),
+) -> Result<Response<Bytes>, ApiError> {
+    let name = call.label("FunctionName");
+    let existing = || functions::target(scope, name, parts, NameShape::Existing);
+    match call.operation {
+        Operation::PutFunctionEventInvokeConfig => {
+            event_invoke::put(inner, &existing()?, body).await
+        }
+        Operation::UpdateFunctionEventInvokeConfig => {
+            event_invoke::update(inner, &existing()?, body).await
+        }
+        Operation::GetFunctionEventInvokeConfig => event_invoke::get(inner, &existing()?).await,
+        Operation::ListFunctionEventInvokeConfigs => {
+            event_invoke::list(inner, &existing()?, parts).await
+        }
+        Operation::DeleteFunctionEventInvokeConfig => {
+            event_invoke::delete(inner, &existing()?).await
+        }
         other => Err(ApiError::not_implemented(Dialect::LAMBDA, other.name())),
     }
 }

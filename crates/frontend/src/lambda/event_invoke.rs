@@ -1,0 +1,96 @@
+//! What becomes of asynchronous invocations: configured, shown, listed, removed.
+
+use bytes::Bytes;
+use dormouse_api::error::ApiError;
+use dormouse_api::lambda::event_invoke::{
+    self as api, EventInvokeChange, EventInvokeConfigRequest, EventInvokeConfigResponse,
+    ListFunctionEventInvokeConfigsResponse,
+};
+use dormouse_api::lambda::page::QualifierPage;
+use dormouse_api::lambda::{NameShape, Operation, Target, json_answer};
+use dormouse_model::event_invoke::EventInvokeConfig;
+use http::Response;
+use http::request::Parts;
+
+use super::functions::{storage, stored};
+use super::records::{change_setting, no_content};
+use crate::context::Inner;
+
+type Answer = Result<Response<Bytes>, ApiError>;
+
+pub(super) async fn put(inner: &Inner, target: &Target, body: &[u8]) -> Answer {
+    let change = read(inner, target, body).await?;
+    let config = change.whole(inner.clock.wall_ms());
+    let config = change_setting(inner, target, move |_| Ok(Some(config))).await?;
+    shown(target, config, Operation::PutFunctionEventInvokeConfig)
+}
+
+pub(super) async fn update(inner: &Inner, target: &Target, body: &[u8]) -> Answer {
+    let change = read(inner, target, body).await?;
+    let (now_ms, of) = (inner.clock.wall_ms(), target.clone());
+    let config = change_setting(inner, target, move |config: Option<EventInvokeConfig>| {
+        let config = config.ok_or_else(|| api::not_found(&of))?;
+        Ok(Some(change.applied_to(config, now_ms)))
+    });
+    shown(target, config.await?, Operation::UpdateFunctionEventInvokeConfig)
+}
+
+pub(super) async fn get(inner: &Inner, target: &Target) -> Answer {
+    stored(inner, target).await?;
+    let found = inner.settings.get(&target.key, target.qualifier.as_ref()).await;
+    let found = found.map_err(|fault| storage(&fault))?;
+    shown(target, found, Operation::GetFunctionEventInvokeConfig)
+}
+
+pub(super) async fn list(inner: &Inner, target: &Target, parts: &Parts) -> Answer {
+    let page = QualifierPage::read(&parts.uri)?;
+    stored(inner, target).await?;
+    // One more than the page tells whether there is another.
+    let found = inner.settings.list(&target.key, page.after.as_ref(), page.items + 1).await;
+    let mut found = found.map_err(|fault| storage(&fault))?;
+    let more = found.len() > page.items;
+    found.truncate(page.items);
+    let next_marker = found.last().filter(|_| more).map(|(qualifier, _)| qualifier.to_string());
+    let shown =
+        |(qualifier, config)| EventInvokeConfigResponse::of(config, &target.key, Some(&qualifier));
+    let answer = ListFunctionEventInvokeConfigsResponse {
+        function_event_invoke_configs: found.into_iter().map(shown).collect(),
+        next_marker,
+    };
+    Ok(json_answer(Operation::ListFunctionEventInvokeConfigs.status(), &answer))
+}
+
+pub(super) async fn delete(inner: &Inner, target: &Target) -> Answer {
+    stored(inner, target).await?;
+    let of = target.clone();
+    change_setting(inner, target, move |config: Option<EventInvokeConfig>| match config {
+        Some(_) => Ok(None),
+        None => Err(api::not_found(&of)),
+    })
+    .await?;
+    Ok(no_content())
+}
+
+/// What is to change, once all that it names is found to be there.
+async fn read(inner: &Inner, target: &Target, body: &[u8]) -> Result<EventInvokeChange, ApiError> {
+    let change = EventInvokeConfigRequest::read(body)?.validate(target)?;
+    stored(inner, target).await?;
+    for arn in change.functions() {
+        let scope = &target.key.scope;
+        let there = match Target::resolve(scope, arn, None, NameShape::Existing) {
+            Ok(to) => stored(inner, &to).await.is_ok(),
+            Err(_) => false,
+        };
+        if !there {
+            return Err(api::invalid_destination(arn));
+        }
+    }
+    Ok(change)
+}
+
+fn shown(target: &Target, config: Option<EventInvokeConfig>, operation: Operation) -> Answer {
+    let config = config.ok_or_else(|| api::not_found(target))?;
+    let qualifier = target.qualifier.as_ref();
+    let answer = EventInvokeConfigResponse::of(config, &target.key, qualifier);
+    Ok(json_answer(operation.status(), &answer))
+}
