@@ -190,6 +190,7 @@ async fn assemble(
             layers: store.layers(),
             versions: store.versions(),
             settings: store.settings(),
+            aliases: store.aliases(),
             roles: store.roles(),
             logs: store.logs(),
             packages,

@@ -7,6 +7,7 @@ use dormouse_model::chance::Chance;
 use dormouse_model::clock::Clock;
 use dormouse_model::names::Scope;
 use dormouse_placement::Placement;
+use dormouse_store::aliases::Aliases;
 use dormouse_store::concurrency::Concurrency;
 use dormouse_store::functions::Functions;
 use dormouse_store::layers::Layers;
@@ -17,7 +18,7 @@ use dormouse_store::settings::Settings;
 use dormouse_store::versions::Versions;
 use tokio::task::JoinSet;
 
-use crate::lambda::deployments::Deployments;
+use crate::lambda::deployments::{Deployments, Records};
 
 /// What a frontend is made of.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub struct Config {
     pub versions: Versions,
     /// What is kept beside functions.
     pub settings: Settings,
+    /// Aliases of functions.
+    pub aliases: Aliases,
     /// Records of roles.
     pub roles: Roles,
     /// Log groups, streams and events.
@@ -72,7 +75,12 @@ impl Frontend {
         tasks: &mut JoinSet<()>,
     ) -> Result<Self, dormouse_store::StorageError> {
         let deployments = Deployments::start(
-            (config.functions.clone(), config.versions.clone(), config.concurrency.clone()),
+            Records {
+                functions: config.functions.clone(),
+                versions: config.versions.clone(),
+                aliases: config.aliases.clone(),
+                concurrency: config.concurrency.clone(),
+            },
             config.placement.clone(),
             config.chance.clone(),
             tasks,

@@ -3,6 +3,7 @@
 //! A crate of its own because purity is enforced here: nothing waits, reads a clock, does I/O or
 //! draws a random number. Time and chance are arguments. Every other crate may use it.
 
+pub mod alias;
 pub mod bucket;
 pub mod chance;
 pub mod clock;

@@ -3,6 +3,7 @@
 //! A crate of its own because it is the one place that writes to disk what was acknowledged; what
 //! needs it gets a handle for its part ([`packages::Packages`], and so on), never the whole store.
 
+pub mod aliases;
 pub mod concurrency;
 mod database;
 pub mod functions;

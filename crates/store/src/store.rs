@@ -8,6 +8,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::aliases::{self, Aliases};
 use crate::concurrency::{self, Concurrency};
 use crate::database::{Database, Schema};
 use crate::functions::{self, Functions};
@@ -29,6 +30,7 @@ const RECORDS: Schema = Schema {
         versions::TABLES,
         settings::TABLE,
         concurrency::TABLE,
+        aliases::TABLE,
     ],
     sweep: |_| Ok(false),
 };
@@ -144,6 +146,12 @@ impl Store {
     #[must_use]
     pub fn settings(&self) -> Settings {
         Settings::new(self.records.handle())
+    }
+
+    /// Aliases.
+    #[must_use]
+    pub fn aliases(&self) -> Aliases {
+        Aliases::new(self.records.handle())
     }
 
     /// IAM roles.

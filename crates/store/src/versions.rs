@@ -3,13 +3,15 @@
 //! A function's row of numbers only counts: it stays when versions or the function itself are
 //! deleted, so that no number is ever given out twice. All else goes with the function.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use dormouse_model::function::Function;
-use dormouse_model::names::{FunctionKey, FunctionName, Scope};
+use dormouse_model::names::{AliasName, FunctionKey, FunctionName, Scope, Version};
 use dormouse_model::version::{Publication, PublishedVersion, Snapshot};
 use rusqlite::{Connection, OptionalExtension, Row, Rows, params};
 
+use crate::aliases;
 use crate::database::Handle;
 use crate::functions::{self, CreateFunctionError, of};
 use crate::{ChangeError, StorageError};
@@ -61,6 +63,20 @@ pub struct Listed {
     pub number: Option<u64>,
     /// The function as it shows.
     pub function: Function,
+}
+
+/// Why a version was not deleted.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum DeleteVersionError {
+    /// There is none of that number.
+    #[error("no such version")]
+    Missing,
+    /// Aliases run it.
+    #[error("aliases run the version")]
+    Held(Vec<AliasName>),
+    /// It could not be removed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
 }
 
 impl Versions {
@@ -240,22 +256,24 @@ impl Versions {
             .await
     }
 
-    /// Removes a version; false when there is none.
+    /// Removes a version that no alias runs.
     ///
     /// # Errors
-    /// When it cannot be removed.
-    pub async fn delete(&self, key: &FunctionKey, number: u64) -> Result<bool, StorageError> {
+    /// When there is none, an alias runs it, or it cannot be removed.
+    pub async fn delete(&self, key: &FunctionKey, number: u64) -> Result<(), DeleteVersionError> {
         let key = key.clone();
         self.database
             .write(move |connection| {
-                let [account, region, name] = of(&key);
-                let removed = connection
-                    .prepare_cached(
-                        "DELETE FROM function_versions
-                         WHERE account = ?1 AND region = ?2 AND name = ?3 AND number = ?4",
-                    )?
-                    .execute(params![account, region, name, column(number)])?;
-                Ok(removed > 0)
+                let mut held = aliases::of_function(connection, &key)?;
+                held.retain(|alias| alias.runs(Version::Number(number)));
+                if !held.is_empty() {
+                    let names = held.into_iter().map(|alias| alias.name).collect();
+                    return Err(DeleteVersionError::Held(names));
+                }
+                match remove(connection, &key, number)? {
+                    0 => Err(DeleteVersionError::Missing),
+                    _ => Ok(()),
+                }
             })
             .await
     }
@@ -366,7 +384,7 @@ fn update(connection: &Connection, version: &PublishedVersion) -> Result<(), Sto
     Ok(())
 }
 
-pub(crate) fn select(
+fn select(
     connection: &Connection,
     key: &FunctionKey,
     number: u64,
@@ -380,6 +398,27 @@ pub(crate) fn select(
         .query_row(params![account, region, name, column(number)], |row| Ok(version(row)))
         .optional()?
         .transpose()
+}
+
+/// The numbers of a function's versions.
+pub(crate) fn numbers(
+    connection: &Connection,
+    key: &FunctionKey,
+) -> Result<BTreeSet<u64>, StorageError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT number FROM function_versions WHERE account = ?1 AND region = ?2 AND name = ?3",
+    )?;
+    let numbers = statement.query_map(of(key), |row| row.get(0))?;
+    Ok(numbers.collect::<Result<_, _>>()?)
+}
+
+fn remove(connection: &Connection, key: &FunctionKey, number: u64) -> Result<usize, StorageError> {
+    let [account, region, name] = of(key);
+    let mut statement = connection.prepare_cached(
+        "DELETE FROM function_versions
+         WHERE account = ?1 AND region = ?2 AND name = ?3 AND number = ?4",
+    )?;
+    Ok(statement.execute(params![account, region, name, column(number)])?)
 }
 
 fn newest(

@@ -15,43 +15,51 @@ use dormouse_model::names::{FunctionKey, RevisionId};
 use dormouse_model::version::{Publication, Publish, PublishDenied, PublishedVersion};
 use dormouse_store::Store;
 use dormouse_store::functions::CreateFunctionError;
-use dormouse_store::versions::Listed;
+use dormouse_store::versions::{DeleteVersionError, Listed};
+use given::{active, publish, publish_anew, revision};
 use made::function;
 use published::publish as publish_layer;
 use support::{home, scope, store};
 
-fn revision(last: u8) -> RevisionId {
-    format!("00000000-0000-4000-8000-00000000000{last}").parse().unwrap()
-}
+/// What the tests begin with.
+#[cfg(test)]
+mod given {
+    use super::*;
 
-/// Creates a function that serves.
-async fn active(store: &Store, name: &str) -> FunctionKey {
-    let function = function(&home(), name).activated(revision(2));
-    store.functions().create(function.clone()).await.unwrap();
-    function.key
-}
+    /// A revision that ends in a digit.
+    pub(crate) fn revision(last: u8) -> RevisionId {
+        format!("00000000-0000-4000-8000-00000000000{last}").parse().unwrap()
+    }
 
-/// Changes a function and publishes it; the number, or why there is none.
-async fn publish(
-    store: &Store,
-    key: &FunctionKey,
-    change: impl Fn(&mut Function) + Send + 'static,
-) -> Result<u64, PublishDenied> {
-    let versions = store.versions();
-    let published = versions.publish(key, move |function, newest| {
-        let mut function = function.clone();
-        change(&mut function);
-        function.publish(newest, Publish::default(), [revision(3), revision(4)])
-    });
-    published.await.unwrap().map(|(_, version)| version.number)
-}
+    /// Creates a function that serves.
+    pub(crate) async fn active(store: &Store, name: &str) -> FunctionKey {
+        let function = function(&home(), name).activated(revision(2));
+        store.functions().create(function.clone()).await.unwrap();
+        function.key
+    }
 
-async fn publish_anew(store: &Store, key: &FunctionKey) -> u64 {
-    let published = publish(store, key, |function| {
-        function.configuration.timeout_s += 1;
-        *function = function.activated(revision(5));
-    });
-    published.await.unwrap()
+    /// Changes a function and publishes it; the number, or why there is none.
+    pub(crate) async fn publish(
+        store: &Store,
+        key: &FunctionKey,
+        change: impl Fn(&mut Function) + Send + 'static,
+    ) -> Result<u64, PublishDenied> {
+        let versions = store.versions();
+        let published = versions.publish(key, move |function, newest| {
+            let mut function = function.clone();
+            change(&mut function);
+            function.publish(newest, Publish::default(), [revision(3), revision(4)])
+        });
+        published.await.unwrap().map(|(_, version)| version.number)
+    }
+
+    pub(crate) async fn publish_anew(store: &Store, key: &FunctionKey) -> u64 {
+        let published = publish(store, key, |function| {
+            function.configuration.timeout_s += 1;
+            *function = function.activated(revision(5));
+        });
+        published.await.unwrap()
+    }
 }
 
 fn shown(listed: &[Listed]) -> String {
@@ -70,8 +78,9 @@ async fn a_number_is_given_out_once_whatever_is_deleted_and_restarted() {
         assert_eq!(publish_anew(&store, &key).await, expected);
     }
     for number in [3, 2] {
-        assert!(store.versions().delete(&key, number).await.unwrap());
-        assert!(!store.versions().delete(&key, number).await.unwrap());
+        store.versions().delete(&key, number).await.unwrap();
+        let again = store.versions().delete(&key, number).await;
+        assert!(matches!(again, Err(DeleteVersionError::Missing)));
         assert_eq!(store.versions().get(&key, number).await.unwrap(), None);
     }
     store.close().await;

@@ -1,6 +1,7 @@
 //! Lambda's API: operations, the shapes of those we answer, and their two layers of validation.
 
 pub mod account;
+pub mod alias;
 pub mod code;
 pub mod concurrency;
 pub mod configuration;

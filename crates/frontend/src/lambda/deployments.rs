@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use dormouse_model::alias::Alias;
 use dormouse_model::chance::Chance;
 use dormouse_model::environment::Cause;
 use dormouse_model::function::{Function, ResolvedVersion};
@@ -17,6 +18,7 @@ use dormouse_model::limits;
 use dormouse_model::names::{FunctionKey, Qualifier, Version};
 use dormouse_model::version::PublishedVersion;
 use dormouse_placement::Placement;
+use dormouse_store::aliases::Aliases;
 use dormouse_store::concurrency::Concurrency;
 use dormouse_store::functions::Functions;
 use dormouse_store::versions::Versions;
@@ -40,51 +42,60 @@ enum Request {
     Reserve(FunctionKey, oneshot::Sender<()>),
 }
 
+/// Where what serves is kept.
+#[derive(Debug, Clone)]
+pub(crate) struct Records {
+    pub(crate) functions: Functions,
+    pub(crate) versions: Versions,
+    pub(crate) aliases: Aliases,
+    pub(crate) concurrency: Concurrency,
+}
+
 /// The handle.
 #[derive(Debug, Clone)]
 pub(crate) struct Deployments {
     snapshot: Arc<ArcSwap<Snapshot>>,
+    chance: Chance,
     requests: mpsc::Sender<Request>,
 }
 
 impl Deployments {
     /// Loads all that serves and starts the owner in `tasks`.
     pub(crate) async fn start(
-        (functions, versions, concurrency): (Functions, Versions, Concurrency),
+        records: Records,
         placement: Placement,
         chance: Chance,
         tasks: &mut JoinSet<()>,
     ) -> Result<Self, StorageError> {
-        let loaded = load(&functions, &versions).await?;
+        let loaded = load(&records).await?;
         let snapshot: Arc<ArcSwap<Snapshot>> = Arc::new(ArcSwap::from_pointee(loaded));
         let (requests, inbox) = mpsc::channel(limits::OWNER_QUEUE);
         let mut owner = Owner {
-            functions,
-            versions,
-            concurrency,
+            records,
             placement,
-            chance,
+            chance: chance.clone(),
             snapshot: snapshot.clone(),
             preparing: JoinSet::new(),
         };
-        for (key, places) in owner.concurrency.all().await? {
+        for (key, places) in owner.records.concurrency.all().await? {
             owner.placement.reserve(&key, Some(places)).await;
         }
         // What a former process acknowledged and did not finish.
-        for function in owner.functions.settling().await? {
+        for function in owner.records.functions.settling().await? {
             owner.prepare(function);
         }
         tasks.spawn(owner.run(inbox));
-        Ok(Self { snapshot, requests })
+        Ok(Self { snapshot, chance, requests })
     }
 
-    /// What a qualifier of a function runs now, if it serves; without one, what `$LATEST` does.
+    /// What a qualifier of a function runs now, if it serves; without one, what `$LATEST` does. An
+    /// alias of two versions rolls for each call.
     pub(crate) fn get(
         &self,
         key: &FunctionKey,
         qualifier: Option<&Qualifier>,
     ) -> Option<Arc<ResolvedVersion>> {
-        self.snapshot.load().get(key)?.get(qualifier)
+        self.snapshot.load().get(key)?.get(qualifier, &self.chance)
     }
 
     /// Makes a created or changed function serve; the record tells when it does.
@@ -122,14 +133,18 @@ impl Deployments {
     }
 }
 
-async fn load(functions: &Functions, versions: &Versions) -> Result<Snapshot, StorageError> {
+async fn load(records: &Records) -> Result<Snapshot, StorageError> {
     let mut loaded: HashMap<FunctionKey, Served> = HashMap::new();
-    for version in functions.serving().await?.iter().filter_map(resolved) {
+    for version in records.functions.serving().await?.iter().filter_map(resolved) {
         let key = version.key.clone();
         loaded.entry(key).or_default().latest = Some(version);
     }
-    for version in versions.all(None).await?.iter().filter_map(PublishedVersion::resolved) {
-        loaded.entry(version.key.clone()).or_default().add(version);
+    let versions = records.versions.all(None).await?;
+    for version in versions.iter().filter_map(PublishedVersion::resolved) {
+        loaded.entry(version.key.clone()).or_default().add_version(version);
+    }
+    for alias in records.aliases.all(None).await? {
+        loaded.entry(alias.function.clone()).or_default().add_alias(alias);
     }
     Ok(loaded.into_iter().map(|(key, served)| (key, Arc::new(served))).collect())
 }
@@ -157,9 +172,7 @@ struct NotReady {
 }
 
 struct Owner {
-    functions: Functions,
-    versions: Versions,
-    concurrency: Concurrency,
+    records: Records,
     placement: Placement,
     chance: Chance,
     snapshot: Arc<ArcSwap<Snapshot>>,
@@ -220,7 +233,7 @@ impl Owner {
         let prepared_revision = function.revision;
         let result = Arc::new(result);
         let settled = Arc::clone(&result);
-        let changed = self.versions.settle(
+        let changed = self.records.versions.settle(
             &key,
             move |current| {
                 // Deleted and created anew, or changed again: that one is settled by its own
@@ -263,8 +276,10 @@ impl Owner {
 
     /// Serves what is published of a function now.
     async fn reload(&mut self, key: &FunctionKey) {
-        match self.versions.all(Some(key)).await {
-            Ok(versions) => self.replace(key, |served| served.publish(&versions)),
+        match self.published(key).await {
+            Ok((versions, aliases)) => {
+                self.replace(key, |served| served.publish(&versions, aliases));
+            }
             Err(error) => {
                 warn!(%error, function = %key.name, "what was published serves from the next start");
             }
@@ -273,12 +288,20 @@ impl Owner {
 
     /// What is stored is read here, one after the other, so that the last that was stored counts.
     async fn reserve(&self, key: &FunctionKey) {
-        match self.concurrency.of(key).await {
+        match self.records.concurrency.of(key).await {
             Ok(places) => self.placement.reserve(key, places).await,
             Err(error) => {
                 warn!(%error, function = %key.name, "reservation is not in force until the next start");
             }
         }
+    }
+
+    async fn published(
+        &self,
+        key: &FunctionKey,
+    ) -> Result<(Vec<PublishedVersion>, Vec<Alias>), StorageError> {
+        let versions = self.records.versions.all(Some(key)).await?;
+        Ok((versions, self.records.aliases.all(Some(key)).await?))
     }
 
     fn replace(&self, key: &FunctionKey, change: impl FnOnce(&mut Served)) {

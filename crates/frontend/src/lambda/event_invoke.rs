@@ -12,8 +12,9 @@ use dormouse_model::event_invoke::EventInvokeConfig;
 use http::Response;
 use http::request::Parts;
 
-use super::functions::{storage, stored};
+use super::functions::storage;
 use super::records::{change_setting, no_content};
+use super::versions::stored;
 use crate::context::Inner;
 
 type Answer = Result<Response<Bytes>, ApiError>;

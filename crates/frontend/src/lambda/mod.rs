@@ -1,5 +1,6 @@
 //! Lambda: from a routed call to its answer.
 
+mod aliases;
 mod concurrency;
 pub(crate) mod deployments;
 mod event_invoke;
@@ -92,7 +93,26 @@ async fn function_answer(
         Operation::PublishVersion => versions::publish(inner, &writing()?, &body).await,
         Operation::ListVersionsByFunction => versions::list(inner, &existing()?, parts).await,
         Operation::GetAccountSettings => functions::account_settings(inner, scope).await,
-        _ => layer_answer(inner, scope, call, (parts, &body)).await,
+        _ => alias_answer(inner, scope, call, (parts, &body)).await,
+    }
+}
+
+async fn alias_answer(
+    inner: &Inner,
+    scope: &Scope,
+    call: &Call,
+    (parts, body): (&Parts, &[u8]),
+) -> Result<Response<Bytes>, ApiError> {
+    let (function, name) = (call.label("FunctionName"), call.label("Name"));
+    let existing = || functions::target(scope, function, parts, NameShape::Existing);
+    let writing = || functions::target(scope, function, parts, NameShape::Writing);
+    match call.operation {
+        Operation::CreateAlias => aliases::create(inner, &writing()?, body).await,
+        Operation::GetAlias => aliases::get(inner, &existing()?, name).await,
+        Operation::UpdateAlias => aliases::update(inner, &writing()?, (name, body)).await,
+        Operation::DeleteAlias => aliases::delete(inner, &existing()?, name).await,
+        Operation::ListAliases => aliases::list(inner, &existing()?, parts).await,
+        _ => layer_answer(inner, scope, call, (parts, body)).await,
     }
 }
 

@@ -1,12 +1,15 @@
-//! What one function serves: `$LATEST` and its published versions, as a value in a snapshot.
+//! What one function serves: `$LATEST`, its published versions and its aliases, as a value in a
+//! snapshot.
 //!
 //! Looked into by every invocation: nothing here waits.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use dormouse_model::alias::Alias;
+use dormouse_model::chance::Chance;
 use dormouse_model::function::ResolvedVersion;
-use dormouse_model::names::{Qualifier, Version};
+use dormouse_model::names::{AliasName, Qualifier, Version};
 use dormouse_model::version::PublishedVersion;
 
 /// What a function serves.
@@ -15,15 +18,22 @@ pub(super) struct Served {
     /// What `$LATEST` runs.
     pub(super) latest: Option<Arc<ResolvedVersion>>,
     versions: HashMap<u64, Arc<ResolvedVersion>>,
+    aliases: HashMap<AliasName, Alias>,
 }
 
 impl Served {
-    /// What a qualifier runs; without one, what `$LATEST` does.
-    pub(super) fn get(&self, qualifier: Option<&Qualifier>) -> Option<Arc<ResolvedVersion>> {
+    /// What a qualifier runs; without one, what `$LATEST` does. Chance is only drawn for an alias.
+    pub(super) fn get(
+        &self,
+        qualifier: Option<&Qualifier>,
+        chance: &Chance,
+    ) -> Option<Arc<ResolvedVersion>> {
         match qualifier {
             None => self.version(Version::Latest),
             Some(Qualifier::Version(version)) => self.version(*version),
-            Some(Qualifier::Alias(_)) => None,
+            Some(Qualifier::Alias(name)) => {
+                self.version(self.aliases.get(name)?.roll(chance.bits()))
+            }
         }
     }
 
@@ -35,22 +45,31 @@ impl Served {
     }
 
     /// Adds a published version.
-    pub(super) fn add(&mut self, version: ResolvedVersion) {
+    pub(super) fn add_version(&mut self, version: ResolvedVersion) {
         if let Version::Number(number) = version.version {
             self.versions.insert(number, Arc::new(version));
         }
     }
 
-    /// Takes these versions for those that were published before.
-    pub(super) fn publish(&mut self, versions: &[PublishedVersion]) {
+    /// Adds an alias.
+    pub(super) fn add_alias(&mut self, alias: Alias) {
+        self.aliases.insert(alias.name.clone(), alias);
+    }
+
+    /// Takes these versions and aliases for those that there were before.
+    pub(super) fn publish(&mut self, versions: &[PublishedVersion], aliases: Vec<Alias>) {
         self.versions.clear();
         for version in versions.iter().filter_map(PublishedVersion::resolved) {
-            self.add(version);
+            self.add_version(version);
+        }
+        self.aliases.clear();
+        for alias in aliases {
+            self.add_alias(alias);
         }
     }
 
     /// Nothing is served.
     pub(super) fn is_empty(&self) -> bool {
-        self.latest.is_none() && self.versions.is_empty()
+        self.latest.is_none() && self.versions.is_empty() && self.aliases.is_empty()
     }
 }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use dormouse_api::error::ApiError;
+use dormouse_api::lambda::alias::held;
 use dormouse_api::lambda::version::{
     ListVersionsByFunctionResponse, ListVersionsRequest, PublishVersionRequest, denied, marker,
 };
@@ -13,7 +14,7 @@ use dormouse_model::function::{Change, Function};
 use dormouse_model::names::{Qualifier, Scope, Version};
 use dormouse_model::version::PublishedVersion;
 use dormouse_store::functions::CreateFunctionError;
-use dormouse_store::versions::Listed;
+use dormouse_store::versions::{DeleteVersionError, Listed};
 use http::Response;
 use http::request::Parts;
 
@@ -41,12 +42,16 @@ pub(super) async fn stored(inner: &Inner, target: &Target) -> Result<Found, ApiE
     let missing = || ApiError::function_not_found(&target.arn());
     let function = inner.functions.get(&target.key).await.map_err(|fault| storage(&fault))?;
     let function = function.ok_or_else(missing)?;
-    let number = match &target.qualifier {
-        None | Some(Qualifier::Version(Version::Latest)) => {
-            return Ok(Found { function, number: None });
+    let version = match &target.qualifier {
+        None => Version::Latest,
+        Some(Qualifier::Version(version)) => *version,
+        Some(Qualifier::Alias(name)) => {
+            let alias = inner.aliases.get(&target.key, name).await;
+            alias.map_err(|fault| storage(&fault))?.ok_or_else(missing)?.version
         }
-        Some(Qualifier::Version(Version::Number(number))) => *number,
-        Some(Qualifier::Alias(_)) => return Err(missing()),
+    };
+    let Version::Number(number) = version else {
+        return Ok(Found { function, number: None });
     };
     let version = inner.versions.get(&target.key, number).await.map_err(|fault| storage(&fault))?;
     let version = version.ok_or_else(missing)?.snapshot.function;
@@ -143,10 +148,11 @@ fn listed(it: &Listed) -> FunctionConfiguration {
 
 /// Deletes one version of a function.
 pub(super) async fn delete(inner: &Inner, target: &Target, number: u64) -> Result<(), ApiError> {
-    let deleted = inner.versions.delete(&target.key, number).await;
-    if !deleted.map_err(|fault| storage(&fault))? {
-        return Err(ApiError::function_not_found(&target.arn()));
-    }
+    inner.versions.delete(&target.key, number).await.map_err(|error| match error {
+        DeleteVersionError::Missing => ApiError::function_not_found(&target.arn()),
+        DeleteVersionError::Held(names) => held(&names),
+        DeleteVersionError::Storage(fault) => storage(&fault),
+    })?;
     inner.deployments.unpublished(&target.key, number).await;
     Ok(())
 }

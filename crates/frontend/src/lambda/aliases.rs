@@ -1,0 +1,79 @@
+//! Aliases: made, read, changed, listed, deleted.
+
+use bytes::Bytes;
+use dormouse_api::error::ApiError;
+use dormouse_api::lambda::alias::{
+    AliasConfiguration, AliasRequest, ListAliasesRequest, ListAliasesResponse, cannot_find, denied,
+    exists, name, not_found,
+};
+use dormouse_api::lambda::{Operation, Target, json_answer};
+use http::request::Parts;
+use http::{Response, StatusCode};
+
+use super::functions::{only_latest, storage, unwrapped};
+use super::versions::stored;
+use crate::context::Inner;
+
+type Answer = Result<Response<Bytes>, ApiError>;
+
+pub(super) async fn create(inner: &Inner, target: &Target, body: &[u8]) -> Answer {
+    let asked = AliasRequest::read(body)?.new_alias()?;
+    only_latest(target)?;
+    let (alias_name, key) = (asked.name.clone(), target.key.clone());
+    let alias = asked.of(key.clone(), inner.chance.revision_id());
+    let made = inner.aliases.put(&target.key, &alias_name, move |current, numbers| match current {
+        Some(current) => Err(exists(current)),
+        None => alias.checked(numbers).map_err(|reason| denied(reason, &key)),
+    });
+    let alias = unwrapped(made.await, target)?;
+    inner.deployments.published(&target.key).await;
+    Ok(json_answer(Operation::CreateAlias.status(), &AliasConfiguration::of(&alias)))
+}
+
+pub(super) async fn get(inner: &Inner, target: &Target, label: &str) -> Answer {
+    let name = name(label)?;
+    let found = inner.aliases.get(&target.key, &name).await.map_err(|fault| storage(&fault))?;
+    let alias = found.ok_or_else(|| cannot_find(&target.key, &name))?;
+    Ok(json_answer(Operation::GetAlias.status(), &AliasConfiguration::of(&alias)))
+}
+
+pub(super) async fn update(inner: &Inner, target: &Target, (label, body): (&str, &[u8])) -> Answer {
+    let name = name(label)?;
+    let change = AliasRequest::read(body)?.change()?;
+    only_latest(target)?;
+    let (key, revision) = (target.key.clone(), inner.chance.revision_id());
+    let missing = not_found(&target.key, &name);
+    let changed = inner.aliases.put(&target.key, &name, move |current, numbers| {
+        let changed = current.ok_or(missing)?.changed(change, numbers, revision);
+        changed.map_err(|reason| denied(reason, &key))
+    });
+    let alias = unwrapped(changed.await, target)?;
+    inner.deployments.published(&target.key).await;
+    Ok(json_answer(Operation::UpdateAlias.status(), &AliasConfiguration::of(&alias)))
+}
+
+/// One that is not there is no error, as at AWS.
+pub(super) async fn delete(inner: &Inner, target: &Target, label: &str) -> Answer {
+    let name = name(label)?;
+    inner.aliases.delete(&target.key, &name).await.map_err(|fault| storage(&fault))?;
+    inner.deployments.published(&target.key).await;
+    let mut answer = Response::new(Bytes::new());
+    *answer.status_mut() = StatusCode::NO_CONTENT;
+    Ok(answer)
+}
+
+pub(super) async fn list(inner: &Inner, target: &Target, parts: &Parts) -> Answer {
+    let asked = ListAliasesRequest::read(&parts.uri)?;
+    let unqualified = Target { key: target.key.clone(), qualifier: None };
+    stored(inner, &unqualified).await?;
+    // One more than the page tells whether there is another.
+    let limit = asked.items + 1;
+    let found = inner.aliases.list(&target.key, asked.runs, asked.after.as_ref(), limit).await;
+    let mut found = found.map_err(|fault| storage(&fault))?;
+    let more = found.len() > asked.items;
+    found.truncate(asked.items);
+    let next_marker = found.last().filter(|_| more).map(|last| last.name.to_string());
+    let aliases = found.iter().map(AliasConfiguration::of).collect();
+    let answer = ListAliasesResponse { aliases, next_marker };
+    Ok(json_answer(Operation::ListAliases.status(), &answer))
+}
