@@ -155,3 +155,16 @@ pub const HEADER_BYTES: usize = 65_536;
 pub const CODE_LINK_MS: u64 = 600_000;
 /// Changes one transaction may gather (ours). Further ones wait for the next.
 pub const GROUP_COMMIT: usize = 256;
+
+/// Bytes of a message with its attributes, and of a batch of them (`SendMessageBatch`: 1 MiB). Past it:
+/// `InvalidParameterValue` or `BatchRequestTooLong`.
+pub const QUEUE_MESSAGE_BYTES: usize = 1_048_576;
+/// Bytes of a request to SQS (ours): the largest batch with every byte of it escaped. Past it: 413.
+pub const QUEUE_REQUEST_BYTES: usize = 8 * 1_048_576;
+/// Messages that one request sends, receives or settles (API model).
+pub const QUEUE_BATCH: usize = 10;
+/// Receivers that wait for messages at once, over all queues (ours). Past it a receive is answered at
+/// once.
+pub const QUEUE_WAITERS: usize = 1_000;
+/// Seconds a receive waits at most (API model).
+pub const QUEUE_WAIT_S: u64 = 20;

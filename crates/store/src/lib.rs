@@ -12,6 +12,7 @@ mod lock;
 pub mod logs;
 pub mod package;
 pub mod packages;
+pub mod queue;
 pub mod roles;
 pub mod settings;
 mod store;

@@ -15,6 +15,7 @@ use crate::functions::{self, Functions};
 use crate::layers::{self, Layers};
 use crate::lock::{DirectoryLock, LockError};
 use crate::logs::{self, Logs};
+use crate::queue::{self, QueueArrivals, Queues};
 use crate::roles::{self, Roles};
 use crate::settings::{self, Settings};
 use crate::versions::{self, Versions};
@@ -43,6 +44,14 @@ const LOGS: Schema = Schema {
     sweep: logs::write::sweep,
 };
 
+/// Messages that were acknowledged. Apart from the records: nobody who changes one waits for them.
+const QUEUES: Schema = Schema {
+    file: "queues.db",
+    synchronous: "FULL",
+    migrations: &[queue::schema::TABLES],
+    sweep: queue::schema::sweep,
+};
+
 /// An open data directory.
 ///
 /// Its handles answer [`StorageError::Closed`](crate::StorageError::Closed) once it is closed or
@@ -51,6 +60,8 @@ const LOGS: Schema = Schema {
 pub struct Store {
     records: Database,
     logs: Database,
+    queues: Database,
+    arrivals: QueueArrivals,
 }
 
 /// Why a data directory cannot be opened.
@@ -112,10 +123,11 @@ impl Store {
             .map_err(|source| OpenError::Directory { path: directory.to_owned(), source })?;
         let lock = Arc::new(lock(directory)?);
         let records = Database::open(directory, &RECORDS, Arc::clone(&lock))?;
-        let logs = Database::open(directory, &LOGS, lock)?;
+        let logs = Database::open(directory, &LOGS, Arc::clone(&lock))?;
+        let queues = Database::open(directory, &QUEUES, lock)?;
         sync(directory)
             .map_err(|source| OpenError::Directory { path: directory.to_owned(), source })?;
-        Ok(Self { records, logs })
+        Ok(Self { records, logs, queues, arrivals: QueueArrivals::default() })
     }
 
     /// Functions.
@@ -166,9 +178,16 @@ impl Store {
         Logs::new(self.logs.handle())
     }
 
+    /// Queues.
+    #[must_use]
+    pub fn queues(&self) -> Queues {
+        Queues::new(self.queues.handle(), self.arrivals.clone())
+    }
+
     /// Writes what was accepted, ends the writers and gives the directory up.
     pub async fn close(self) {
         self.logs.close().await;
+        self.queues.close().await;
         self.records.close().await;
     }
 }

@@ -9,13 +9,17 @@ mod made;
 #[cfg(test)]
 mod support;
 
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
+use dormouse_model::clock::Clock;
 use dormouse_store::Store;
 use dormouse_store::logs::{Event, EventsFrom, EventsQuery, GroupKey, StreamKey};
+use dormouse_store::queue::{Draft, Order, Queue, QueueKey, Queues, Rules, Wait, Wanted};
 use made::function;
 use support::{home, store};
 use tokio::task::JoinSet;
@@ -32,14 +36,9 @@ fn stream() -> StreamKey {
 mod child {
     use super::*;
 
-    pub(crate) fn start(directory: &Path, round: u64) -> Child {
+    pub(crate) fn start(directory: &Path, round: u64, test: &str) -> Child {
         Command::new(std::env::current_exe().unwrap())
-            .args([
-                "--exact",
-                "a_process_that_stores_until_it_is_killed",
-                "--ignored",
-                "--nocapture",
-            ])
+            .args(["--exact", test, "--ignored", "--nocapture"])
             .env(DIRECTORY, directory)
             .env(ROUND, round.to_string())
             .stdout(Stdio::piped())
@@ -72,7 +71,8 @@ async fn what_was_acknowledged_survives_a_kill_at_any_moment() {
     let mut acknowledged = Vec::new();
     for round in 0..ROUNDS {
         let enough = 1 + RandomState::new().hash_one(round) % 150;
-        let child = child::start(directory.path(), round);
+        let child =
+            child::start(directory.path(), round, "a_process_that_stores_until_it_is_killed");
         acknowledged.extend(child::acknowledged_before_death(child, enough));
 
         let store = Store::open(directory.path()).unwrap();
@@ -115,6 +115,101 @@ async fn a_process_that_stores_until_it_is_killed() {
                 // One write a line, so that lines of several writers do not mix.
                 let line = format!("acknowledged {name} .\n");
                 std::io::stdout().write_all(line.as_bytes()).unwrap();
+            }
+        });
+    }
+    while writers.join_next().await.is_some() {}
+}
+
+fn queue() -> Queue {
+    let rules = Rules {
+        delay_ms: 0,
+        visibility_ms: 1,
+        retention_ms: u64::MAX,
+        order: Order::Standard,
+        dead_letter: None,
+    };
+    let key = QueueKey { scope: home(), name: "q".into() };
+    let (attributes, tags) = (BTreeMap::new(), BTreeMap::new());
+    Queue { key, rules, attributes, tags, created_ms: 0, modified_ms: 0 }
+}
+
+async fn receive(queues: &Queues, now_ms: u64, max: usize) -> Vec<dormouse_store::queue::Message> {
+    let clock = Clock::new(|| 0, move || now_ms);
+    let wait = Wait { patience: Duration::ZERO, clock };
+    let wanted = Wanted { max, visibility_ms: None };
+    queues
+        .receive(&queue().key, wanted, &wait, std::future::pending())
+        .await
+        .expect("the queue is there")
+}
+
+#[tokio::test]
+async fn messages_that_were_acknowledged_survive_and_those_removed_stay_removed() {
+    let (directory, store) = store();
+    store.queues().create(queue()).await.unwrap();
+    store.close().await;
+    for round in 0..ROUNDS {
+        let enough = 1 + RandomState::new().hash_one(round) % 150;
+        let child =
+            child::start(directory.path(), round, "a_process_that_queues_until_it_is_killed");
+        let told = child::acknowledged_before_death(child, enough);
+        let store = Store::open(directory.path()).unwrap();
+        let queues = store.queues();
+        let found: std::collections::HashSet<String> =
+            receive(&queues, u64::MAX / 4, usize::MAX / 4)
+                .await
+                .into_iter()
+                .map(|it| it.body)
+                .collect();
+        for line in &told {
+            let (what, body) = line.split_once('-').unwrap();
+            let removed = told.contains(&format!("removing-{body}"));
+            assert!(what != "sent" || removed || found.contains(body), "{body} is lost");
+            assert!(what != "removed" || !found.contains(body), "{body} came back");
+        }
+        store.queues().purge(&queue().key, (round + 1) * 100_000).await.unwrap();
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "the child of messages_that_were_acknowledged_survive_and_those_removed_stay_removed"]
+async fn a_process_that_queues_until_it_is_killed() {
+    let directory = std::env::var_os(DIRECTORY).expect("run by its parent test only");
+    let store = Store::open(Path::new(&directory)).unwrap();
+    let mut writers = JoinSet::new();
+    for writer in 0..4_u64 {
+        let queues = store.queues();
+        writers.spawn(async move {
+            for number in 0_u64.. {
+                let body = format!("{writer}.{number}");
+                let draft = Draft {
+                    message_id: body.clone(),
+                    body: body.clone(),
+                    attributes: String::new(),
+                    group: None,
+                    deduplication: None,
+                    delay_ms: None,
+                };
+                queues.send(&queue().key, vec![draft], number).await.unwrap();
+                let line = format!("acknowledged sent-{body} .\n");
+                std::io::stdout().write_all(line.as_bytes()).unwrap();
+                if number % 2 == 0 {
+                    continue;
+                }
+                for message in receive(&queues, number, 1).await {
+                    // It may be removed without our being told so.
+                    let line = format!("acknowledged removing-{} .\n", message.body);
+                    std::io::stdout().write_all(line.as_bytes()).unwrap();
+                    let receipt = vec![message.receipt];
+                    let removed = queues.remove(&queue().key, receipt, number).await.unwrap();
+                    if removed != [dormouse_store::queue::Removed::Gone] {
+                        continue;
+                    }
+                    let line = format!("acknowledged removed-{} .\n", message.body);
+                    std::io::stdout().write_all(line.as_bytes()).unwrap();
+                }
             }
         });
     }
