@@ -32,6 +32,11 @@ impl Form {
         found.map(|(_, value)| value.as_str())
     }
 
+    /// Every member in the order they came.
+    pub(crate) fn members(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// The operation asked for.
     ///
     /// # Errors

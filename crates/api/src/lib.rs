@@ -16,6 +16,7 @@ pub mod logs;
 pub mod query;
 pub mod route;
 pub mod service;
+pub mod sqs;
 pub mod sts;
 mod time;
 mod validate;

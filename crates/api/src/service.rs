@@ -142,9 +142,9 @@ impl Service {
             Self::Sts | Self::Iam => "https",
             _ => "http",
         };
+        let host = if self == Self::Sqs { "queue" } else { self.signing_name() };
         let version = self.version();
-        (!version.is_empty())
-            .then(|| format!("{scheme}://{}.amazonaws.com/doc/{version}/", self.signing_name()))
+        (!version.is_empty()).then(|| format!("{scheme}://{host}.amazonaws.com/doc/{version}/"))
     }
 
     /// What this request speaks: several services have more than one protocol.

@@ -183,4 +183,22 @@ exceptions! {
     IamInvalidInput "InvalidInputException" "InvalidInput" 400 Unsaid Lower Client;
     IamConcurrentModification "ConcurrentModificationException" "ConcurrentModification" 409 Unsaid Lower Client;
     IamServiceFailure "ServiceFailureException" "ServiceFailure" 500 Unsaid Lower Platform;
+    // SQS: the second code is what the query protocol says, and the header of JSON answers.
+    SqsQueueDoesNotExist "QueueDoesNotExist" "AWS.SimpleQueueService.NonExistentQueue" 400 Unsaid Lower Client;
+    SqsQueueNameExists "QueueNameExists" "QueueAlreadyExists" 400 Unsaid Lower Client;
+    SqsQueueDeletedRecently "QueueDeletedRecently" "AWS.SimpleQueueService.QueueDeletedRecently" 400 Unsaid Lower Client;
+    SqsInvalidAttributeName "InvalidAttributeName" "InvalidAttributeName" 400 Unsaid Lower Client;
+    SqsInvalidAttributeValue "InvalidAttributeValue" "InvalidAttributeValue" 400 Unsaid Lower Client;
+    SqsReceiptHandleIsInvalid "ReceiptHandleIsInvalid" "ReceiptHandleIsInvalid" 404 Unsaid Lower Client;
+    SqsMessageNotInflight "MessageNotInflight" "AWS.SimpleQueueService.MessageNotInflight" 400 Unsaid Lower Client;
+    SqsTooManyEntriesInBatchRequest "TooManyEntriesInBatchRequest" "AWS.SimpleQueueService.TooManyEntriesInBatchRequest" 400 Unsaid Lower Client;
+    SqsEmptyBatchRequest "EmptyBatchRequest" "AWS.SimpleQueueService.EmptyBatchRequest" 400 Unsaid Lower Client;
+    SqsBatchEntryIdsNotDistinct "BatchEntryIdsNotDistinct" "AWS.SimpleQueueService.BatchEntryIdsNotDistinct" 400 Unsaid Lower Client;
+    SqsBatchRequestTooLong "BatchRequestTooLong" "AWS.SimpleQueueService.BatchRequestTooLong" 400 Unsaid Lower Client;
+    SqsInvalidBatchEntryId "InvalidBatchEntryId" "AWS.SimpleQueueService.InvalidBatchEntryId" 400 Unsaid Lower Client;
+    SqsInvalidMessageContents "InvalidMessageContents" "InvalidMessageContents" 400 Unsaid Lower Client;
+    SqsPurgeQueueInProgress "PurgeQueueInProgress" "AWS.SimpleQueueService.PurgeQueueInProgress" 403 Unsaid Lower Client;
+    SqsInvalidParameterValue "InvalidParameterValue" "InvalidParameterValue" 400 Unsaid Lower Client;
+    SqsMissingParameter "MissingParameter" "MissingParameter" 400 Unsaid Lower Client;
+    SqsInvalidAddress "InvalidAddress" "InvalidAddress" 404 Unsaid Lower Client;
 }

@@ -33,6 +33,13 @@ impl ApiError {
         if dialect.protocol == Protocol::RestJson {
             headers.insert("x-amzn-errortype", HeaderValue::from_static(facts.code));
         }
+        if dialect.service == Some(Service::Sqs) && dialect.protocol == Protocol::Json10 {
+            // Clients that knew the query protocol go on by its codes.
+            let fault = if facts.status < 500 { "Sender" } else { "Receiver" };
+            let code = format!("{};{fault}", facts.query_code);
+            let code = HeaderValue::from_str(&code).expect("codes are header values");
+            headers.insert("x-amzn-query-error", code);
+        }
         if let Detail::Throttle { retry_after_s, .. } = self.detail {
             headers.insert(RETRY_AFTER, HeaderValue::from(retry_after_s));
         }
@@ -42,7 +49,7 @@ impl ApiError {
     fn body(&self, dialect: Dialect, request_id: &RequestId) -> (&'static str, Bytes) {
         let (content_type, text) = match dialect.protocol {
             Protocol::RestJson => ("application/json", self.rest_json()),
-            Protocol::Json10 => ("application/x-amz-json-1.0", self.json()),
+            Protocol::Json10 => ("application/x-amz-json-1.0", self.json_of(dialect)),
             Protocol::Json11 => ("application/x-amz-json-1.1", self.json()),
             Protocol::RpcV2Cbor => return ("application/cbor", self.cbor().into()),
             Protocol::Query => ("text/xml", self.query(dialect, request_id)),
@@ -69,6 +76,15 @@ impl ApiError {
         };
         let message = (facts.key.as_str(), self.message.as_str());
         object(detail.into_iter().chain(kind).chain([message]))
+    }
+
+    /// SQS writes the whole shape's id.
+    fn json_of(&self, dialect: Dialect) -> String {
+        if dialect.service != Some(Service::Sqs) {
+            return self.json();
+        }
+        let shape = format!("com.amazonaws.sqs#{}", self.exception.facts().code);
+        object([("__type", shape.as_str()), ("message", self.message.as_str())])
     }
 
     fn json(&self) -> String {
@@ -192,7 +208,8 @@ mod tests {
         501
         content-type: application/x-amz-json-1.0
         x-amzn-requestid: 11111111-2222-4333-8444-555555555555
-        {"__type":"NotImplementedException","message":"no <such>"}
+        x-amzn-query-error: NotImplemented;Receiver
+        {"__type":"com.amazonaws.sqs#NotImplementedException","message":"no <such>"}
         "#);
         insta::assert_snapshot!(text(&error, Service::Iam, Protocol::Query), @r#"
         501
@@ -349,6 +366,23 @@ mod tests {
         400 InvalidInputException InvalidInput {"message":"m"} client
         409 ConcurrentModificationException ConcurrentModification {"message":"m"} client
         500 ServiceFailureException ServiceFailure {"message":"m"} platform
+        400 QueueDoesNotExist AWS.SimpleQueueService.NonExistentQueue {"message":"m"} client
+        400 QueueNameExists QueueAlreadyExists {"message":"m"} client
+        400 QueueDeletedRecently AWS.SimpleQueueService.QueueDeletedRecently {"message":"m"} client
+        400 InvalidAttributeName InvalidAttributeName {"message":"m"} client
+        400 InvalidAttributeValue InvalidAttributeValue {"message":"m"} client
+        404 ReceiptHandleIsInvalid ReceiptHandleIsInvalid {"message":"m"} client
+        400 MessageNotInflight AWS.SimpleQueueService.MessageNotInflight {"message":"m"} client
+        400 TooManyEntriesInBatchRequest AWS.SimpleQueueService.TooManyEntriesInBatchRequest {"message":"m"} client
+        400 EmptyBatchRequest AWS.SimpleQueueService.EmptyBatchRequest {"message":"m"} client
+        400 BatchEntryIdsNotDistinct AWS.SimpleQueueService.BatchEntryIdsNotDistinct {"message":"m"} client
+        400 BatchRequestTooLong AWS.SimpleQueueService.BatchRequestTooLong {"message":"m"} client
+        400 InvalidBatchEntryId AWS.SimpleQueueService.InvalidBatchEntryId {"message":"m"} client
+        400 InvalidMessageContents InvalidMessageContents {"message":"m"} client
+        403 PurgeQueueInProgress AWS.SimpleQueueService.PurgeQueueInProgress {"message":"m"} client
+        400 InvalidParameterValue InvalidParameterValue {"message":"m"} client
+        400 MissingParameter MissingParameter {"message":"m"} client
+        404 InvalidAddress InvalidAddress {"message":"m"} client
         "#);
     }
 
