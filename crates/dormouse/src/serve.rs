@@ -193,6 +193,7 @@ async fn assemble(
             aliases: store.aliases(),
             roles: store.roles(),
             logs: store.logs(),
+            queues: store.queues(),
             packages,
             placement: placement.clone(),
             signer: Signer::new(key(&chance)),

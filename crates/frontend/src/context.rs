@@ -13,10 +13,12 @@ use dormouse_store::functions::Functions;
 use dormouse_store::layers::Layers;
 use dormouse_store::logs::Logs;
 use dormouse_store::packages::Packages;
+use dormouse_store::queue::Queues;
 use dormouse_store::roles::Roles;
 use dormouse_store::settings::Settings;
 use dormouse_store::versions::Versions;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::lambda::deployments::{Deployments, Records};
 
@@ -41,6 +43,8 @@ pub struct Config {
     pub roles: Roles,
     /// Log groups, streams and events.
     pub logs: Logs,
+    /// Queues.
+    pub queues: Queues,
     /// Packages.
     pub packages: Packages,
     /// Runs invocations.
@@ -63,6 +67,8 @@ pub struct Frontend {
 pub(crate) struct Inner {
     pub(crate) config: Config,
     pub(crate) deployments: Deployments,
+    /// Ends what waits for something to come.
+    pub(crate) stopping: CancellationToken,
 }
 
 impl Frontend {
@@ -86,7 +92,13 @@ impl Frontend {
             tasks,
         )
         .await?;
-        Ok(Self { inner: Arc::new(Inner { config, deployments }) })
+        let stopping = CancellationToken::new();
+        Ok(Self { inner: Arc::new(Inner { config, deployments, stopping }) })
+    }
+
+    /// Requests that wait for something to come are answered that nothing did.
+    pub(crate) fn stop_waiting(&self) {
+        self.inner.stopping.cancel();
     }
 
     pub(crate) fn inner(&self) -> &Inner {

@@ -15,7 +15,7 @@ use tracing::{debug, info, warn};
 use crate::body::{self, BodyError};
 use crate::context::{Frontend, Inner};
 use crate::outgoing::Outgoing;
-use crate::{caller, iam, lambda, logs, own, sts};
+use crate::{caller, iam, lambda, logs, own, sqs, sts};
 
 impl Frontend {
     /// Answers a request; every request gets an answer.
@@ -64,8 +64,8 @@ impl Frontend {
                 Err(error) => refuse(dialect, &error, id).map(Outgoing::from),
             };
         }
-        let response = match body::read(body, limits::CONTROL_REQUEST_BYTES).await {
-            Ok(body) => neighbour(inner, &scope, (dialect, asked), &body, id).await,
+        let response = match body::read(body, body_limit(dialect)).await {
+            Ok(body) => neighbour(inner, &scope, (dialect, asked), (parts, &body), id).await,
             Err(error) => refuse(dialect, &body_refusal(&error), id),
         };
         response.map(Outgoing::from)
@@ -89,7 +89,7 @@ async fn neighbour(
     inner: &Inner,
     scope: &Scope,
     (dialect, asked): (Dialect, &Asked),
-    body: &Bytes,
+    (parts, body): (&Parts, &Bytes),
     id: &RequestId,
 ) -> Response<Bytes> {
     let (dialect, operation, form) = match asked {
@@ -109,12 +109,24 @@ async fn neighbour(
         (Some(Service::Iam), Some(form)) => {
             iam::answer(inner, scope, (dialect, &operation), &form, id).await
         }
+        (Some(Service::Sqs), form) => {
+            let request = (parts, body.as_ref(), form.as_ref());
+            sqs::answer(inner, scope, (dialect, &operation), request, id).await
+        }
         (Some(Service::Sts), _) => sts::answer(scope, dialect, &operation, id),
         _ => Err(ApiError::not_implemented(dialect, &operation)),
     };
     match answered {
         Ok(response) => with_request_id(response, id),
         Err(error) => refuse(dialect, &error, id),
+    }
+}
+
+/// A form that names no service before it is read may be for the one that takes most.
+fn body_limit(dialect: Dialect) -> usize {
+    match dialect.service {
+        Some(Service::Sqs) | None => limits::QUEUE_REQUEST_BYTES,
+        Some(_) => limits::CONTROL_REQUEST_BYTES,
     }
 }
 

@@ -23,6 +23,7 @@ mod logs;
 mod outgoing;
 mod own;
 mod server;
+mod sqs;
 mod sts;
 
 pub use context::{Config, Frontend};

@@ -55,6 +55,7 @@ where
                 () = told(&mut stop) => break,
             }
         }
+        self.frontend.stop_waiting();
         drop(self.listener);
         while connections.join_next().await.is_some() {}
     }
