@@ -474,7 +474,7 @@ OTHER_SERVICES = {
     "iam": ("create_user", {"UserName": "u"}, "CreateUser"),
     "sts": ("get_session_token", {}, "GetSessionToken"),
     "s3": ("list_buckets", {}, None),
-    "sqs": ("list_queues", {}, "ListQueues"),
+    "sqs": ("start_message_move_task", {"SourceArn": "arn"}, "StartMessageMoveTask"),
     "sns": ("list_topics", {}, "ListTopics"),
     "dynamodb": ("list_tables", {}, "ListTables"),
 }
