@@ -7,36 +7,43 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use asked::{fill, group, key, round};
 use dormouse_model::clock::Clock;
 use dormouse_store::ChangeError;
 use dormouse_store::logs::{Event, Group, GroupKey, GroupSettings, Logs, Round, StreamKey};
 use support::{home, store};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 const DAY_MS: u64 = 86_400_000;
 
-fn key(name: &str) -> GroupKey {
-    GroupKey { scope: home(), name: name.into() }
-}
+#[cfg(test)]
+mod asked {
+    use super::*;
 
-async fn fill(logs: &Logs, name: &str, timestamps: impl Iterator<Item = u64>) {
-    let stream = StreamKey { group: key(name), name: "s".into() };
-    let event = |timestamp_ms| Event { timestamp_ms, message: "grün".into() };
-    logs.append(&stream, timestamps.map(event).collect(), 1).await.unwrap();
-}
-
-async fn group(logs: &Logs, name: &str) -> Group {
-    logs.group(&key(name)).await.unwrap().unwrap()
-}
-
-/// Runs a whole round and says how many steps it took.
-async fn round(logs: &Logs, now_ms: u64) -> usize {
-    let (mut at, mut steps) = (Some(Round::default()), 0);
-    while let Some(round) = at {
-        at = logs.expire(now_ms, round).await.unwrap();
-        steps += 1;
+    pub(crate) fn key(name: &str) -> GroupKey {
+        GroupKey { scope: home(), name: name.into() }
     }
-    steps
+
+    pub(crate) async fn fill(logs: &Logs, name: &str, timestamps: impl Iterator<Item = u64>) {
+        let stream = StreamKey { group: key(name), name: "s".into() };
+        let event = |timestamp_ms| Event { timestamp_ms, message: "grün".into() };
+        logs.append(&stream, timestamps.map(event).collect(), 1).await.unwrap();
+    }
+
+    pub(crate) async fn group(logs: &Logs, name: &str) -> Group {
+        logs.group(&key(name)).await.unwrap().unwrap()
+    }
+
+    /// Runs a whole round and says how many steps it took.
+    pub(crate) async fn round(logs: &Logs, now_ms: u64) -> usize {
+        let (mut at, mut steps) = (Some(Round::default()), 0);
+        while let Some(round) = at {
+            at = logs.expire(now_ms, round).await.unwrap();
+            steps += 1;
+        }
+        steps
+    }
 }
 
 #[tokio::test]
@@ -84,7 +91,8 @@ async fn the_task_follows_its_clock_and_ends_when_told() {
     let wall = Arc::clone(&now_ms);
     let clock = Clock::new(|| 0, move || wall.load(Ordering::Relaxed));
     let (stop, stopping) = watch::channel(false);
-    let task = tokio::spawn(logs.clone().keep_retention(clock, stopping));
+    let mut tasks = JoinSet::new();
+    tasks.spawn(logs.clone().keep_retention(clock, stopping));
     now_ms.store(DAY_MS + 100, Ordering::Relaxed);
     while group(&logs, "g").await.stored_bytes > 2_400 * 31 {
         tokio::task::yield_now().await;
@@ -95,7 +103,7 @@ async fn the_task_follows_its_clock_and_ends_when_told() {
         tokio::time::sleep(std::time::Duration::from_secs(60)).await;
     }
     drop(stop);
-    task.await.unwrap();
+    tasks.join_next().await.unwrap().unwrap();
 }
 
 #[tokio::test]

@@ -61,7 +61,7 @@ pub struct GetLogEvents {
 }
 
 /// `FilterLogEvents`
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FilterLogEvents {
     /// The group.
     pub group: String,
