@@ -192,6 +192,8 @@ async fn assemble(
             settings: store.settings(),
             aliases: store.aliases(),
             roles: store.roles(),
+            policies: store.policies(),
+            users: store.users(),
             logs: store.logs(),
             queues: store.queues(),
             packages,

@@ -10,6 +10,7 @@ use dormouse_placement::Placement;
 use dormouse_store::aliases::Aliases;
 use dormouse_store::concurrency::Concurrency;
 use dormouse_store::functions::Functions;
+use dormouse_store::iam::{Policies, Users};
 use dormouse_store::layers::Layers;
 use dormouse_store::logs::Logs;
 use dormouse_store::packages::Packages;
@@ -41,6 +42,10 @@ pub struct Config {
     pub aliases: Aliases,
     /// Records of roles.
     pub roles: Roles,
+    /// Records of managed policies.
+    pub policies: Policies,
+    /// Records of users.
+    pub users: Users,
     /// Log groups, streams and events.
     pub logs: Logs,
     /// Queues.

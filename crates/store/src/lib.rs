@@ -7,6 +7,7 @@ pub mod aliases;
 pub mod concurrency;
 mod database;
 pub mod functions;
+pub mod iam;
 pub mod layers;
 mod lock;
 pub mod logs;

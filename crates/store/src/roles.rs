@@ -186,7 +186,7 @@ fn insert(connection: &Connection, role: &Role) -> Result<usize, StorageError> {
     Ok(connection.prepare_cached(sql)?.execute(of)?)
 }
 
-fn update(connection: &Connection, role: &Role) -> Result<usize, StorageError> {
+pub(crate) fn update(connection: &Connection, role: &Role) -> Result<usize, StorageError> {
     let sql = "UPDATE roles SET path = ?3, record = ?4 WHERE account = ?1 AND name = ?2";
     let of = (role.account.as_str(), &role.name, &role.path, record(role));
     Ok(connection.prepare_cached(sql)?.execute(of)?)
@@ -196,7 +196,7 @@ fn record(role: &Role) -> String {
     serde_json::to_string(role).expect("a role serialises: all keys of its maps are strings")
 }
 
-fn select(
+pub(crate) fn select(
     connection: &Connection,
     account: &AccountId,
     name: &str,
@@ -208,7 +208,7 @@ fn select(
         .transpose()
 }
 
-fn roles(mut rows: Rows<'_>) -> Result<Vec<Role>, StorageError> {
+pub(crate) fn roles(mut rows: Rows<'_>) -> Result<Vec<Role>, StorageError> {
     let mut roles = Vec::new();
     while let Some(row) = rows.next()? {
         roles.push(role(row)?);

@@ -12,6 +12,7 @@ use crate::aliases::{self, Aliases};
 use crate::concurrency::{self, Concurrency};
 use crate::database::{Database, Schema};
 use crate::functions::{self, Functions};
+use crate::iam::{self, Policies, Users};
 use crate::layers::{self, Layers};
 use crate::lock::{DirectoryLock, LockError};
 use crate::logs::{self, Logs};
@@ -32,6 +33,7 @@ const RECORDS: Schema = Schema {
         settings::TABLE,
         concurrency::TABLE,
         aliases::TABLE,
+        iam::TABLE,
     ],
     sweep: |_| Ok(false),
 };
@@ -170,6 +172,18 @@ impl Store {
     #[must_use]
     pub fn roles(&self) -> Roles {
         Roles::new(self.records.handle())
+    }
+
+    /// IAM's managed policies.
+    #[must_use]
+    pub fn policies(&self) -> Policies {
+        Policies::new(self.records.handle())
+    }
+
+    /// IAM users.
+    #[must_use]
+    pub fn users(&self) -> Users {
+        Users::new(self.records.handle())
     }
 
     /// Logs.

@@ -7,6 +7,7 @@ use dormouse_model::names::RequestId;
 use http::Response;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::policies::PolicyAnswer;
 use crate::time;
 use crate::xml::{Xml, query_answer};
 
@@ -85,6 +86,8 @@ pub enum Answer {
     },
     /// To `ListInstanceProfilesForRole`: there never are any.
     ListInstanceProfilesForRole,
+    /// About a policy, or about a role's tags.
+    Policy(PolicyAnswer),
     /// To an action that answers nothing.
     Done {
         /// The action.
@@ -102,6 +105,7 @@ impl Answer {
             Self::ListRolePolicies { .. } => "ListRolePolicies",
             Self::GetRolePolicy { .. } => "GetRolePolicy",
             Self::ListInstanceProfilesForRole => "ListInstanceProfilesForRole",
+            Self::Policy(answer) => answer.action(),
             Self::Done { action } => action,
         }
     }
@@ -152,6 +156,7 @@ impl Answer {
                 xml.leaf("InstanceProfiles", "");
                 page(xml, None);
             }
+            Self::Policy(answer) => answer.write(xml),
             Self::Done { .. } => {}
         }
     }
@@ -172,7 +177,7 @@ impl Role {
         xml.leaf("MaxSessionDuration", &self.max_session_duration_s.to_string());
     }
 
-    fn write_whole(&self, xml: &mut Xml) {
+    pub(super) fn write_whole(&self, xml: &mut Xml) {
         self.write(xml);
         if let Some(arn) = &self.permissions_boundary {
             xml.element("PermissionsBoundary", |xml| {
@@ -180,13 +185,7 @@ impl Role {
             });
         }
         if !self.tags.is_empty() {
-            xml.element("Tags", |xml| {
-                for (key, value) in &self.tags {
-                    xml.element("member", |xml| {
-                        xml.leaf("Key", key).leaf("Value", value);
-                    });
-                }
-            });
+            write_tags(xml, &self.tags);
         }
         xml.leaf("RoleLastUsed", "");
     }
@@ -199,14 +198,24 @@ impl AttachedPolicy {
     }
 }
 
-fn page(xml: &mut Xml, marker: Option<&str>) {
+pub(super) fn write_tags(xml: &mut Xml, tags: &BTreeMap<String, String>) {
+    xml.element("Tags", |xml| {
+        for (key, value) in tags {
+            xml.element("member", |xml| {
+                xml.leaf("Key", key).leaf("Value", value);
+            });
+        }
+    });
+}
+
+pub(super) fn page(xml: &mut Xml, marker: Option<&str>) {
     xml.leaf("IsTruncated", if marker.is_some() { "true" } else { "false" });
     if let Some(marker) = marker {
         xml.leaf("Marker", marker);
     }
 }
 
-fn encoded(document: &str) -> String {
+pub(super) fn encoded(document: &str) -> String {
     utf8_percent_encode(document, DOCUMENT).to_string()
 }
 

@@ -1,10 +1,18 @@
 //! IAM: roles and their policies, in the query protocol.
 
 mod answer;
+mod managed;
+mod policies;
 mod policy;
 mod request;
 
 pub use answer::{Answer, AttachedPolicy, Role};
+pub use managed::AwsPolicy;
+pub use policies::{
+    ManagedPolicy, ManagedPolicyVersion, PolicyAnswer, PolicyRequest, PolicyScope, RoleRequest,
+    default_version_stays, delete_versions_first, no_such_policy, no_such_version, not_yours,
+    policy_attached, policy_exists, too_many_tags, too_many_versions,
+};
 pub use request::{Paging, Request};
 
 use crate::error::{ApiError, Exception};

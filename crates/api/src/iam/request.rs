@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::policies::{PolicyRequest, PolicyScope, RoleRequest};
 use super::policy::{self, Kind};
 use crate::error::{ApiError, Exception};
 use crate::form::Form;
@@ -82,6 +83,8 @@ pub enum Request {
         role: String,
         paging: Paging,
     },
+    Policy(PolicyRequest),
+    Role(RoleRequest),
 }
 
 impl Request {
@@ -110,7 +113,9 @@ impl Request {
             }
             Self::UpdateAssumeRolePolicy { document, .. } => policy::check(document, Kind::Trust),
             Self::PutRolePolicy { document, .. } => policy::check(document, Kind::Permissions),
-            Self::GetRole { .. }
+            Self::Policy(request) => request.check(),
+            Self::Role(_)
+            | Self::GetRole { .. }
             | Self::DeleteRole { .. }
             | Self::ListRoles { .. }
             | Self::AttachRolePolicy { .. }
@@ -125,7 +130,7 @@ impl Request {
 }
 
 /// A form being read: what is wrong is gathered, and the reading goes on with what is there.
-struct Members<'a> {
+pub(super) struct Members<'a> {
     form: &'a Form,
     violations: Violations,
 }
@@ -168,40 +173,103 @@ impl<'a> Members<'a> {
             "ListInstanceProfilesForRole" => {
                 Request::ListInstanceProfilesForRole { role: self.role(), paging: self.paging() }
             }
-            _ => return None,
+            other => {
+                let policy = PolicyRequest::read(other, self).map(Request::Policy);
+                return policy.or_else(|| RoleRequest::read(other, self).map(Request::Role));
+            }
         })
     }
 
     fn create_role(&mut self) -> Request {
         let form = self.form;
-        let path = form.get("Path").unwrap_or("/");
-        self.violations.length(path, "path", 1, 512);
-        let fits = path == "/"
-            || (path.len() > 2
-                && path.starts_with('/')
-                && path.ends_with('/')
-                && path.bytes().all(|b| (b'!'..=b'~').contains(&b)));
-        let pattern = r"(\u002F)|(\u002F[\u0021-\u007E]+\u002F)";
-        self.violations.pattern(path, "path", fits, pattern);
-        let description = form.get("Description");
-        if let Some(description) = description {
-            self.violations.length(description, "description", 0, 1_000);
-        }
+        let path = self.path("Path", "path");
+        let description = self.description();
         let duration = self.number("MaxSessionDuration", "maxSessionDuration", SESSION_DEFAULT_S);
         self.violations.range(duration, "maxSessionDuration", 3_600, 43_200);
         Request::CreateRole {
             role: self.role(),
-            path: path.to_owned(),
+            path,
             assume_role_policy: self
                 .document("AssumeRolePolicyDocument", "assumeRolePolicyDocument"),
-            description: description.map(str::to_owned),
+            description,
             max_session_duration_s: u32::try_from(duration).unwrap_or_default(),
             permissions_boundary: form.get("PermissionsBoundary").map(str::to_owned),
             tags: self.tags(),
         }
     }
 
-    fn tags(&mut self) -> BTreeMap<String, String> {
+    pub(super) fn path(&mut self, member: &str, shown: &str) -> String {
+        let path = self.form.get(member).unwrap_or("/");
+        self.violations.length(path, shown, 1, 512);
+        let fits = path == "/"
+            || (path.len() > 2
+                && path.starts_with('/')
+                && path.ends_with('/')
+                && path.bytes().all(|b| (b'!'..=b'~').contains(&b)));
+        let pattern = r"(\u002F)|(\u002F[\u0021-\u007E]+\u002F)";
+        self.violations.pattern(path, shown, fits, pattern);
+        path.to_owned()
+    }
+
+    pub(super) fn description(&mut self) -> Option<String> {
+        let description = self.form.get("Description");
+        if let Some(description) = description {
+            self.violations.length(description, "description", 0, 1_000);
+        }
+        description.map(str::to_owned)
+    }
+
+    pub(super) fn session_duration(&mut self) -> Option<u32> {
+        self.form.get("MaxSessionDuration")?;
+        let duration = self.number("MaxSessionDuration", "maxSessionDuration", SESSION_DEFAULT_S);
+        self.violations.range(duration, "maxSessionDuration", 3_600, 43_200);
+        u32::try_from(duration).ok()
+    }
+
+    pub(super) fn scope(&mut self) -> PolicyScope {
+        match self.form.get("Scope") {
+            None | Some("All") => PolicyScope::All,
+            Some("AWS") => PolicyScope::Aws,
+            Some("Local") => PolicyScope::Local,
+            Some(other) => {
+                self.violations.one_of(other, "scope", &["All", "AWS", "Local"]);
+                PolicyScope::All
+            }
+        }
+    }
+
+    pub(super) fn version(&mut self) -> String {
+        let version = self.required_text("VersionId", "versionId");
+        let number = version.strip_prefix('v').unwrap_or_default();
+        let fits = version.is_empty()
+            || (number.starts_with(|c: char| ('1'..='9').contains(&c))
+                && number.bytes().all(|b| b.is_ascii_digit()));
+        let pattern = r"v[1-9][0-9]*(\.[A-Za-z0-9-]*)?";
+        self.violations.pattern(&version, "versionId", fits, pattern);
+        version
+    }
+
+    pub(super) fn flag(&self, member: &str) -> bool {
+        self.form.get(member) == Some("true")
+    }
+
+    pub(super) fn text(&self, member: &str) -> Option<String> {
+        self.form.get(member).map(str::to_owned)
+    }
+
+    pub(super) fn required_text(&mut self, member: &str, path: &str) -> String {
+        self.required(member, path).unwrap_or_default().to_owned()
+    }
+
+    pub(super) fn tag_keys(&mut self) -> Vec<String> {
+        let keys = self.form.indexed("TagKeys.member", "");
+        for key in &keys {
+            self.violations.length(key, "tagKeys", 1, 128);
+        }
+        keys.into_iter().map(str::to_owned).collect()
+    }
+
+    pub(super) fn tags(&mut self) -> BTreeMap<String, String> {
         let keys = self.form.indexed("Tags.member", ".Key");
         let values = self.form.indexed("Tags.member", ".Value");
         for key in &keys {
@@ -210,15 +278,15 @@ impl<'a> Members<'a> {
         keys.iter().zip(values).map(|(key, value)| ((*key).to_owned(), value.to_owned())).collect()
     }
 
-    fn role(&mut self) -> String {
+    pub(super) fn role(&mut self) -> String {
         self.name("RoleName", "roleName", 64)
     }
 
-    fn policy(&mut self) -> String {
+    pub(super) fn policy(&mut self) -> String {
         self.name("PolicyName", "policyName", 128)
     }
 
-    fn policy_arn(&mut self) -> String {
+    pub(super) fn policy_arn(&mut self) -> String {
         let arn = self.required("PolicyArn", "policyArn");
         if let Some(arn) = arn {
             self.violations.length(arn, "policyArn", 20, 2_048);
@@ -237,7 +305,7 @@ impl<'a> Members<'a> {
         name.to_owned()
     }
 
-    fn document(&mut self, member: &str, path: &str) -> String {
+    pub(super) fn document(&mut self, member: &str, path: &str) -> String {
         let Some(document) = self.required(member, path) else {
             return String::new();
         };
@@ -248,7 +316,7 @@ impl<'a> Members<'a> {
         document.to_owned()
     }
 
-    fn paging(&mut self) -> Paging {
+    pub(super) fn paging(&mut self) -> Paging {
         let items = self.number("MaxItems", "maxItems", 100);
         self.violations.range(items, "maxItems", 1, 1_000);
         let marker = self.form.get("Marker").map(str::to_owned);

@@ -1,4 +1,7 @@
-//! IAM: roles and their policies. Stored and shown; what they allow is not evaluated yet.
+//! IAM: roles, policies and users. Stored and shown; what they allow is not evaluated yet.
+
+mod changes;
+mod policies;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -51,13 +54,9 @@ impl Iam<'_> {
                 })
                 .await
             }
-            Request::AttachRolePolicy { role, policy_arn } => {
-                self.change("AttachRolePolicy", &role, |role| {
-                    role.attached.insert(policy_arn);
-                    Ok(())
-                })
-                .await
-            }
+            Request::AttachRolePolicy { role, policy_arn } => self.attach(role, policy_arn).await,
+            Request::Policy(request) => self.policy(request).await,
+            Request::Role(request) => self.update_role(request).await,
             Request::DetachRolePolicy { role, policy_arn } => {
                 self.change("DetachRolePolicy", &role, move |role| {
                     let attached = role.attached.remove(&policy_arn);
@@ -126,7 +125,7 @@ impl Iam<'_> {
         let role = Role {
             account: self.account.clone(),
             arn: format!("arn:aws:iam::{}:role{path}{name}", self.account),
-            role_id: role_id(self.inner.chance.bits()),
+            role_id: unique_id("AROA", self.inner.chance.bits()),
             name,
             path,
             assume_role_policy,
@@ -229,13 +228,13 @@ fn shown(role: &Role) -> iam::Role {
     }
 }
 
-/// `AROA` and 16 characters, as AWS makes them.
-fn role_id(bits: u128) -> String {
+/// A prefix that says of what it is the id, and 16 characters, as AWS makes them.
+fn unique_id(prefix: &str, bits: u128) -> String {
     const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
     let letters = bits.to_le_bytes();
     let id: String =
         letters.iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)])).collect();
-    format!("AROA{id}")
+    format!("{prefix}{id}")
 }
 
 #[cfg(test)]
@@ -252,7 +251,7 @@ mod tests {
 
     #[test]
     fn a_role_id_has_twenty_characters() {
-        assert_eq!(role_id(0), "AROAAAAAAAAAAAAAAAAA");
-        assert_eq!(role_id(u128::MAX).len(), 20);
+        assert_eq!(unique_id("AROA", 0), "AROAAAAAAAAAAAAAAAAA");
+        assert_eq!(unique_id("AROA", u128::MAX).len(), 20);
     }
 }
