@@ -1,17 +1,37 @@
 //! Who asks: the account and region of a request.
 //!
 //! With open authentication any well-formed credentials are accepted, and none at all; an access key
-//! of twelve digits names the account.
+//! of twelve digits names the account, and so does one that STS gave out.
 
 use dormouse_api::error::{ApiError, Exception};
-use dormouse_identity::{AuthError, AuthErrorKind, Credential};
+use dormouse_api::sts;
+use dormouse_identity::{AuthError, AuthErrorKind, Credential, Session};
 use dormouse_model::names::Scope;
 use http::request::Parts;
 
-/// The account and region a request is about.
-pub(crate) fn scope(parts: &Parts, home: &Scope) -> Result<Scope, ApiError> {
-    let credential = Credential::of(parts).map_err(|error| refusal(&error))?;
-    Ok(dormouse_identity::scope(credential.as_ref(), home))
+/// Who asks.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    /// The account and region a request is about.
+    pub(crate) scope: Scope,
+    /// Whom the session token names, if it is one of ours and belongs to the key.
+    pub(crate) session: Option<Session>,
+}
+
+impl Caller {
+    /// Who asks, at this time.
+    pub(crate) fn of(parts: &Parts, home: &Scope, now_ms: u64) -> Result<Self, ApiError> {
+        let credential = Credential::of(parts).map_err(|error| refusal(&error))?;
+        let scope = dormouse_identity::scope(credential.as_ref(), home);
+        let session = credential.and_then(|credential| {
+            let session = Session::of_token(&credential.session_token?)?;
+            Some(session).filter(|session| session.access_key == credential.access_key)
+        });
+        if session.as_ref().is_some_and(|session| session.is_over(now_ms)) {
+            return Err(sts::expired());
+        }
+        Ok(Self { scope, session })
+    }
 }
 
 fn refusal(error: &AuthError) -> ApiError {

@@ -13,9 +13,10 @@ use hyper::body::Incoming;
 use tracing::{debug, info, warn};
 
 use crate::body::{self, BodyError};
+use crate::caller::Caller;
 use crate::context::{Frontend, Inner};
 use crate::outgoing::Outgoing;
-use crate::{caller, iam, lambda, logs, own, sqs, sts};
+use crate::{iam, lambda, logs, own, sqs, sts};
 
 impl Frontend {
     /// Answers a request; every request gets an answer.
@@ -54,18 +55,18 @@ impl Frontend {
         id: &RequestId,
     ) -> Response<Outgoing> {
         let inner = self.inner();
-        let scope = match caller::scope(parts, &inner.home) {
-            Ok(scope) => scope,
+        let caller = match Caller::of(parts, &inner.home, inner.clock.wall_ms()) {
+            Ok(caller) => caller,
             Err(error) => return refuse(dialect, &error, id).map(Outgoing::from),
         };
         if let Asked::Lambda(call) = asked {
-            return match lambda_call(inner, &scope, call, (parts, body), id).await {
+            return match lambda_call(inner, &caller.scope, call, (parts, body), id).await {
                 Ok(response) => with_request_id(response, id),
                 Err(error) => refuse(dialect, &error, id).map(Outgoing::from),
             };
         }
         let response = match body::read(body, body_limit(dialect)).await {
-            Ok(body) => neighbour(inner, &scope, (dialect, asked), (parts, &body), id).await,
+            Ok(body) => neighbour(inner, &caller, (dialect, asked), (parts, &body), id).await,
             Err(error) => refuse(dialect, &body_refusal(&error), id),
         };
         response.map(Outgoing::from)
@@ -87,7 +88,7 @@ async fn lambda_call(
 /// The services beside Lambda.
 async fn neighbour(
     inner: &Inner,
-    scope: &Scope,
+    caller: &Caller,
     (dialect, asked): (Dialect, &Asked),
     (parts, body): (&Parts, &Bytes),
     id: &RequestId,
@@ -104,16 +105,18 @@ async fn neighbour(
     };
     let answered = match (dialect.service, form) {
         (Some(Service::Logs), _) => {
-            logs::answer(inner, scope, (dialect, &operation), body, id).await
+            logs::answer(inner, &caller.scope, (dialect, &operation), body, id).await
         }
         (Some(Service::Iam), Some(form)) => {
-            iam::answer(inner, scope, (dialect, &operation), &form, id).await
+            iam::answer(inner, &caller.scope, (dialect, &operation), &form, id).await
+        }
+        (Some(Service::Sts), Some(form)) => {
+            sts::answer(inner, caller, (dialect, &operation), &form, id).await
         }
         (Some(Service::Sqs), form) => {
             let request = (parts, body.as_ref(), form.as_ref());
-            sqs::answer(inner, scope, (dialect, &operation), request, id).await
+            sqs::answer(inner, &caller.scope, (dialect, &operation), request, id).await
         }
-        (Some(Service::Sts), _) => sts::answer(scope, dialect, &operation, id),
         _ => Err(ApiError::not_implemented(dialect, &operation)),
     };
     match answered {

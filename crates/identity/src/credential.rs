@@ -12,6 +12,8 @@ use http::request::Parts;
 use percent_encoding::percent_decode_str;
 use sha2::{Digest, Sha256};
 
+use crate::access_key::account_of;
+
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const TERMINATOR: &str = "aws4_request";
 /// Characters of a text of the caller's that we repeat in an error.
@@ -206,9 +208,9 @@ pub fn scope(credential: Option<&Credential>, configured: &Scope) -> Scope {
     let Some(credential) = credential else {
         return configured.clone();
     };
-    let account = credential.access_key.parse();
+    let account = account_of(&credential.access_key);
     Scope {
-        account: account.unwrap_or_else(|_| configured.account.clone()),
+        account: account.unwrap_or_else(|| configured.account.clone()),
         region: credential.region.clone(),
     }
 }

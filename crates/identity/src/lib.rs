@@ -4,8 +4,12 @@
 //! is handed in, so that what decides over access can be tested without a server. It keeps no
 //! state and must never put a key or a signature into a log or an error.
 
+mod access_key;
 mod credential;
 mod link;
+mod session;
 
+pub use access_key::{account_of, temporary_access_key};
 pub use credential::{AuthError, AuthErrorKind, Credential, scope};
 pub use link::{LinkError, Signer};
+pub use session::Session;

@@ -1,22 +1,110 @@
-//! STS: who the caller is.
+//! STS: who the caller is, and credentials for a while. Trust policies are not evaluated yet.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use dormouse_api::error::ApiError;
+use dormouse_api::form::Form;
 use dormouse_api::service::{Dialect, Service};
-use dormouse_api::sts::CallerIdentity;
-use dormouse_model::names::{RequestId, Scope};
+use dormouse_api::sts::{
+    self, AssumedRole, CallerIdentity, Credentials, Request, RoleArn, access_key_info,
+};
+use dormouse_identity::{Session, account_of, temporary_access_key};
+use dormouse_model::names::{AccountId, RequestId};
 use http::Response;
+use tracing::error;
+
+use crate::caller::Caller;
+use crate::context::Inner;
 
 /// Answers an operation.
-pub(crate) fn answer(
-    scope: &Scope,
-    dialect: Dialect,
-    operation: &str,
+pub(crate) async fn answer(
+    inner: &Inner,
+    caller: &Caller,
+    (dialect, operation): (Dialect, &str),
+    form: &Form,
     id: &RequestId,
 ) -> Result<Response<Bytes>, ApiError> {
     debug_assert_eq!(dialect.service, Some(Service::Sts));
-    match operation {
-        "GetCallerIdentity" => Ok(CallerIdentity::root(scope.account.clone()).answer(id)),
-        other => Err(ApiError::not_implemented(dialect, other)),
+    let Some(request) = Request::read(operation, form)? else {
+        return Err(ApiError::not_implemented(dialect, operation));
+    };
+    match request {
+        Request::GetCallerIdentity => Ok(identity(caller).answer(id)),
+        Request::AssumeRole { role, session, duration_s } => {
+            let assumed = assume(inner, caller, (dialect, role), session, duration_s).await?;
+            Ok(assumed.answer(id))
+        }
+        Request::GetSessionToken { duration_s } => {
+            let CallerIdentity { arn, user_id, account } = identity(caller);
+            Ok(credentials(inner, &account, (&arn, &user_id), duration_s).answer(id))
+        }
+        Request::GetAccessKeyInfo { access_key } => {
+            // A key that says nothing acts in the configured account, as every such key does.
+            let account = account_of(&access_key);
+            Ok(access_key_info(account.as_ref().unwrap_or(&inner.home.account), id))
+        }
     }
+}
+
+/// Who asks: whom the session token names, or the root of the account.
+fn identity(caller: &Caller) -> CallerIdentity {
+    let account = caller.scope.account.clone();
+    match &caller.session {
+        Some(session) => {
+            CallerIdentity { account, arn: session.arn.clone(), user_id: session.user_id.clone() }
+        }
+        None => CallerIdentity::root(account),
+    }
+}
+
+async fn assume(
+    inner: &Inner,
+    caller: &Caller,
+    (dialect, asked): (Dialect, RoleArn),
+    session: String,
+    duration_s: u32,
+) -> Result<AssumedRole, ApiError> {
+    let found = inner.roles.get(&asked.account, &asked.name).await.map_err(|fault| {
+        error!(error = %fault, "store");
+        ApiError::internal(dialect)
+    })?;
+    let found = found.filter(|role| role.arn == asked.arn);
+    let role_id = match found {
+        Some(role) if duration_s > role.max_session_duration_s => {
+            return Err(sts::session_too_long());
+        }
+        Some(role) => role.role_id,
+        None if asked.account == caller.scope.account => {
+            return Err(sts::may_not_assume(&identity(caller).arn, &asked.arn));
+        }
+        // Another account's roles are its own matter: tools assume them across accounts.
+        None => format!("AROA{}", &temporary_access_key(&asked.account, 0)[4..]),
+    };
+    let arn = format!("arn:aws:sts::{}:assumed-role/{}/{session}", asked.account, asked.name);
+    let assumed_role_id = format!("{role_id}:{session}");
+    let credentials = credentials(inner, &asked.account, (&arn, &assumed_role_id), duration_s);
+    Ok(AssumedRole { credentials, arn, assumed_role_id })
+}
+
+fn credentials(
+    inner: &Inner,
+    account: &AccountId,
+    (arn, user_id): (&str, &str),
+    duration_s: u32,
+) -> Credentials {
+    let access_key = temporary_access_key(account, inner.chance.bits());
+    let expires_ms = inner.clock.wall_ms().saturating_add(u64::from(duration_s) * 1_000);
+    let session = Session {
+        access_key: access_key.clone(),
+        expires_ms,
+        arn: arn.to_owned(),
+        user_id: user_id.to_owned(),
+    };
+    // Forty characters, as AWS's.
+    let mut secret = [0; 30];
+    secret[..15].copy_from_slice(&inner.chance.bits().to_ne_bytes()[..15]);
+    secret[15..].copy_from_slice(&inner.chance.bits().to_ne_bytes()[..15]);
+    let session_token = session.token();
+    Credentials { access_key, secret: STANDARD.encode(secret), session_token, expires_ms }
 }

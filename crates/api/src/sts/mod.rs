@@ -1,4 +1,10 @@
-//! STS: who the caller is.
+//! STS: who the caller is, and credentials for a while.
+
+mod credentials;
+mod request;
+
+pub use credentials::{AssumedRole, Credentials, access_key_info};
+pub use request::{Request, RoleArn, expired, may_not_assume, session_too_long};
 
 use bytes::Bytes;
 use dormouse_model::names::{AccountId, RequestId};
