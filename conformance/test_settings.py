@@ -394,3 +394,53 @@ def test_an_event_invoke_config_survives_a_kill_and_not_the_function(servers, py
     aws.create("async", ECHO, python)
     got = aws.refused("lambda", "get_function_event_invoke_config", FunctionName="async")
     assert got[:2] == (404, RNF)
+
+
+RUNTIME = "arn:aws:lambda:us-east-1::runtime:0123456789abcdef0123456789abcdef"
+
+
+def test_recursion_and_runtime_management_are_configured_and_kept(servers, python):
+    server = servers().start()
+    aws = Aws(server)
+    function = aws.create("behaving", ECHO, python)
+
+    def recursion(aws):
+        return aws.functions.get_function_recursion_config(FunctionName=function)["RecursiveLoop"]
+
+    def runtime(aws):
+        return without_metadata(aws.functions.get_runtime_management_config(FunctionName=function))
+
+    assert recursion(aws) == "Terminate"
+    assert runtime(aws) == {"UpdateRuntimeOn": "Auto", "FunctionArn": ARN + function}
+    put = aws.functions.put_function_recursion_config(FunctionName=function, RecursiveLoop="Allow")
+    assert without_metadata(put) == {"RecursiveLoop": "Allow"}
+    put = aws.functions.put_runtime_management_config(
+        FunctionName=function, UpdateRuntimeOn="Manual", RuntimeVersionArn=RUNTIME
+    )
+    manual = {"UpdateRuntimeOn": "Manual", "RuntimeVersionArn": RUNTIME, "FunctionArn": ARN + function}
+    assert without_metadata(put) == manual
+    assert kept(server, lambda aws: (recursion(aws), runtime(aws))) == ("Allow", manual)
+    aws = Aws(server)
+    aws.functions.put_runtime_management_config(FunctionName=function, UpdateRuntimeOn="FunctionUpdate")
+    assert runtime(aws) == {"UpdateRuntimeOn": "FunctionUpdate", "FunctionArn": ARN + function}
+    aws.functions.delete_function(FunctionName=function)
+    aws.create("behaving", ECHO, python)
+    assert (recursion(aws), runtime(aws)["UpdateRuntimeOn"]) == ("Terminate", "Auto")
+
+
+def test_wrong_recursion_and_runtime_management_are_refused(aws, there):
+    def refused(operation, name=there, **more):
+        return aws.refused("lambda", operation, FunctionName=name, **more)
+
+    assert refused("put_function_recursion_config", RecursiveLoop="Stop") == (
+        *(400, VALIDATION),
+        "1 validation error detected: Value 'Stop' at 'recursiveLoop' failed to satisfy constraint: "
+        "Member must satisfy enum value set: [Allow, Terminate]",
+    )
+    assert refused("put_function_recursion_config", "there:1", RecursiveLoop="Allow")[1] == VALIDATION
+    assert refused("put_function_recursion_config", "absent", RecursiveLoop="Allow") == absent()
+    assert refused("get_function_recursion_config", "absent") == absent()
+    assert refused("put_runtime_management_config", UpdateRuntimeOn="Never")[1] == VALIDATION
+    assert refused("put_runtime_management_config", UpdateRuntimeOn="Manual")[1] == IPV
+    assert refused("put_runtime_management_config", "absent", UpdateRuntimeOn="Auto") == absent()
+    assert refused("get_runtime_management_config", Qualifier="7") == absent("there:7")

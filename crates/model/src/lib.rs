@@ -4,6 +4,7 @@
 //! draws a random number. Time and chance are arguments. Every other crate may use it.
 
 pub mod alias;
+pub mod behaviour;
 pub mod bucket;
 pub mod chance;
 pub mod clock;

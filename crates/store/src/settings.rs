@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use dormouse_model::behaviour::{RecursiveLoop, RuntimeUpdate};
 use dormouse_model::event_invoke::EventInvokeConfig;
 use dormouse_model::names::{FunctionKey, Qualifier, Version};
 use dormouse_model::permission::FunctionPolicy;
@@ -36,6 +37,14 @@ pub(crate) const TABLE: &str = "
 pub trait Setting: Serialize + DeserializeOwned + Send + 'static {
     /// Names the kind; never changes, since it is stored.
     const KIND: &'static str;
+}
+
+impl Setting for RecursiveLoop {
+    const KIND: &'static str = "recursion";
+}
+
+impl Setting for RuntimeUpdate {
+    const KIND: &'static str = "runtime-management";
 }
 
 impl Setting for EventInvokeConfig {

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod alias;
+pub mod behaviour;
 pub mod code;
 pub mod concurrency;
 pub mod configuration;

@@ -1,6 +1,7 @@
 //! Lambda: from a routed call to its answer.
 
 mod aliases;
+mod behaviour;
 mod concurrency;
 pub(crate) mod deployments;
 mod event_invoke;

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use dormouse_api::error::ApiError;
+use dormouse_api::lambda::behaviour::unqualified;
 use dormouse_api::lambda::concurrency::whole;
 use dormouse_api::lambda::{Call, NameShape, Operation, Target};
 use dormouse_api::service::Dialect;
@@ -12,7 +13,7 @@ use http::request::Parts;
 use http::{Response, StatusCode};
 
 use super::functions::{self, storage};
-use super::{concurrency, event_invoke, permissions, tags};
+use super::{behaviour, concurrency, event_invoke, permissions, tags};
 use crate::context::Inner;
 
 pub(super) async fn answer(
@@ -64,6 +65,29 @@ async fn event_invoke_answer(
         Operation::DeleteFunctionEventInvokeConfig => {
             event_invoke::delete(inner, &existing()?).await
         }
+        _ => behaviour_answer(inner, scope, call, (parts, body)).await,
+    }
+}
+
+async fn behaviour_answer(
+    inner: &Inner,
+    scope: &Scope,
+    call: &Call,
+    (parts, body): (&Parts, &[u8]),
+) -> Result<Response<Bytes>, ApiError> {
+    let name = call.label("FunctionName");
+    let existing = || functions::target(scope, name, parts, NameShape::Existing);
+    match call.operation {
+        Operation::PutFunctionRecursionConfig => {
+            behaviour::put_recursion(inner, unqualified(scope, name)?, body).await
+        }
+        Operation::GetFunctionRecursionConfig => {
+            behaviour::get_recursion(inner, unqualified(scope, name)?).await
+        }
+        Operation::PutRuntimeManagementConfig => {
+            behaviour::put_runtime(inner, &existing()?, body).await
+        }
+        Operation::GetRuntimeManagementConfig => behaviour::get_runtime(inner, &existing()?).await,
         other => Err(ApiError::not_implemented(Dialect::LAMBDA, other.name())),
     }
 }
