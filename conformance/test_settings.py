@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import json
+import re
 import time
 
 import pytest
@@ -444,3 +445,82 @@ def test_wrong_recursion_and_runtime_management_are_refused(aws, there):
     assert refused("put_runtime_management_config", UpdateRuntimeOn="Manual")[1] == IPV
     assert refused("put_runtime_management_config", "absent", UpdateRuntimeOn="Auto") == absent()
     assert refused("get_runtime_management_config", Qualifier="7") == absent("there:7")
+
+
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z")
+
+
+def url_config(answer):
+    """A URL's configuration without its times and the URL's own name."""
+    found = without_metadata(answer)
+    for time_of in ("CreationTime", "LastModifiedTime"):
+        assert MOMENT.fullmatch(found.pop(time_of))
+    pattern = r"https://[a-z0-9]{32}\.lambda-url\.us-east-1\.on\.aws/"
+    assert re.fullmatch(pattern, found.pop("FunctionUrl"))
+    return found
+
+
+def test_function_urls_are_made_changed_and_removed(aws, python):
+    function = aws.create("called", ECHO, python)
+    cors = {"AllowOrigins": ["*"], "AllowMethods": ["GET"], "MaxAge": 60}
+    asked = {"FunctionName": function, "AuthType": "NONE", "Cors": cors}
+    made = aws.functions.create_function_url_config(**asked)
+    assert status(made) == 201
+    assert "InvokeMode" not in made and "LastModifiedTime" not in made
+    first = {"FunctionArn": ARN + function, "AuthType": "NONE", "Cors": cors, "InvokeMode": "BUFFERED"}
+    found = aws.functions.get_function_url_config(FunctionName=function)
+    assert found["FunctionUrl"] == made["FunctionUrl"]
+    assert url_config(found) == first
+    assert aws.refused("lambda", "create_function_url_config", **asked) == (
+        *(409, "ResourceConflictException"),
+        f"Failed to create function url config for [functionArn = {ARN}{function}]. Error message:  "
+        "FunctionUrlConfig exists for this Lambda function",
+    )
+    updated = aws.functions.update_function_url_config(
+        FunctionName=function, AuthType="AWS_IAM", InvokeMode="RESPONSE_STREAM"
+    )
+    second = first | {"AuthType": "AWS_IAM", "InvokeMode": "RESPONSE_STREAM"}
+    assert updated["FunctionUrl"] == made["FunctionUrl"]
+    assert url_config(updated) == second
+    listed = aws.functions.list_function_url_configs(FunctionName=function)["FunctionUrlConfigs"]
+    assert [url_config(found) for found in listed] == [second]
+    updated = aws.functions.update_function_url_config(FunctionName=function, Cors={})
+    assert "Cors" not in updated
+    assert status(aws.functions.delete_function_url_config(FunctionName=function)) == 204
+    for operation in ("get_function_url_config", "delete_function_url_config"):
+        assert aws.refused("lambda", operation, FunctionName=function) == NOT_THERE
+    assert aws.functions.list_function_url_configs(FunctionName=function)["FunctionUrlConfigs"] == []
+
+
+def test_wrong_function_urls_are_refused(aws, there):
+    def refused(operation, name=there, **more):
+        return aws.refused("lambda", f"{operation}_function_url_config", FunctionName=name, **more)
+
+    missing = 404, RNF, "Function does not exist"
+    assert refused("create", "absent", AuthType="NONE") == missing
+    assert refused("create", AuthType="NONE", Qualifier="live") == missing
+    assert refused("update", "absent") == missing
+    assert refused("get", "absent") == refused("delete", "absent") == NOT_THERE
+    assert refused("update", AuthType="NONE") == NOT_THERE
+    assert aws.refused("lambda", "list_function_url_configs", FunctionName="absent") == missing
+    got = refused("create", InvokeMode="LATER", Cors={"MaxAge": -1})
+    assert got[:2] == (400, VALIDATION) and got[2].startswith("3 validation errors detected: "), got
+    for qualifier in ("1", "$LATEST"):
+        assert refused("create", AuthType="NONE", Qualifier=qualifier) == (
+            *(400, VALIDATION),
+            f"1 validation error detected: Value '{qualifier}' at 'qualifier' failed to satisfy "
+            r"constraint: Member must satisfy regular expression pattern: ((?!^\d+$)^[0-9a-zA-Z-_]+$)",
+        )
+
+
+def test_a_function_url_survives_a_kill_and_not_the_function(servers, python):
+    server = servers().start()
+    aws = Aws(server)
+    aws.create("called", ECHO, python)
+    aws.functions.create_function_url_config(FunctionName="called", AuthType="NONE")
+    look = {"FunctionName": "called"}
+    kept(server, lambda aws: without_metadata(aws.functions.get_function_url_config(**look)))
+    aws = Aws(server)
+    aws.functions.delete_function(FunctionName="called")
+    aws.create("called", ECHO, python)
+    assert aws.refused("lambda", "get_function_url_config", **look) == NOT_THERE

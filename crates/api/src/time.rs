@@ -20,6 +20,11 @@ pub(crate) fn iso_seconds(ms: u64) -> String {
     instant(ms).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
+/// `2026-01-02T03:04:05.678000000Z`, as a function URL's times.
+pub(crate) fn iso_nanos(ms: u64) -> String {
+    instant(ms).strftime("%Y-%m-%dT%H:%M:%S%.9fZ").to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -29,6 +34,7 @@ mod tests {
         assert_eq!(lambda(1_767_323_045_678), "2026-01-02T03:04:05.678+0000");
         assert_eq!(lambda(1_767_323_045_000), "2026-01-02T03:04:05.000+0000");
         assert_eq!(iso_seconds(1_767_323_045_678), "2026-01-02T03:04:05Z");
+        assert_eq!(iso_nanos(1_767_323_045_678), "2026-01-02T03:04:05.678000000Z");
         assert!(lambda(u64::MAX).starts_with("9999"));
     }
 }

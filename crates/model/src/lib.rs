@@ -19,4 +19,5 @@ pub mod permission;
 pub mod policy;
 pub mod runtime;
 pub mod telemetry;
+pub mod url;
 pub mod version;

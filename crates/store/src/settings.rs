@@ -9,6 +9,7 @@ use dormouse_model::behaviour::{RecursiveLoop, RuntimeUpdate};
 use dormouse_model::event_invoke::EventInvokeConfig;
 use dormouse_model::names::{FunctionKey, Qualifier, Version};
 use dormouse_model::permission::FunctionPolicy;
+use dormouse_model::url::FunctionUrl;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
@@ -37,6 +38,10 @@ pub(crate) const TABLE: &str = "
 pub trait Setting: Serialize + DeserializeOwned + Send + 'static {
     /// Names the kind; never changes, since it is stored.
     const KIND: &'static str;
+}
+
+impl Setting for FunctionUrl {
+    const KIND: &'static str = "url";
 }
 
 impl Setting for RecursiveLoop {

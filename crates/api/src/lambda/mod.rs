@@ -20,6 +20,7 @@ pub mod settings;
 pub mod stream;
 pub mod tag;
 pub mod update;
+pub mod url;
 pub mod version;
 
 pub use account::GetAccountSettingsResponse;

@@ -10,8 +10,9 @@ use dormouse_api::lambda::{Operation, Target, json_answer};
 use dormouse_model::names::FunctionKey;
 use http::Response;
 
-use super::functions::{storage, stored};
+use super::functions::storage;
 use super::records::change_setting;
+use super::versions::stored;
 use crate::context::Inner;
 
 type Answer = Result<Response<Bytes>, ApiError>;

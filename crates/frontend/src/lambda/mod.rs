@@ -14,6 +14,7 @@ mod records;
 mod served;
 mod tags;
 mod trace;
+mod urls;
 mod versions;
 
 use bytes::Bytes;

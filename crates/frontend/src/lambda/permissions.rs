@@ -1,7 +1,7 @@
 //! Policies of functions: statements added, removed, shown.
 
 use bytes::Bytes;
-use dormouse_api::error::{ApiError, Exception};
+use dormouse_api::error::ApiError;
 use dormouse_api::lambda::permission::{
     self, AddPermissionRequest, AddPermissionResponse, GetPolicyResponse,
 };
@@ -11,7 +11,7 @@ use http::Response;
 use http::request::Parts;
 
 use super::functions::storage;
-use super::records::{change_setting, no_content};
+use super::records::{change_setting, no_content, there};
 use super::versions::stored;
 use crate::context::Inner;
 
@@ -56,12 +56,4 @@ pub(super) async fn get(inner: &Inner, target: &Target) -> Answer {
     let policy = found.filter(|_| !permission::is_latest(target));
     let policy = policy.ok_or_else(permission::not_found)?;
     Ok(json_answer(Operation::GetPolicy.status(), &GetPolicyResponse::of(&policy, target)))
-}
-
-/// What is missing is told in other words than elsewhere.
-async fn there(inner: &Inner, target: &Target, missing: ApiError) -> Result<(), ApiError> {
-    match stored(inner, target).await {
-        Err(error) if error.exception == Exception::ResourceNotFound => Err(missing),
-        other => other.map(drop),
-    }
 }

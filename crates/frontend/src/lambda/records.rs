@@ -1,10 +1,10 @@
 //! What is kept beside a function and is configuration only: from a call to its answer.
 
 use bytes::Bytes;
-use dormouse_api::error::ApiError;
+use dormouse_api::error::{ApiError, Exception};
 use dormouse_api::lambda::behaviour::unqualified;
 use dormouse_api::lambda::concurrency::whole;
-use dormouse_api::lambda::{Call, NameShape, Operation, Target};
+use dormouse_api::lambda::{Call, NameShape, Operation, Target, url};
 use dormouse_api::service::Dialect;
 use dormouse_model::names::Scope;
 use dormouse_store::ChangeError;
@@ -13,7 +13,8 @@ use http::request::Parts;
 use http::{Response, StatusCode};
 
 use super::functions::{self, storage};
-use super::{behaviour, concurrency, event_invoke, permissions, tags};
+use super::versions::stored;
+use super::{behaviour, concurrency, event_invoke, permissions, tags, urls};
 use crate::context::Inner;
 
 pub(super) async fn answer(
@@ -88,7 +89,36 @@ async fn behaviour_answer(
             behaviour::put_runtime(inner, &existing()?, body).await
         }
         Operation::GetRuntimeManagementConfig => behaviour::get_runtime(inner, &existing()?).await,
+        _ => url_answer(inner, scope, call, (parts, body)).await,
+    }
+}
+
+async fn url_answer(
+    inner: &Inner,
+    scope: &Scope,
+    call: &Call,
+    (parts, body): (&Parts, &[u8]),
+) -> Result<Response<Bytes>, ApiError> {
+    let target = || url::target(scope, call.label("FunctionName"), &parts.uri);
+    match call.operation {
+        Operation::CreateFunctionUrlConfig => urls::create(inner, &target()?, body).await,
+        Operation::GetFunctionUrlConfig => urls::get(inner, &target()?).await,
+        Operation::UpdateFunctionUrlConfig => urls::update(inner, &target()?, body).await,
+        Operation::DeleteFunctionUrlConfig => urls::delete(inner, &target()?).await,
+        Operation::ListFunctionUrlConfigs => urls::list(inner, &target()?, parts).await,
         other => Err(ApiError::not_implemented(Dialect::LAMBDA, other.name())),
+    }
+}
+
+/// What is missing is told in other words than elsewhere.
+pub(super) async fn there(
+    inner: &Inner,
+    target: &Target,
+    missing: ApiError,
+) -> Result<(), ApiError> {
+    match stored(inner, target).await {
+        Err(error) if error.exception == Exception::ResourceNotFound => Err(missing),
+        other => other.map(drop),
     }
 }
 

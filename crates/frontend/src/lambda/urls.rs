@@ -1,0 +1,83 @@
+//! Function URLs as records: made, shown, changed, listed, removed.
+
+use bytes::Bytes;
+use dormouse_api::error::ApiError;
+use dormouse_api::lambda::page::QualifierPage;
+use dormouse_api::lambda::url::{
+    self as api, FunctionUrlConfigRequest, FunctionUrlConfigResponse,
+    ListFunctionUrlConfigsResponse,
+};
+use dormouse_api::lambda::{Operation, Target, json_answer};
+use dormouse_model::url::FunctionUrl;
+use http::Response;
+use http::request::Parts;
+
+use super::functions::storage;
+use super::records::{change_setting, no_content, there};
+use crate::context::Inner;
+
+type Answer = Result<Response<Bytes>, ApiError>;
+
+pub(super) async fn create(inner: &Inner, target: &Target, body: &[u8]) -> Answer {
+    let new = FunctionUrlConfigRequest::read(body)?.validate_new()?;
+    there(inner, target, api::no_function()).await?;
+    let mode_given = new.mode.is_some();
+    let url = new.made(format!("{:032x}", inner.chance.bits()), inner.clock.wall_ms());
+    let (made, of) = (url.clone(), target.clone());
+    change_setting(inner, target, move |found: Option<FunctionUrl>| match found {
+        None => Ok(Some(made)),
+        Some(_) => Err(api::exists(&of)),
+    })
+    .await?;
+    let answer = response(url, target).created(mode_given);
+    Ok(json_answer(Operation::CreateFunctionUrlConfig.status(), &answer))
+}
+
+pub(super) async fn get(inner: &Inner, target: &Target) -> Answer {
+    there(inner, target, api::not_found()).await?;
+    let found = inner.settings.get(&target.key, target.qualifier.as_ref()).await;
+    let url = found.map_err(|fault| storage(&fault))?.ok_or_else(api::not_found)?;
+    Ok(json_answer(Operation::GetFunctionUrlConfig.status(), &response(url, target)))
+}
+
+pub(super) async fn update(inner: &Inner, target: &Target, body: &[u8]) -> Answer {
+    let change = FunctionUrlConfigRequest::read(body)?.validate()?;
+    there(inner, target, api::no_function()).await?;
+    let now_ms = inner.clock.wall_ms();
+    let changed = change_setting(inner, target, move |url: Option<FunctionUrl>| {
+        let url = url.ok_or_else(api::not_found)?;
+        Ok(Some(change.applied_to(url, now_ms)))
+    });
+    let url = changed.await?.ok_or_else(api::not_found)?;
+    Ok(json_answer(Operation::UpdateFunctionUrlConfig.status(), &response(url, target)))
+}
+
+pub(super) async fn delete(inner: &Inner, target: &Target) -> Answer {
+    there(inner, target, api::not_found()).await?;
+    change_setting(inner, target, |url: Option<FunctionUrl>| match url {
+        Some(_) => Ok(None),
+        None => Err(api::not_found()),
+    })
+    .await?;
+    Ok(no_content())
+}
+
+pub(super) async fn list(inner: &Inner, target: &Target, parts: &Parts) -> Answer {
+    let page = QualifierPage::read(&parts.uri)?;
+    there(inner, target, api::no_function()).await?;
+    // One more than the page tells whether there is another.
+    let found = inner.settings.list(&target.key, page.after.as_ref(), page.items + 1).await;
+    let mut found = found.map_err(|fault| storage(&fault))?;
+    let more = found.len() > page.items;
+    found.truncate(page.items);
+    let next_marker = found.last().filter(|_| more).map(|(qualifier, _)| qualifier.to_string());
+    let shown =
+        |(qualifier, url)| FunctionUrlConfigResponse::of(url, &target.key, Some(&qualifier));
+    let function_url_configs = found.into_iter().map(shown).collect();
+    let answer = ListFunctionUrlConfigsResponse { function_url_configs, next_marker };
+    Ok(json_answer(Operation::ListFunctionUrlConfigs.status(), &answer))
+}
+
+fn response(url: FunctionUrl, target: &Target) -> FunctionUrlConfigResponse {
+    FunctionUrlConfigResponse::of(url, &target.key, target.qualifier.as_ref())
+}
