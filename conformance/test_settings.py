@@ -524,3 +524,10 @@ def test_a_function_url_survives_a_kill_and_not_the_function(servers, python):
     aws.functions.delete_function(FunctionName="called")
     aws.create("called", ECHO, python)
     assert aws.refused("lambda", "get_function_url_config", **look) == NOT_THERE
+
+
+def test_no_function_has_a_code_signing_config(aws, there):
+    found = aws.functions.get_function_code_signing_config(FunctionName=there)
+    assert without_metadata(found) == {"FunctionName": there}
+    got = aws.refused("lambda", "get_function_code_signing_config", FunctionName="absent")
+    assert got == absent()

@@ -4,6 +4,7 @@ pub mod account;
 pub mod alias;
 pub mod behaviour;
 pub mod code;
+pub mod code_signing;
 pub mod concurrency;
 pub mod configuration;
 pub mod create;

@@ -1,4 +1,4 @@
-//! What Lambda does about loops and new runtimes: configured and shown.
+//! What Lambda does about loops, new runtimes and signatures: configured and shown.
 
 use bytes::Bytes;
 use dormouse_api::error::ApiError;
@@ -6,6 +6,7 @@ use dormouse_api::lambda::behaviour::{
     PutFunctionRecursionConfigRequest, PutRuntimeManagementConfigRequest, RecursionConfigResponse,
     RuntimeManagementConfigResponse,
 };
+use dormouse_api::lambda::code_signing::GetFunctionCodeSigningConfigResponse;
 use dormouse_api::lambda::{Operation, Target, json_answer};
 use dormouse_model::names::FunctionKey;
 use http::Response;
@@ -48,4 +49,10 @@ pub(super) async fn get_runtime(inner: &Inner, target: &Target) -> Answer {
     let found = found.map_err(|fault| storage(&fault))?.unwrap_or_default();
     let answer = RuntimeManagementConfigResponse::of(found, target);
     Ok(json_answer(Operation::GetRuntimeManagementConfig.status(), &answer))
+}
+
+pub(super) async fn get_code_signing(inner: &Inner, target: &Target) -> Answer {
+    stored(inner, target).await?;
+    let answer = GetFunctionCodeSigningConfigResponse::of(&target.key);
+    Ok(json_answer(Operation::GetFunctionCodeSigningConfig.status(), &answer))
 }

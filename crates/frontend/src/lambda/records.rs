@@ -88,6 +88,9 @@ async fn behaviour_answer(
         Operation::PutRuntimeManagementConfig => {
             behaviour::put_runtime(inner, &existing()?, body).await
         }
+        Operation::GetFunctionCodeSigningConfig => {
+            behaviour::get_code_signing(inner, &existing()?).await
+        }
         Operation::GetRuntimeManagementConfig => behaviour::get_runtime(inner, &existing()?).await,
         _ => url_answer(inner, scope, call, (parts, body)).await,
     }
