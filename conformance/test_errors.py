@@ -470,9 +470,9 @@ def test_a_wrong_invocation_is_refused_before_it_runs(aws, there, case):
 
 OTHER_SERVICES = {
     "lambda": ("list_capacity_providers", {}, "ListCapacityProviders"),
-    "logs": ("put_retention_policy", {"logGroupName": "g", "retentionInDays": 1}, "PutRetentionPolicy"),
+    "logs": ("describe_queries", {}, "DescribeQueries"),
     "iam": ("create_user", {"UserName": "u"}, "CreateUser"),
-    "sts": ("get_session_token", {}, "GetSessionToken"),
+    "sts": ("get_federation_token", {"Name": "ab"}, "GetFederationToken"),
     "s3": ("list_buckets", {}, None),
     "sqs": ("start_message_move_task", {"SourceArn": "arn"}, "StartMessageMoveTask"),
     "sns": ("list_topics", {}, "ListTopics"),
