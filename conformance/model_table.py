@@ -119,6 +119,19 @@ REASONS = {
     "DeleteFunction.Qualifier": r"\$LATEST version cannot be deleted without deleting the function",
 }
 
+IMAGE = {"ImageUri": "000000000000.dkr.ecr.us-east-1.amazonaws.com/x:1"}
+S3 = {"S3Bucket": "nowhere-model", "S3Key": "key"}
+NO_BUCKET = "Error occurred while GetObject. S3 Error Code: NoSuchBucket"
+# Further requests that are valid, by what they ask for: what they add, and their only right refusal.
+FURTHER = {
+    "CreateFunction": {
+        "Code from S3": ({"Code": S3}, NO_BUCKET),
+        "PackageType Image": ({"PackageType": "Image", "Code": IMAGE}, "(?i)source image|image .* does not exist"),
+    },
+    "PublishLayerVersion": {"Content from S3": ({"Content": S3}, NO_BUCKET)},
+    "UpdateFunctionCode": {"code from S3": ({"ZipFile": None} | S3, NO_BUCKET)},
+}
+
 # Said by the service in its own words instead of by the framework.
 SERVICE = {
     ("CreateFunction", "runtime"): "Value .* at 'runtime' failed to satisfy constraint: Member must satisfy enum value set",

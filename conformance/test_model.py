@@ -257,6 +257,12 @@ def look_at_values(world, operation, findings):
         elif not is_right(name, member, answer):
             why = NOT_THERE if "not supported by this version" in answer.message else f"is refused: {answer.code}"
             findings.add(f"{member} {why}", answer)
+    for what, (more, reason) in table.FURTHER.get(name, {}).items():
+        values = world.prepared(operation) | more
+        answer = world.call(name, {key: value for key, value in values.items() if value is not None})
+        look_at_answer(answer, findings)
+        if not re.search(reason, answer.message) or "not supported by" in answer.message:
+            findings.add(f"{what} {NOT_THERE}", answer)
     answer = world.call(name, world.prepared(operation) | taken)
     look_at_answer(answer, findings)
     if not answer.is_success:

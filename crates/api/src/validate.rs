@@ -26,6 +26,11 @@ impl Violations {
         self.0.push(format!("Value null at '{path}' failed to satisfy constraint: {rule}"));
     }
 
+    /// What was found elsewhere, behind what was found here.
+    pub(crate) fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
     /// Characters within bounds.
     pub(crate) fn length(&mut self, value: &str, path: &str, min: usize, max: usize) {
         self.count(value, value.chars().count(), path, (min, max));
@@ -67,6 +72,34 @@ impl Violations {
         }
     }
 
+    /// A text that is all that the model says of it.
+    pub(crate) fn text(&mut self, value: &str, path: &str, rule: &Text) {
+        self.length(value, path, rule.min, rule.max);
+        self.pattern(value, path, (rule.fits)(value), rule.pattern);
+    }
+
+    /// A text that may be left out.
+    pub(crate) fn optional(&mut self, value: Option<&String>, path: &str, rule: &Text) {
+        if let Some(value) = value {
+            self.text(value, path, rule);
+        }
+    }
+
+    /// A text that must be there.
+    pub(crate) fn required(&mut self, value: Option<&String>, path: &str, rule: &Text) {
+        match value {
+            Some(value) => self.text(value, path, rule),
+            None => self.null(path),
+        }
+    }
+
+    /// The members of a list, told together as the framework does.
+    pub(crate) fn members(&mut self, values: &[String], path: &str, rule: &Text) {
+        if !values.iter().all(|value| rule.is_met(value)) {
+            self.add(format!("[{}]", values.join(", ")), path, rule.of_members());
+        }
+    }
+
     /// A text out of a set.
     pub(crate) fn one_of(&mut self, value: &str, path: &str, allowed: &[&str]) {
         if !allowed.contains(&value) {
@@ -89,6 +122,35 @@ impl Violations {
         let _ = write!(text, "{} validation error{plural} detected: ", self.0.len());
         text.push_str(&self.0.join("; "));
         Err(ApiError::new(exception, text))
+    }
+}
+
+/// What the model says of a kind of text.
+#[derive(Debug)]
+pub(crate) struct Text {
+    pub(crate) min: usize,
+    pub(crate) max: usize,
+    pub(crate) pattern: &'static str,
+    /// Our reading of the pattern.
+    pub(crate) fits: fn(&str) -> bool,
+}
+
+impl Text {
+    pub(crate) fn is_met(&self, value: &str) -> bool {
+        (self.min..=self.max).contains(&value.chars().count()) && (self.fits)(value)
+    }
+
+    /// The rule for members of a list, as AWS words it.
+    pub(crate) fn of_members(&self) -> String {
+        format!("Member must satisfy constraint: {}", self.listed())
+    }
+
+    /// All of the rule, as it stands behind `Map keys must satisfy constraint:` too.
+    pub(crate) fn listed(&self) -> String {
+        let Self { min, max, pattern, .. } = self;
+        format!(
+            "[{LONGEST} {max}, {SHORTEST} {min}, {PATTERN}: {pattern}, Member must not be null]"
+        )
     }
 }
 

@@ -8,6 +8,7 @@ use dormouse_model::limits;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 
+use super::pattern::ARN_OR_EMPTY;
 use crate::error::ApiError;
 use crate::validate::Violations;
 
@@ -35,6 +36,7 @@ pub(crate) struct FunctionCode {
     pub(crate) s3_bucket: Option<String>,
     pub(crate) s3_key: Option<String>,
     pub(crate) s3_object_version: Option<String>,
+    pub(crate) s3_object_storage_mode: Option<String>,
     pub(crate) image_uri: Option<String>,
     #[serde(rename = "SourceKMSKeyArn")]
     pub(crate) source_kms_key_arn: Option<String>,
@@ -56,6 +58,12 @@ impl FunctionCode {
         if let Some(version) = &self.s3_object_version {
             violations.length(version, &format!("{path}s3ObjectVersion"), 1, 1024);
         }
+        if let Some(mode) = &self.s3_object_storage_mode {
+            let path = format!("{path}s3ObjectStorageMode");
+            violations.one_of(mode, &path, &["COPY", "REFERENCE"]);
+        }
+        let key = self.source_kms_key_arn.as_ref();
+        violations.optional(key, &format!("{path}sourceKMSKeyArn"), &ARN_OR_EMPTY);
     }
 
     /// The service's checks. `verb` is what the operation does: creating or updating.
@@ -69,6 +77,9 @@ impl FunctionCode {
         }
         if self.source_kms_key_arn.is_some_and(|arn| !arn.is_empty()) {
             return refuse("SourceKMSKeyArn is not supported by this version of Dormouse.");
+        }
+        if self.s3_object_storage_mode.as_deref() == Some("REFERENCE") {
+            return refuse("S3ObjectStorageMode is not supported by this version of Dormouse.");
         }
         match (self.zip_file, self.s3_bucket, self.s3_key) {
             (Some(Blob(zip)), None, None) if self.s3_object_version.is_none() => {

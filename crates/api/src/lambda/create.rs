@@ -10,7 +10,10 @@ use serde::Deserialize;
 
 use super::code::{CodeSource, FunctionCode};
 use super::name::{NameShape, check_name, resolve_pieces};
-use super::settings::{Settings, architecture, check_architectures, parse_runtime, refuse_if};
+use super::pattern::CODE_SIGNING_CONFIG;
+use super::settings::{
+    Settings, architecture, check_architectures, check_publish_to, parse_runtime, refuse_if,
+};
 use super::tag;
 use crate::error::ApiError;
 use crate::validate::Violations;
@@ -27,9 +30,15 @@ pub struct CreateFunctionRequest {
     architectures: Option<Vec<String>>,
     tags: Option<BTreeMap<String, Option<String>>>,
     code_signing_config_arn: Option<String>,
-    tenancy_config: Option<serde::de::IgnoredAny>,
+    tenancy_config: Option<TenancyConfig>,
     #[serde(flatten)]
     settings: Settings,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct TenancyConfig {
+    tenant_isolation_mode: Option<String>,
 }
 
 /// A function to be made.
@@ -100,6 +109,16 @@ impl CreateFunctionRequest {
         }
         if let Some(tags) = &self.tags {
             tag::check(violations, tags);
+        }
+        check_publish_to(violations, self.publish_to.as_deref());
+        // An empty one stands for none.
+        let signing = self.code_signing_config_arn.as_ref().filter(|arn| !arn.is_empty());
+        violations.optional(signing, "codeSigningConfigArn", &CODE_SIGNING_CONFIG);
+        let path = "tenancyConfig.tenantIsolationMode";
+        match self.tenancy_config.as_ref().map(|tenancy| tenancy.tenant_isolation_mode.as_deref()) {
+            Some(Some(mode)) => violations.one_of(mode, path, &["PER_TENANT"]),
+            Some(None) => violations.null(path),
+            None => {}
         }
         self.settings.check(violations);
     }
@@ -245,7 +264,7 @@ mod tests {
         Value 'Always' at 'snapStart.applyOn' failed to satisfy constraint: Member must satisfy enum value set: [PublishedVersions, None];
         Value at 'environment.variables' failed to satisfy constraint: Map keys must satisfy constraint: [Member must satisfy regular expression pattern: [a-zA-Z]([a-zA-Z0-9_])+];
         Value 'XML' at 'loggingConfig.logFormat' failed to satisfy constraint: Member must satisfy enum value set: [JSON, Text];
-        Value '[l]' at 'layers' failed to satisfy constraint: Member must satisfy constraint: [Member must have length less than or equal to 140, Member must have length greater than or equal to 1, Member must satisfy regular expression pattern: (arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\d{12}:layer:[a-zA-Z0-9-_]+:[0-9]+)|(arn:[a-zA-Z0-9-]+:lambda:::awslayer:[a-zA-Z0-9-_]+), Member must not be null]
+        Value '[l]' at 'layers' failed to satisfy constraint: Member must satisfy constraint: [Member must have length less than or equal to 2048, Member must have length greater than or equal to 1, Member must satisfy regular expression pattern: ((arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:layer:[a-zA-Z0-9-_]+:[0-9]+)|(arn:[a-zA-Z0-9-]+:lambda:::awslayer:[a-zA-Z0-9-_]+)), Member must not be null]
         ");
     }
 

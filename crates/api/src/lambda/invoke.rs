@@ -16,10 +16,15 @@ use serde::de::IgnoredAny;
 use super::name::{NameShape, Target};
 use crate::error::{ApiError, Exception};
 use crate::query::QueryString;
-use crate::validate::Violations;
+use crate::validate::{Text, Violations, is_word};
 
-/// Characters of a tenant's id (API model).
-const TENANT_CHARS: usize = 256;
+const TENANT: Text = Text {
+    min: 1,
+    max: 256,
+    pattern: r"[a-zA-Z0-9\._:\/=+\-@ ]+",
+    fits: |id| id.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:/=+-@ ".contains(&b)),
+};
+const DURABLE_EXECUTION: Text = Text { min: 1, max: 64, pattern: "[a-zA-Z0-9-_]+", fits: is_word };
 /// Characters of a trace header we pass on (ours). A longer one is left out.
 const TRACE_CHARS: usize = 1_024;
 
@@ -74,8 +79,7 @@ impl InvokeRequest {
     /// Reads path, query and headers.
     ///
     /// # Errors
-    /// A name that is none first, then every violation of the headers in one text, then the
-    /// service's objections.
+    /// Every violation of name, qualifier and headers in one text, then the service's objections.
     pub fn read(
         scope: &Scope,
         name: &str,
@@ -83,7 +87,6 @@ impl InvokeRequest {
         mode: InvokeMode,
     ) -> Result<Self, ApiError> {
         let qualifier = QueryString::of(&parts.uri).get("Qualifier");
-        let target = Target::resolve(scope, name, qualifier.as_deref(), NameShape::Existing)?;
         let header = |name: &str| text(&parts.headers, name);
         let invocation_type = header("x-amz-invocation-type");
         let log_type = header("x-amz-log-type");
@@ -96,11 +99,15 @@ impl InvokeRequest {
             violations.one_of(value, "logType", &["None", "Tail"]);
         }
         if let Some(value) = tenant {
-            violations.length(value, "tenantId", 1, TENANT_CHARS);
-            let pattern = r"[a-zA-Z0-9\._:\/=+\-@ ]+";
-            violations.pattern(value, "tenantId", is_tenant(value), pattern);
+            violations.text(value, "tenantId", &TENANT);
         }
-        violations.finish()?;
+        if let Some(value) = header("x-amz-durable-execution-name")
+            && mode == InvokeMode::Buffered
+        {
+            violations.text(value, "durableExecutionName", &DURABLE_EXECUTION);
+        }
+        let named = (name, qualifier.as_deref());
+        let target = Target::resolve_with(scope, named, NameShape::Existing, violations)?;
         let trace = header("x-amzn-trace-id").filter(|trace| trace.len() <= TRACE_CHARS);
         Ok(Self {
             target,
@@ -120,10 +127,6 @@ impl InvokeRequest {
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     // A header that is no text becomes one that no rule accepts.
     headers.get(name).map(|value| value.to_str().unwrap_or("\u{fffd}"))
-}
-
-fn is_tenant(value: &str) -> bool {
-    value.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:/=+-@ ".contains(&b))
 }
 
 fn client_context(encoded: &str) -> Result<String, ApiError> {

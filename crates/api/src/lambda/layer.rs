@@ -10,14 +10,22 @@ use dormouse_model::limits;
 use dormouse_model::names::Scope;
 use http::Uri;
 
-use super::settings::layers::PATTERN as VERSION_PATTERN;
-use super::settings::layers::is_version_arn;
+use super::pattern::of_lambda;
+use super::settings::layers::VERSION_ARN;
 use crate::error::{ApiError, Exception};
 use crate::query::QueryString;
-use crate::validate::{Violations, is_word};
+use crate::validate::{Text, Violations, is_word};
 
-const NAME_PATTERN: &str =
-    r"(arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\d{12}:layer:[a-zA-Z0-9-_]+)|[a-zA-Z0-9-_]+";
+/// A layer: its name or its ARN.
+const NAME: Text = Text {
+    min: 1,
+    max: 2_048,
+    pattern: r"(arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:layer:[a-zA-Z0-9-_]{1,140}|[a-zA-Z0-9-_]{1,140})",
+    fits: |text| {
+        let name = of_lambda(text, "layer").unwrap_or(text);
+        is_word(name) && name.len() <= limits::LAYER_NAME_CHARS
+    },
+};
 
 /// The layer that the path label `LayerName` means: a bare name of the caller's, or an ARN.
 ///
@@ -52,10 +60,7 @@ pub fn version_by_arn(scope: &Scope, uri: &Uri) -> Result<LayerVersionKey, ApiEr
     let arn = QueryString::of(uri).get("Arn");
     match &arn {
         None => violations.null("arn"),
-        Some(arn) => {
-            violations.length(arn, "arn", 1, limits::LAYER_NAME_CHARS);
-            violations.pattern(arn, "arn", is_version_arn(arn), VERSION_PATTERN);
-        }
+        Some(arn) => violations.text(arn, "arn", &VERSION_ARN),
     }
     violations.finish()?;
     let key = arn.and_then(|arn| arn.parse::<LayerVersionKey>().ok()).ok_or_else(not_found)?;
@@ -107,9 +112,7 @@ pub fn owned(scope: &Scope, layer: &LayerKey, action: &str) -> Result<(), ApiErr
 }
 
 fn check_name(violations: &mut Violations, name: &str) {
-    violations.length(name, "layerName", 1, limits::LAYER_NAME_CHARS);
-    let fits = is_word(name) || is_version_arn(&format!("{name}:1"));
-    violations.pattern(name, "layerName", fits, NAME_PATTERN);
+    violations.text(name, "layerName", &NAME);
 }
 
 fn check_number(violations: &mut Violations, number: &str) -> i64 {
@@ -170,7 +173,7 @@ mod tests {
         check(
             "a b",
             "x",
-            r"ValidationException: 2 validation errors detected: Value 'a b' at 'layerName' failed to satisfy constraint: Member must satisfy regular expression pattern: (arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\d{12}:layer:[a-zA-Z0-9-_]+)|[a-zA-Z0-9-_]+; Value 'x' at 'versionNumber' failed to satisfy constraint: Member must be a long",
+            r"ValidationException: 2 validation errors detected: Value 'a b' at 'layerName' failed to satisfy constraint: Member must satisfy regular expression pattern: (arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:layer:[a-zA-Z0-9-_]{1,140}|[a-zA-Z0-9-_]{1,140}); Value 'x' at 'versionNumber' failed to satisfy constraint: Member must be a long",
         );
         let by_arn = |query: &str| {
             let uri: Uri = format!("/2018-10-31/layers?find=LayerVersion{query}").parse().unwrap();
@@ -181,7 +184,7 @@ mod tests {
         assert!(by_arn("").ends_with(
             "Value null at 'arn' failed to satisfy constraint: Member must not be null"
         ));
-        assert!(by_arn("&Arn=tools").contains("Value 'tools' at 'arn' failed to satisfy constraint: Member must satisfy regular expression pattern: (arn:"));
+        assert!(by_arn("&Arn=tools").contains("Value 'tools' at 'arn' failed to satisfy constraint: Member must satisfy regular expression pattern: ((arn:"));
         let zero = "arn:aws:lambda:us-east-1:111111111111:layer:tools:0";
         assert!(by_arn(&format!("&Arn={zero}")).ends_with("Layer Version Cannot be less than 1"));
     }

@@ -38,6 +38,7 @@ impl ListFunctionsRequest {
         if let Some(region) = query.get("MasterRegion") {
             let fits = region == "ALL" || is_region(&region);
             let pattern = r"ALL|(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}";
+            violations.length(&region, "masterRegion", 1, 50);
             violations.pattern(&region, "masterRegion", fits, pattern);
         }
         violations.finish()?;

@@ -15,6 +15,7 @@ pub mod list;
 pub mod name;
 pub mod operation;
 pub mod page;
+pub(crate) mod pattern;
 pub mod permission;
 mod policy;
 pub mod settings;

@@ -63,11 +63,22 @@ impl Target {
         qualifier: Option<&str>,
         shape: NameShape,
     ) -> Result<Self, ApiError> {
+        Self::resolve_with(scope, (name, qualifier), shape, Violations::default())
+    }
+
+    /// The same, told together with what else the framework says of the request.
+    pub(crate) fn resolve_with(
+        scope: &Scope,
+        (name, qualifier): (&str, Option<&str>),
+        shape: NameShape,
+        others: Violations,
+    ) -> Result<Self, ApiError> {
         let mut violations = Violations::default();
         let pieces = check_name(&mut violations, name, shape);
         if let Some(qualifier) = qualifier {
             check_qualifier(&mut violations, qualifier);
         }
+        violations.extend(others);
         violations.finish()?;
         let pieces = pieces.ok_or_else(|| not_a_name(name))?;
         resolve_pieces(scope, pieces, qualifier)

@@ -3,6 +3,7 @@
 
 mod environment;
 mod features;
+mod instances;
 pub(crate) mod layers;
 mod logging;
 
@@ -14,14 +15,24 @@ use dormouse_model::runtime::{ACCEPTED, Runtime, UnusableRuntime};
 use serde::Deserialize;
 
 use crate::error::ApiError;
-use crate::validate::{ENUM, LONGEST, SHORTEST, Violations};
+use crate::lambda::pattern::{is_account, is_partition};
+use crate::validate::{ENUM, Text, Violations};
 
 use environment::Environment;
 pub(crate) use features::refuse_if;
-use features::{DeadLetterConfig, Presence, VpcConfig};
+use features::{DeadLetterConfig, VpcConfig};
+use instances::{
+    AcceleratorConfig, CapacityProviderConfig, DurableConfig, FileSystemConfig, ImageConfig,
+    RuntimeConfig,
+};
 use logging::LoggingConfig;
 
-const ROLE_PATTERN: &str = r"arn:(aws[a-zA-Z-]*)?:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+";
+const ROLE: Text = Text {
+    min: 0,
+    max: 10_000,
+    pattern: r"arn:(aws[a-zA-Z-]*)?:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+",
+    fits: is_role,
+};
 const ARCHITECTURES: [&str; 2] = ["x86_64", "arm64"];
 
 /// The shared members.
@@ -44,12 +55,12 @@ pub(crate) struct Settings {
     pub(crate) dead_letter_config: Option<DeadLetterConfig>,
     #[serde(rename = "KMSKeyArn")]
     pub(crate) kms_key_arn: Option<String>,
-    pub(crate) file_system_configs: Option<Vec<Presence>>,
-    pub(crate) image_config: Option<Presence>,
-    pub(crate) capacity_provider_config: Option<Presence>,
-    pub(crate) durable_config: Option<Presence>,
-    pub(crate) runtime_config: Option<Presence>,
-    pub(crate) accelerator_config: Option<Presence>,
+    pub(crate) file_system_configs: Option<Vec<FileSystemConfig>>,
+    pub(crate) image_config: Option<ImageConfig>,
+    pub(crate) capacity_provider_config: Option<CapacityProviderConfig>,
+    pub(crate) durable_config: Option<DurableConfig>,
+    pub(crate) runtime_config: Option<RuntimeConfig>,
+    pub(crate) accelerator_config: Option<AcceleratorConfig>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -90,14 +101,12 @@ impl Settings {
         if let Some(names) = &self.layers {
             layers::check(violations, names);
         }
-        if let Some(vpc) = &self.vpc_config {
-            vpc.check(violations);
-        }
+        self.check_features(violations);
     }
 
     fn check_texts(&self, violations: &mut Violations) {
         if let Some(role) = &self.role {
-            violations.pattern(role, "role", is_role(role), ROLE_PATTERN);
+            violations.text(role, "role", &ROLE);
         }
         if let Some(handler) = &self.handler {
             violations.length(handler, "handler", 0, limits::HANDLER_CHARS);
@@ -212,6 +221,13 @@ pub(crate) fn check_architectures(violations: &mut Violations, names: &[String])
     }
 }
 
+/// The framework's check of `PublishTo`.
+pub(crate) fn check_publish_to(violations: &mut Violations, publish_to: Option<&str>) {
+    if let Some(publish_to) = publish_to {
+        violations.one_of(publish_to, "publishTo", &["LATEST_PUBLISHED"]);
+    }
+}
+
 /// The architecture named; call [`check_architectures`] first.
 pub(crate) fn architecture(names: &[String]) -> Option<Architecture> {
     let arm = names.first()? == "arm64";
@@ -229,13 +245,8 @@ fn is_role(role: &str) -> bool {
         return false;
     };
     let path = path.strip_prefix('/').unwrap_or(path);
-    let partition_fits = partition.is_empty()
-        || partition
-            .strip_prefix("aws")
-            .is_some_and(|tail| tail.bytes().all(|b| b.is_ascii_alphabetic() || b == b'-'));
-    partition_fits
-        && account.len() == 12
-        && account.bytes().all(|b| b.is_ascii_digit())
+    is_partition(partition)
+        && is_account(account)
         && !path.is_empty()
         && path.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+=,.@-/".contains(&b))
 }
@@ -250,12 +261,4 @@ fn check_snap_start(configuration: &Configuration) -> Result<(), ApiError> {
         )));
     }
     Ok(())
-}
-
-/// The wrapped rule for members of a list, as AWS words it.
-pub(crate) fn member_rule(min: usize, max: usize, pattern: &str) -> String {
-    format!(
-        "Member must satisfy constraint: [{LONGEST} {max}, {SHORTEST} {min}, \
-         Member must satisfy regular expression pattern: {pattern}, Member must not be null]"
-    )
 }

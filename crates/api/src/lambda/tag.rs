@@ -9,13 +9,13 @@ use http::Uri;
 use serde::{Deserialize, Serialize};
 
 use super::name::{NameShape, Target, is_region};
+use super::pattern::{TAG_KEY, TAG_VALUE};
 use crate::error::{ApiError, Exception};
 use crate::query::QueryString;
 use crate::validate::{Violations, is_word};
 
 const RESOURCE_PATTERN: &str = r"arn:(aws[a-zA-Z-]*):lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:(function:[a-zA-Z0-9-_]+(:(\$LATEST|[a-zA-Z0-9-_]+))?|code-signing-config:csc-[a-z0-9]{17}|event-source-mapping:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|(capacity-provider|network-connector):[a-zA-Z0-9-_]{1,64})";
 const KEY_CHARS: usize = 128;
-const VALUE_CHARS: usize = 256;
 /// What only AWS itself may begin a key with.
 const RESERVED: &str = "aws:";
 
@@ -125,19 +125,12 @@ pub fn added(
 
 /// The framework's checks of tags.
 pub(super) fn check(violations: &mut Violations, tags: &Given) {
-    let chars = |text: &str| text.chars().count();
-    if let Some(key) = tags.keys().find(|key| !(1..=KEY_CHARS).contains(&chars(key))) {
-        let rule = format!(
-            "Map keys must satisfy constraint: [Member must have length less than or equal to \
-             {KEY_CHARS}, Member must have length greater than or equal to 1]"
-        );
+    if let Some(key) = tags.keys().find(|key| !TAG_KEY.is_met(key)) {
+        let rule = format!("Map keys must satisfy constraint: {}", TAG_KEY.listed());
         violations.add(format!("[{key}]"), "tags", rule);
     }
-    if tags.values().any(|value| value.as_ref().is_none_or(|value| chars(value) > VALUE_CHARS)) {
-        let rule = format!(
-            "Map value must satisfy constraint: [Member must have length less than or equal to \
-             {VALUE_CHARS}, Member must not be null]"
-        );
+    if tags.values().any(|value| value.as_ref().is_none_or(|value| !TAG_VALUE.is_met(value))) {
+        let rule = format!("Map value must satisfy constraint: {}", TAG_VALUE.listed());
         violations.add_hidden("tags", rule);
     }
 }

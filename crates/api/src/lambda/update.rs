@@ -6,7 +6,7 @@ use dormouse_model::names::{RevisionId, Scope};
 use serde::Deserialize;
 
 use super::code::{Blob, CodeSource, FunctionCode};
-use super::settings::{Settings, architecture, check_architectures, refuse_if};
+use super::settings::{Settings, architecture, check_architectures, check_publish_to, refuse_if};
 use crate::error::ApiError;
 use crate::validate::Violations;
 
@@ -18,6 +18,7 @@ pub struct UpdateFunctionCodeRequest {
     s3_bucket: Option<String>,
     s3_key: Option<String>,
     s3_object_version: Option<String>,
+    s3_object_storage_mode: Option<String>,
     image_uri: Option<String>,
     #[serde(rename = "SourceKMSKeyArn")]
     source_kms_key_arn: Option<String>,
@@ -62,6 +63,7 @@ impl UpdateFunctionCodeRequest {
             s3_bucket: self.s3_bucket,
             s3_key: self.s3_key,
             s3_object_version: self.s3_object_version,
+            s3_object_storage_mode: self.s3_object_storage_mode,
             image_uri: self.image_uri,
             source_kms_key_arn: self.source_kms_key_arn,
         };
@@ -70,6 +72,7 @@ impl UpdateFunctionCodeRequest {
         if let Some(architectures) = &self.architectures {
             check_architectures(&mut violations, architectures);
         }
+        check_publish_to(&mut violations, self.publish_to.as_deref());
         violations.finish()?;
         refuse_if(self.publish_to.is_some(), "PublishTo")?;
         Ok(CodeChange {

@@ -3,14 +3,13 @@
 use dormouse_model::layer::LayerContent;
 use dormouse_model::limits;
 use dormouse_model::names::LayerName;
-use dormouse_model::runtime::ACCEPTED;
 use http::Uri;
 
-use super::publish::{ARCHITECTURES, is_runtime};
+use super::publish::{ARCHITECTURES, is_runtime, runtime_rule};
 use crate::error::ApiError;
 use crate::lambda::list::max_items;
 use crate::query::QueryString;
-use crate::validate::{ENUM, Violations};
+use crate::validate::Violations;
 
 /// Which versions are wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -58,8 +57,7 @@ impl<M: std::str::FromStr> LayerPage<M> {
         let member = |name| query.get(name).map(|value| value.into_owned());
         let runtime = member("CompatibleRuntime");
         if let Some(name) = runtime.as_ref().filter(|name| !is_runtime(name)) {
-            let rule = format!("{ENUM}: [{}]", ACCEPTED.join(", "));
-            violations.add(name, "compatibleRuntime", rule);
+            violations.add(name, "compatibleRuntime", runtime_rule());
         }
         let architecture = member("CompatibleArchitecture");
         if let Some(name) = &architecture {

@@ -10,11 +10,19 @@ use serde_json::{Value, json};
 use crate::error::{ApiError, Exception};
 use crate::lambda::policy;
 use crate::query::QueryString;
-use crate::validate::{Violations, is_word};
+use crate::validate::{Text, Violations, is_word};
 
 const ACTION: &str = "lambda:GetLayerVersion";
-const PRINCIPAL_PATTERN: &str = r"\d{12}|\*|arn:(aws[a-zA-Z-]*):iam::\d{12}:root";
-const ORGANIZATION_PATTERN: &str = "o-[a-z0-9]{10,32}";
+const STATEMENT: Text = Text { min: 1, max: 100, pattern: "([a-zA-Z0-9-_]+)", fits: is_word };
+const ACTIONS: Text = Text { min: 0, max: 22, pattern: ACTION, fits: |action| action == ACTION };
+const PRINCIPAL: Text = Text {
+    min: 0,
+    max: 10_000,
+    pattern: r"\d{12}|\*|arn:(aws[a-zA-Z-]*):iam::\d{12}:root",
+    fits: |text| principal(text).is_some(),
+};
+const ORGANIZATION: Text =
+    Text { min: 0, max: 34, pattern: "o-[a-z0-9]{10,32}", fits: policy::is_organization };
 /// What tells the latest revision of a policy.
 const READER: &str = "GetLayerPolicy";
 
@@ -43,26 +51,12 @@ impl AddLayerVersionPermissionRequest {
     /// Every violation in one text; a principal that cannot be.
     pub fn validate(self) -> Result<LayerStatement, ApiError> {
         let mut violations = Violations::default();
-        match &self.statement_id {
-            Some(id) => check_statement(&mut violations, id),
-            None => violations.null("statementId"),
-        }
-        match self.action.as_deref() {
-            Some(action) => violations.pattern(action, "action", action == ACTION, ACTION),
-            None => violations.null("action"),
-        }
-        let principal = self.principal.as_deref().and_then(principal);
-        match &self.principal {
-            Some(text) => {
-                violations.pattern(text, "principal", principal.is_some(), PRINCIPAL_PATTERN);
-            }
-            None => violations.null("principal"),
-        }
-        if let Some(id) = &self.organization_id {
-            let fits = policy::is_organization(id);
-            violations.pattern(id, "organizationId", fits, ORGANIZATION_PATTERN);
-        }
+        violations.required(self.statement_id.as_ref(), "statementId", &STATEMENT);
+        violations.required(self.action.as_ref(), "action", &ACTIONS);
+        violations.required(self.principal.as_ref(), "principal", &PRINCIPAL);
+        violations.optional(self.organization_id.as_ref(), "organizationId", &ORGANIZATION);
         violations.finish()?;
+        let principal = self.principal.as_deref().and_then(principal);
         Ok(LayerStatement {
             id: self.statement_id.unwrap_or_default(),
             principal: principal.ok_or_else(policy::invalid_principal)?,
@@ -77,7 +71,7 @@ impl AddLayerVersionPermissionRequest {
 /// When it is none.
 pub fn statement_id(id: &str) -> Result<(), ApiError> {
     let mut violations = Violations::default();
-    check_statement(&mut violations, id);
+    violations.text(id, "statementId", &STATEMENT);
     violations.finish()
 }
 
@@ -147,10 +141,6 @@ pub fn denied(denied: PolicyDenied, id: &str) -> ApiError {
 pub fn missing(key: &LayerVersionKey) -> ApiError {
     let text = format!("Layer version {} does not exist.", key.arn());
     ApiError::new(Exception::ResourceNotFound, text)
-}
-
-fn check_statement(violations: &mut Violations, id: &str) {
-    policy::check_id(violations, id, (is_word(id), "([a-zA-Z0-9-_]+)"));
 }
 
 fn principal(text: &str) -> Option<LayerPrincipal> {

@@ -32,6 +32,7 @@ struct Content {
     s3_bucket: Option<String>,
     s3_key: Option<String>,
     s3_object_version: Option<String>,
+    s3_object_storage_mode: Option<String>,
 }
 
 /// A layer version to be published.
@@ -103,24 +104,44 @@ impl Content {
             s3_bucket: self.s3_bucket,
             s3_key: self.s3_key,
             s3_object_version: self.s3_object_version,
+            s3_object_storage_mode: self.s3_object_storage_mode,
             ..FunctionCode::default()
         }
     }
 }
 
-/// Layers may be for runtimes that functions no longer get.
+/// Layers may be for any runtime of the model: those that functions no longer get, and those that
+/// they do not get yet.
+const OTHERS: [&str; 8] = [
+    "provided",
+    "ruby4.0",
+    "nodejs26.x",
+    "python3.15",
+    "java8.al2023",
+    "java11.al2023",
+    "java17.al2023",
+    "custom",
+];
+
+fn runtimes() -> impl Iterator<Item = &'static str> {
+    ACCEPTED.into_iter().chain(RETIRED).chain(OTHERS)
+}
+
 pub(super) fn is_runtime(name: &str) -> bool {
-    ACCEPTED.contains(&name) || RETIRED.contains(&name) || ["provided", "ruby4.0"].contains(&name)
+    runtimes().any(|runtime| runtime == name)
+}
+
+/// The framework's rule for a runtime, as it is shown.
+pub(super) fn runtime_rule() -> String {
+    format!("{ENUM}: [{}]", runtimes().collect::<Vec<_>>().join(", "))
 }
 
 fn check_runtimes(violations: &mut Violations, names: &[String]) {
     let shown = format!("[{}]", names.join(", "));
     violations.count(&shown, names.len(), "compatibleRuntimes", (0, RUNTIMES));
     if !names.iter().all(|name| is_runtime(name)) {
-        let allowed = ACCEPTED.join(", ");
-        let rule = format!(
-            "Member must satisfy constraint: [{ENUM}: [{allowed}], Member must not be null]"
-        );
+        let rule = runtime_rule();
+        let rule = format!("Member must satisfy constraint: [{rule}, Member must not be null]");
         violations.add(shown, "compatibleRuntimes", rule);
     }
 }

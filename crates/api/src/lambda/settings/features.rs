@@ -2,17 +2,30 @@
 //! is accepted; anything else is refused by name: nothing pretends.
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 use super::Settings;
+use super::instances::FileSystemConfig;
 use crate::error::ApiError;
-use crate::validate::Violations;
+use crate::lambda::pattern::{ARN_OR_EMPTY, is_lower_or_digit};
+use crate::validate::{Text, Violations};
 
 const SUBNETS: usize = 16;
 const SECURITY_GROUPS: usize = 5;
 
-/// That a member is there, whatever it says.
-pub(crate) type Presence = IgnoredAny;
+const SUBNET: Text = Text {
+    min: 0,
+    max: 1_024,
+    pattern: "subnet-[0-9a-z]*",
+    fits: |id| id.strip_prefix("subnet-").is_some_and(|id| id.bytes().all(is_lower_or_digit)),
+};
+const SECURITY_GROUP: Text = Text {
+    min: 0,
+    max: 1_024,
+    pattern: "sg-[0-9a-zA-Z]*",
+    fits: |id| {
+        id.strip_prefix("sg-").is_some_and(|id| id.bytes().all(|b| b.is_ascii_alphanumeric()))
+    },
+};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
@@ -23,13 +36,15 @@ pub(crate) struct VpcConfig {
 
 impl VpcConfig {
     pub(crate) fn check(&self, violations: &mut Violations) {
-        for (ids, path, max) in [
-            (&self.subnet_ids, "vpcConfig.subnetIds", SUBNETS),
-            (&self.security_group_ids, "vpcConfig.securityGroupIds", SECURITY_GROUPS),
+        let groups = &self.security_group_ids;
+        for (ids, path, max, rule) in [
+            (&self.subnet_ids, "vpcConfig.subnetIds", SUBNETS, &SUBNET),
+            (groups, "vpcConfig.securityGroupIds", SECURITY_GROUPS, &SECURITY_GROUP),
         ] {
             if let Some(ids) = ids {
                 let shown = format!("[{}]", ids.join(", "));
                 violations.count(shown, ids.len(), path, (0, max));
+                violations.members(ids, path, rule);
             }
         }
     }
@@ -47,6 +62,34 @@ pub(crate) struct DeadLetterConfig {
 }
 
 impl Settings {
+    /// The framework's checks of these members.
+    pub(super) fn check_features(&self, violations: &mut Violations) {
+        if let Some(vpc) = &self.vpc_config {
+            vpc.check(violations);
+        }
+        let target = self.dead_letter_config.as_ref().and_then(|d| d.target_arn.as_ref());
+        violations.optional(target, "deadLetterConfig.targetArn", &ARN_OR_EMPTY);
+        violations.optional(self.kms_key_arn.as_ref(), "kMSKeyArn", &ARN_OR_EMPTY);
+        if let Some(configs) = &self.file_system_configs {
+            FileSystemConfig::check_all(configs, violations);
+        }
+        if let Some(image) = &self.image_config {
+            image.check(violations);
+        }
+        if let Some(provider) = &self.capacity_provider_config {
+            provider.check(violations);
+        }
+        if let Some(durable) = &self.durable_config {
+            durable.check(violations);
+        }
+        if let Some(runtime) = &self.runtime_config {
+            runtime.check(violations);
+        }
+        if let Some(accelerator) = &self.accelerator_config {
+            accelerator.check(violations);
+        }
+    }
+
     /// Refuses what would otherwise be stored and never done.
     pub(super) fn refuse_unsupported(&self) -> Result<(), ApiError> {
         let dead_letter = self.dead_letter_config.as_ref().and_then(|d| d.target_arn.as_deref());

@@ -4,18 +4,21 @@ use dormouse_model::layer::LayerVersionKey;
 use dormouse_model::limits;
 use dormouse_model::names::Scope;
 
-use super::member_rule;
 use crate::error::ApiError;
 use crate::lambda::layer::does_not_exist;
-use crate::validate::{Violations, is_word};
+use crate::lambda::pattern::of_lambda;
+use crate::validate::{Text, Violations, is_word};
 
-pub(crate) const PATTERN: &str = r"(arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\d{12}:layer:[a-zA-Z0-9-_]+:[0-9]+)|(arn:[a-zA-Z0-9-]+:lambda:::awslayer:[a-zA-Z0-9-_]+)";
+/// The ARN of a layer version.
+pub(crate) const VERSION_ARN: Text = Text {
+    min: 1,
+    max: 2_048,
+    pattern: r"((arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:layer:[a-zA-Z0-9-_]+:[0-9]+)|(arn:[a-zA-Z0-9-]+:lambda:::awslayer:[a-zA-Z0-9-_]+))",
+    fits: |name| parse(name).is_some() || is_awslayer(name),
+};
 
 pub(super) fn check(violations: &mut Violations, names: &[String]) {
-    if names.iter().any(|name| name.len() > 140 || parse(name).is_none()) {
-        let shown = format!("[{}]", names.join(", "));
-        violations.add(shown, "layers", member_rule(1, 140, PATTERN));
-    }
+    violations.members(names, "layers", &VERSION_ARN);
 }
 
 pub(super) fn resolve(scope: &Scope, names: &[String]) -> Result<Vec<LayerVersionKey>, ApiError> {
@@ -46,22 +49,23 @@ pub(super) fn resolve(scope: &Scope, names: &[String]) -> Result<Vec<LayerVersio
     names.iter().map(|name| name.parse().map_err(|_| does_not_exist(name))).collect()
 }
 
-/// Whether a text is the ARN of a layer version by the pattern.
-pub(crate) fn is_version_arn(text: &str) -> bool {
-    parse(text).is_some()
-}
-
 /// The layer without its version, and its region.
 fn parse(name: &str) -> Option<(&str, &str)> {
-    let parts: Vec<&str> = name.split(':').collect();
-    let ["arn", partition, "lambda", region, account, "layer", layer, version] = parts.as_slice()
-    else {
-        return None;
-    };
+    let (layer, version) = of_lambda(name, "layer")?.split_once(':')?;
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    let fits = [partition, region, layer].into_iter().all(|text| is_word(text))
-        && account.len() == 12
-        && digits(account)
-        && digits(version);
-    fits.then(|| (&name[..name.len() - version.len() - 1], *region))
+    let fits = is_word(layer) && digits(version);
+    let region = name.split(':').nth(3)?;
+    fits.then(|| (&name[..name.len() - version.len() - 1], region))
+}
+
+/// Layers of AWS itself have names without region, account and version; we have none of them.
+fn is_awslayer(name: &str) -> bool {
+    let Some((partition, layer)) =
+        name.strip_prefix("arn:").and_then(|rest| rest.split_once(":lambda:::awslayer:"))
+    else {
+        return false;
+    };
+    is_word(layer)
+        && !partition.is_empty()
+        && partition.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
