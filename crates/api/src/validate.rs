@@ -165,8 +165,29 @@ pub(crate) fn is_word(text: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use proptest::string::string_regex;
+    use proptest::test_runner::{TestCaseError, TestRunner};
+
     use super::*;
+
+    /// Holds a reading of a pattern against texts that the pattern itself makes.
+    pub(crate) fn fits_what_it_makes(pattern: &str, fits: impl Fn(&str) -> bool) {
+        // Java's digits are ASCII's, its point ends at more kinds of line ends, and a pattern is for
+        // the whole text.
+        let any = r"[^\n\r\x{85}\x{2028}\x{2029}]";
+        let pattern = pattern.replace(r"\d", "[0-9]").replace("$|^", "|");
+        let pattern = pattern.replace(".*", &format!("{any}*")).replace(".+", &format!("{any}+"));
+        let made = string_regex(&pattern).expect("the model's patterns are regular");
+        let mut runner = TestRunner::default();
+        let run = runner.run(&made, |text| {
+            if fits(&text) {
+                return Ok(());
+            }
+            Err(TestCaseError::fail(format!("{text:?} is made by {pattern}")))
+        });
+        run.unwrap_or_else(|error| panic!("{error}"));
+    }
 
     #[test]
     fn all_violations_are_told_at_once() {

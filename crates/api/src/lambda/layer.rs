@@ -143,6 +143,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::validate::tests::fits_what_it_makes;
 
     fn scope() -> Scope {
         Scope { account: "123456789012".parse().unwrap(), region: "us-east-1".parse().unwrap() }
@@ -187,6 +188,13 @@ mod tests {
         assert!(by_arn("&Arn=tools").contains("Value 'tools' at 'arn' failed to satisfy constraint: Member must satisfy regular expression pattern: ((arn:"));
         let zero = "arn:aws:lambda:us-east-1:111111111111:layer:tools:0";
         assert!(by_arn(&format!("&Arn={zero}")).ends_with("Layer Version Cannot be less than 1"));
+    }
+
+    #[test]
+    fn whatever_a_pattern_makes_is_let_through() {
+        for rule in [&NAME, &VERSION_ARN] {
+            fits_what_it_makes(rule.pattern, rule.fits);
+        }
     }
 
     proptest! {

@@ -263,6 +263,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::validate::tests::fits_what_it_makes;
 
     fn scope() -> Scope {
         Scope { account: "123456789012".parse().unwrap(), region: "us-east-1".parse().unwrap() }
@@ -361,7 +362,53 @@ mod tests {
         assert!(text.ends_with("less than or equal to 140"), "{text}");
     }
 
+    #[test]
+    fn whatever_a_pattern_makes_is_let_through() {
+        for (pattern, shape) in
+            [(PATTERN, NameShape::Writing), (EXISTING_PATTERN, NameShape::Existing)]
+        {
+            fits_what_it_makes(pattern, |text| split(text, shape).is_some());
+        }
+        fits_what_it_makes(QUALIFIER_PATTERN, |text| {
+            let mut violations = Violations::default();
+            check_qualifier(&mut violations, text);
+            text.is_empty() || violations.finish().is_ok()
+        });
+    }
+
     proptest! {
+        #[test]
+        fn every_way_to_write_a_name_means_one_function(
+            name in "[a-zA-Z0-9_-]{1,64}",
+            qualifier in proptest::option::of("[a-zA-Z0-9_-]{1,40}"),
+            (arn, region, account, word) in any::<(bool, bool, bool, bool)>(),
+        ) {
+            let suffix = qualifier.as_ref().map(|q| format!(":{q}")).unwrap_or_default();
+            let written = if arn {
+                format!("arn:aws:lambda:us-east-1:123456789012:function:{name}{suffix}")
+            } else {
+                let part = |given: bool, text: &'static str| if given { text } else { "" };
+                format!(
+                    "{}{}{}{name}{suffix}",
+                    part(region, "us-east-1:"),
+                    part(account, "123456789012:"),
+                    part(word, "function:")
+                )
+            };
+            // A bare name may read as a part of a longer form: `function:1` is a function named so.
+            prop_assume!(arn || word || name != "function");
+            prop_assume!(written.chars().count() <= limits::FUNCTION_REFERENCE_CHARS);
+            // A qualifier that nothing can have is refused by the service.
+            if let Ok(target) = Target::resolve(&scope(), &written, None, NameShape::Writing) {
+                prop_assert_eq!(target.key.name.as_str(), &name);
+                prop_assert_eq!(target.qualifier.as_ref().map(ToString::to_string), qualifier);
+                let again = Target::resolve(&scope(), &target.arn(), None, NameShape::Existing);
+                prop_assert_eq!(again, Ok(target));
+            } else {
+                prop_assert!(qualifier.is_some_and(|q| q.parse::<Qualifier>().is_err()));
+            }
+        }
+
         #[test]
         fn no_name_panics_the_reader(name in ".{0,160}", qualifier in proptest::option::of(".{0,140}")) {
             for shape in [NameShape::Writing, NameShape::Existing] {

@@ -340,6 +340,32 @@ mod tests {
 
     proptest! {
         #[test]
+        fn every_operation_gets_back_the_labels_that_were_encoded(
+            which in 0..Operation::ALL.len(),
+            labels in proptest::collection::vec(any::<String>().prop_filter("a label", |l| !l.is_empty()), 3),
+        ) {
+            let operation = Operation::ALL[which];
+            let mut given = labels.iter();
+            let segments = template_segments(operation.template());
+            let path: String = segments
+                .map(|segment| match label_name(segment) {
+                    Some(_) => given.next().map_or(String::new(), |label| {
+                        format!("/{}", percent_encoding::utf8_percent_encode(label, percent_encoding::NON_ALPHANUMERIC))
+                    }),
+                    None => format!("/{segment}"),
+                })
+                .collect();
+            let query = operation.query().map(|(name, value)| format!("?{name}={value}"));
+            let uri: Uri = format!("{path}{}", query.unwrap_or_default()).parse().unwrap();
+            let called = call(&operation.method(), uri.path(), QueryString::of(&uri)).unwrap();
+            prop_assert_eq!(called.operation, operation);
+            let got: Vec<&String> = called.labels.iter().map(|(_, label)| label).collect();
+            let expected: Vec<&String> = labels.iter().take(got.len()).collect();
+            prop_assert_eq!(got, expected);
+            prop_assert!(is_lambda_path(uri.path()));
+        }
+
+        #[test]
         fn no_path_panics_the_router(path in "(/[ -~]{0,12}){0,10}", query in "[a-zA-Z=&%0-9]{0,20}") {
             let uri: Uri = format!("/?{query}").parse().unwrap();
             let _ = call(&Method::GET, &path, QueryString::of(&uri));

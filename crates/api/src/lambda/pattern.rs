@@ -93,7 +93,12 @@ fn is_arn(text: &str) -> bool {
     is_partition(partition)
         && !service.is_empty()
         && service.bytes().all(|b| is_lower_or_digit(b) || b == b'-' || b == b'.')
-        && !rest.contains(['\n', '\r'])
+        && is_one_line(rest)
+}
+
+/// `.*`, to which Java counts no line end.
+pub(crate) fn is_one_line(text: &str) -> bool {
+    !text.contains(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'])
 }
 
 /// Letters, separators, numbers and some signs. Rust's letters include the marks that go with them.
@@ -111,6 +116,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::validate::tests::fits_what_it_makes;
 
     fn check(rule: &Text, fitting: &[&str], others: &[&str]) {
         for text in fitting {
@@ -153,6 +159,13 @@ mod tests {
     fn tags_have_letters_of_any_script_but_not_every_sign() {
         check(&TAG_KEY, &["k", "\u{fc}ber alles", "a:b/c=d+e-f@g._1"], &["", "a!", "a\0", "a\tb"]);
         check(&TAG_VALUE, &[""], &["#", "\u{1f42d}"]);
+    }
+
+    #[test]
+    fn whatever_a_pattern_makes_is_let_through() {
+        for rule in [&ARN_OR_EMPTY, &CODE_SIGNING_CONFIG, &CAPACITY_PROVIDER, &TAG_VALUE] {
+            fits_what_it_makes(rule.pattern, rule.fits);
+        }
     }
 
     proptest! {

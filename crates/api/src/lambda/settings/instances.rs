@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::lambda::name::is_region;
 use crate::lambda::pattern::{
-    ARN_OR_EMPTY, CAPACITY_PROVIDER, is_account, is_lower_or_digit, is_partition,
+    ARN_OR_EMPTY, CAPACITY_PROVIDER, is_account, is_lower_or_digit, is_one_line, is_partition,
 };
 use crate::validate::{Text, Violations};
 
@@ -236,12 +236,13 @@ fn is_runtime(arn: &str) -> bool {
     dashed(partition, |b| b.is_ascii_lowercase())
         && dashed(region, is_lower_or_digit)
         && is_account(account)
-        && rest.strip_prefix("runtime/").is_some_and(|id| !id.is_empty() && !id.contains('\n'))
+        && rest.strip_prefix("runtime/").is_some_and(|id| !id.is_empty() && is_one_line(id))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::validate::tests::fits_what_it_makes;
 
     fn told(check: impl FnOnce(&mut Violations)) -> String {
         let mut violations = Violations::default();
@@ -270,6 +271,13 @@ mod tests {
         );
         assert!(text.contains("Value null at 'fileSystemConfigs.1.member.arn'"));
         assert!(text.contains("Value '/tmp' at 'fileSystemConfigs.2.member.localMountPath'"));
+    }
+
+    #[test]
+    fn whatever_a_pattern_makes_is_let_through() {
+        for rule in [&FILE_SYSTEM, &MOUNT_PATH, &RUNTIME] {
+            fits_what_it_makes(rule.pattern, rule.fits);
+        }
     }
 
     #[test]
