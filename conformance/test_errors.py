@@ -549,6 +549,19 @@ BODIES = {
     "a number for a text": b'{"FunctionName": 7}',
     "a text for a number": b'{"FunctionName": "f", "Timeout": "long"}',
     "a code that is no base64": b'{"FunctionName": "f", "Code": {"ZipFile": "%%%"}}',
+    "overlong UTF-8": b'{"Description":"\xc0\xaf"}',
+    "half a pair in UTF-8": b'{"Description":"\xed\xa0\x80"}',
+    "half a pair in an escape": b'{"Description":"\\ud800"}',
+    "a bare NUL": b'{"Description":"a\0b"}',
+    "a mark of byte order": b'\xef\xbb\xbf{}',
+    "UTF-16": '{"FunctionName": "f"}'.encode("utf-16"),
+    "a member that comes twice": b'{"Timeout": 3, "Timeout": 4}',
+    "two objects": b"{} {}",
+    "a comment": b"/* f */ {}",
+    "no number": b'{"Timeout": NaN}',
+    "a part of a number": b'{"Timeout": 3.5}',
+    "a number without end": b'{"Timeout": ' + b"1" * 100_000 + b"}",
+    "depth in a member nobody knows": b'{"Colour": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     "a hundred thousand brackets": b'{"Environment":' * 100_000,
     "a hundred thousand lists": b'{"Architectures":' + b"[" * 100_000,
 }
@@ -582,6 +595,71 @@ def test_unknown_members_are_let_through_as_aws_does(server):
     path = f"{FUNCTIONS}/there/configuration"
     status, _, body = raw(server, "PUT", path, b'{"Timeout": 3, "Colour": {"a": [1, {}]}}')
     assert status == 200, body
+
+
+NO_NAME = "at 'functionName' failed to satisfy constraint: Member must satisfy regular expression pattern"
+FOUND = None
+# What stands for a name in a path, and its answer.
+WRITTEN = {
+    "escapes that say the name": ("%74%68%65%72%65", 200, FOUND),
+    "small hexadecimals": ("arn%3aaws%3alambda%3aus-east-1%3a000000000000%3afunction%3athere", 200, FOUND),
+    "an escaped qualifier": ("there%3A%24LATEST", 200, FOUND),
+    "an escaped slash": ("there%2Fconfiguration", 400, VALIDATION),
+    "a backslash": ("there%5Cconfiguration", 400, VALIDATION),
+    "an escaped question mark": ("there%3FQualifier=1", 400, VALIDATION),
+    "an escaped hash": ("there%23x", 400, VALIDATION),
+    "a semicolon": ("there;x=1", 400, VALIDATION),
+    "a plus, which is no space in a path": ("the+re", 400, VALIDATION),
+    "an escaped percent sign": ("the%25re", 400, VALIDATION),
+    "an escape of an escape": ("there%253A1", 400, VALIDATION),
+    "an escape of nothing": ("there%", 400, VALIDATION),
+    "an escape of no hexadecimals": ("there%zz", 400, VALIDATION),
+    "a NUL": ("there%00", 400, VALIDATION),
+    "a line end": ("there%0A", 400, VALIDATION),
+    "a header": ("there%0D%0AX-Evil:%201", 400, VALIDATION),
+    "a space": ("there%20", 400, VALIDATION),
+    "a mark of byte order": ("%EF%BB%BFthere", 400, VALIDATION),
+    "a letter of full width": ("%EF%BD%94here", 400, VALIDATION),
+    "an accent of its own": ("the%CC%81re", 400, VALIDATION),
+    "a space without width": ("th%E2%80%8Bere", 400, VALIDATION),
+    "a turn of direction": ("%E2%80%AEthere", 400, VALIDATION),
+    "an ARN in capitals": ("ARN:AWS:LAMBDA:us-east-1:000000000000:function:there", 400, VALIDATION),
+    "an ARN with empty parts": ("arn:aws:lambda:::function:there", 400, VALIDATION),
+    "an ARN with a line end": ("arn:aws:lambda:us-east-1:000000000000:function:there%0A", 400, VALIDATION),
+    "two dots": ("%2e%2e", 404, RNF),
+    "an overlong slash": ("there%c0%af", 400, "SerializationException"),
+    "an overlong dot": ("%c0%ae%c0%ae", 400, "SerializationException"),
+    "an overlong NUL": ("there%c0%80", 400, "SerializationException"),
+    "half a pair": ("%ed%a0%80", 400, "SerializationException"),
+    "beyond Unicode": ("%f4%90%80%80", 400, "SerializationException"),
+    "a qualifier of a NUL": ("there?Qualifier=%00", 400, VALIDATION),
+    "a qualifier that is overlong": ("there?Qualifier=%c0%af", 400, VALIDATION),
+    "a qualifier without a value": ("there?Qualifier", 400, VALIDATION),
+}
+
+
+@pytest.mark.parametrize("case", WRITTEN)
+def test_however_a_name_is_written_it_is_that_name_or_none(server, there, case):
+    written, status, code = WRITTEN[case]
+    got, headers, body = raw(server, "GET", f"{FUNCTIONS}/{written}")
+    assert (got, headers.get("x-amzn-errortype")) == (status, code), body
+    assert "x-evil" not in headers
+    answer = json.loads(body)
+    if code is FOUND:
+        assert answer["Configuration"]["FunctionName"] == "there"
+    elif code == VALIDATION and "?" not in written:
+        assert NO_NAME in answer["message"], body
+
+
+ITEMS = ["x", "1e1", "1.0", "0x1", "%EF%BC%91", "99999999999999999999", "", "%00"]
+
+
+@pytest.mark.parametrize("items", ITEMS)
+@pytest.mark.parametrize("path", [FUNCTIONS, "/2018-10-31/layers"])
+def test_a_number_in_a_query_is_one_or_refused(server, path, items):
+    status, headers, body = raw(server, "GET", f"{path}?MaxItems={items}")
+    assert (status, headers["x-amzn-errortype"]) == (400, VALIDATION), body
+    assert "at 'maxItems' failed to satisfy constraint" in json.loads(body)["message"]
 
 
 PATHS = {
@@ -621,6 +699,54 @@ def test_the_content_type_of_an_invocation_does_not_matter(server, content_type)
     path = f"{FUNCTIONS}/there/invocations"
     status, _, body = raw(server, "POST", path, b'{"a": 1}', headers={"Content-Type": content_type})
     assert (status, json.loads(body)) == (200, {"a": 1})
+
+
+CONTENT_TYPES = [
+    "text/plain",
+    "application/xml",
+    "application/x-www-form-urlencoded",
+    "application/x-amz-json-1.1",
+    "multipart/form-data; boundary=x",
+    "application/json; charset=utf-16",
+    "",
+    "\xff",
+    "x" * 2000,
+]
+
+
+@pytest.mark.parametrize("content_type", CONTENT_TYPES)
+def test_a_body_is_json_whatever_its_content_type_says(server, content_type):
+    headers = {"Content-Type": content_type}
+    status, got, body = raw(server, "POST", FUNCTIONS, b'{"Timeout": 0}', headers=headers)
+    assert (status, got["x-amzn-errortype"]) == (400, VALIDATION), body
+    assert "Value '0' at 'timeout' failed to satisfy constraint: " in json.loads(body)["message"]
+
+
+DEEP = {
+    "lists": (b"[" * 100_000 + b"]" * 100_000, 200),
+    "objects": (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, 200),
+    "lists that do not end": (b"[" * 100_000, 400),
+    "objects that do not end": (b'{"a":' * 100_000, 400),
+}
+
+
+@pytest.mark.parametrize("case", DEEP)
+def test_a_deep_payload_is_the_functions_to_refuse_and_never_ours_to_fall_over(server, there, case):
+    payload, status = DEEP[case]
+    got, headers, body = raw(server, "POST", f"{FUNCTIONS}/{there}/invocations", payload)
+    assert got == status, body[:300]
+    if status == 200:
+        # Python does not read so deep either, and says so as on AWS.
+        assert json.loads(body)["errorType"] == "Runtime.UnmarshalError", body[:300]
+    else:
+        assert headers["x-amzn-errortype"] == "InvalidRequestContentException"
+
+
+@pytest.mark.parametrize("count, size, status", [(1, 60_000, 200), (1, 100_000, 431), (80, 1_000, 431)])
+def test_headers_are_read_up_to_their_limit(server, there, count, size, status):
+    headers = {f"X-Much-{n}": "x" * size for n in range(count)}
+    got, _, body = raw(server, "GET", f"{FUNCTIONS}/{there}", headers=headers)
+    assert got == status, body
 
 
 SIGNATURES = {
@@ -667,6 +793,7 @@ WIRES = {
         b"GET /healthz HTTP/1.1\r\n" + CLOSE + b"".join(b"H%d: x\r\n" % n for n in range(10_000)) + b"\r\n",
         b"431",
     ),
+    "headers of 100 kB": (b"GET /healthz HTTP/1.1\r\n" + CLOSE + b"X: " + b"x" * 100_000 + b"\r\n\r\n", b"431"),
     "a line of 100 kB": (b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\n" + CLOSE + b"\r\n", b"4"),
     "a NUL in a header": (b"GET /healthz HTTP/1.1\r\n" + CLOSE + b"X: a\0b\r\n\r\n", b"400"),
     "a NUL in the path": (b"GET /health\0z HTTP/1.1\r\n" + CLOSE + b"\r\n", b"400"),
