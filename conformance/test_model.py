@@ -170,6 +170,21 @@ def test_an_operation_is_what_its_model_says_but_for_the_listed_gaps(world, gaps
     assert not gone, "listed and gone (UPDATE_GAPS=1 takes them off the list):\n" + "\n".join(gone)
 
 
+def test_the_measure_sees_what_is_wrong():
+    shape = SERVICE.shape_for("GetFunctionResponse")
+    configuration = {name: {} for name in table.ALWAYS["FunctionConfiguration"]}
+    code = {"RepositoryType": 3, "Location": "x", "Colour": {}}
+    found = model.strangers(shape, {"Configuration": {"Timeout": "3"}, "Code": code})
+    assert found == ["Configuration.Timeout is no integer", "Code.Colour is unknown", "Code.RepositoryType is no string"]
+    del configuration["Role"]
+    found = model.missing(shape, {"Configuration": configuration, "Code": {"Location": "x"}}, table.ALWAYS)
+    assert {"Configuration.Role is missing", "Code.RepositoryType is missing"} < set(found)
+    wrong = model.Wrong("x", "a.b", frozenset({"A", "B"}))
+    said = "2 validation errors detected: Value 'x' at '{}' failed to satisfy constraint: Member must satisfy enum value set: [B, {}]; Value null at 'c' failed"
+    assert wrong.told(said.format("a.b", "A"))
+    assert not wrong.told(said.format("a.b", "C")) and not wrong.told(said.format("a.c", "A"))
+
+
 def test_the_list_is_sorted_and_names_each_gap_once():
     lines = LISTED.read_text().splitlines()
     assert lines == sorted(set(lines))
@@ -195,6 +210,7 @@ def look(world, operation, findings):
         look_at_answer(answer, findings)
         if operation.input_shape:
             look_at_rules(world, operation, findings)
+            look_at_types(world, operation, findings)
         look_at_values(world, operation, findings)
 
 
@@ -228,6 +244,19 @@ def look_at_rules(world, operation, findings):
     counted = re.match(r"(\d+) validation errors? detected: ", answer.message)
     if counted and int(counted[1]) != answer.message.count("' failed to satisfy constraint: "):
         findings.add("does not count what is wrong", answer)
+
+
+def look_at_types(world, operation, findings):
+    """A member of another type than the model's is no request at all."""
+    shape = operation.input_shape
+    for name, member in shape.members.items():
+        if member.serialization.get("location") or name == shape.serialization.get("payload"):
+            continue
+        for value in model.of_another_type(member):
+            answer = world.call(operation.name, world.smallest(operation) | {name: value})
+            look_at_answer(answer, findings)
+            if answer.code != "SerializationException":
+                findings.add(f"{name} may be a {type(value).__name__}", answer)
 
 
 def changed(world, operation, values):

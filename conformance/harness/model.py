@@ -222,6 +222,13 @@ def _member(items):
     return chr(what)
 
 
+def of_another_type(shape):
+    """Values that JSON can say and that are of no type the shape may have."""
+    given = {"structure": dict, "map": dict, "list": list, "boolean": bool, "string": str, "blob": str}
+    own = given.get(shape.type_name, int)
+    return [value for value in ({"a": 1}, ["a"], "a", True, 7) if type(value) is not own]
+
+
 def request(operation, values):
     """Method, path with query, headers and body of a call."""
     path, query, headers, body = operation.http["requestUri"], [], {}, {}

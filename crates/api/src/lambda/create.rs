@@ -23,6 +23,7 @@ use crate::validate::Violations;
 #[serde(rename_all = "PascalCase", default)]
 pub struct CreateFunctionRequest {
     function_name: Option<String>,
+    #[serde(deserialize_with = "crate::json::member")]
     code: Option<FunctionCode>,
     publish: Option<bool>,
     publish_to: Option<String>,
@@ -30,6 +31,7 @@ pub struct CreateFunctionRequest {
     architectures: Option<Vec<String>>,
     tags: Option<BTreeMap<String, Option<String>>>,
     code_signing_config_arn: Option<String>,
+    #[serde(deserialize_with = "crate::json::member")]
     tenancy_config: Option<TenancyConfig>,
     #[serde(flatten)]
     settings: Settings,

@@ -45,21 +45,34 @@ pub(crate) struct Settings {
     pub(crate) description: Option<String>,
     pub(crate) timeout: Option<i64>,
     pub(crate) memory_size: Option<i64>,
+    #[serde(deserialize_with = "crate::json::member")]
     pub(crate) environment: Option<Environment>,
+    #[serde(deserialize_with = "crate::json::member")]
     pub(crate) tracing_config: Option<TracingConfig>,
     pub(crate) layers: Option<Vec<String>>,
+    #[serde(deserialize_with = "crate::json::member")]
     pub(crate) ephemeral_storage: Option<EphemeralStorage>,
+    #[serde(deserialize_with = "crate::json::member")]
     pub(crate) snap_start: Option<SnapStart>,
+    #[serde(deserialize_with = "crate::json::member")]
     pub(crate) logging_config: Option<LoggingConfig>,
+    #[serde(deserialize_with = "crate::json::member")]
     pub(crate) vpc_config: Option<VpcConfig>,
+    #[serde(deserialize_with = "crate::json::member")]
     pub(crate) dead_letter_config: Option<DeadLetterConfig>,
     #[serde(rename = "KMSKeyArn")]
     pub(crate) kms_key_arn: Option<String>,
+    #[serde(deserialize_with = "crate::json::members")]
     pub(crate) file_system_configs: Option<Vec<FileSystemConfig>>,
+    #[serde(deserialize_with = "crate::json::member")]
     pub(crate) image_config: Option<ImageConfig>,
+    #[serde(deserialize_with = "crate::json::member")]
     pub(crate) capacity_provider_config: Option<CapacityProviderConfig>,
+    #[serde(deserialize_with = "crate::json::member")]
     pub(crate) durable_config: Option<DurableConfig>,
+    #[serde(deserialize_with = "crate::json::member")]
     pub(crate) runtime_config: Option<RuntimeConfig>,
+    #[serde(deserialize_with = "crate::json::member")]
     pub(crate) accelerator_config: Option<AcceleratorConfig>,
 }
 

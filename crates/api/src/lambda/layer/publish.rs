@@ -19,6 +19,7 @@ const RUNTIMES: usize = 15;
 #[serde(rename_all = "PascalCase", default)]
 pub struct PublishLayerVersionRequest {
     description: Option<String>,
+    #[serde(deserialize_with = "crate::json::member")]
     content: Option<Content>,
     compatible_runtimes: Option<Vec<String>>,
     compatible_architectures: Option<Vec<String>>,

@@ -41,6 +41,7 @@ const RUNTIME: Text = Text {
 pub(crate) struct FileSystemConfig {
     arn: Option<String>,
     local_mount_path: Option<String>,
+    #[serde(deserialize_with = "crate::json::member")]
     s3_files_config: Option<S3FilesConfig>,
 }
 
@@ -95,6 +96,7 @@ impl ImageConfig {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(crate) struct CapacityProviderConfig {
+    #[serde(deserialize_with = "crate::json::member")]
     lambda_managed_instances_capacity_provider_config: Option<ManagedInstances>,
 }
 
