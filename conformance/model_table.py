@@ -62,7 +62,11 @@ VALUES = {
     "InvokeWithResponseStream.ClientContext": "e30=",
     "InvokeWithResponseStream.Payload": b"{}",
     "InvokeWithResponseStream.Qualifier": "$LATEST",
+    "ListAliases.FunctionVersion": "1",
     "PutFunctionConcurrency.ReservedConcurrentExecutions": 1,
+    "PutRuntimeManagementConfig.RuntimeVersionArn": None,
+    "UpdateAlias.FunctionVersion": "1",
+    "UpdateAlias.RoutingConfig": None,
     "UpdateFunctionCode.ImageUri": None,
     "UpdateFunctionCode.S3Bucket": None,
     "UpdateFunctionCode.S3Key": None,
@@ -111,9 +115,12 @@ PREPARED = {
 REASONS = {
     "CodeSha256": "CodeSHA256 .* is different from current CodeSHA256",
     "CodeSigningConfigArn": "code signing configuration cannot be found",
+    "DestinationConfig": "(?i)destination",
     "FileSystemConfigs": "(?i)vpc|access point",
     "ImageConfig": "(?i)image",
     "Marker": "(?i)marker|nextmarker",
+    # A made one names no version and no alias.
+    "Qualifier": "(?i)not found|cannot find|does not exist|no policy",
     "RevisionId": "The Revision Id provided does not match the latest Revision Id",
     "VpcConfig": r"Error occurred while Describe(Subnets|SecurityGroups)\. EC2 Error Code: Invalid",
     "DeleteFunction.Qualifier": r"\$LATEST version cannot be deleted without deleting the function",
@@ -133,9 +140,10 @@ FURTHER = {
 }
 
 # Said by the service in its own words instead of by the framework.
+NO_RUNTIME = "Value .* at 'runtime' failed to satisfy constraint: Member must satisfy enum value set"
 SERVICE = {
-    ("CreateFunction", "runtime"): "Value .* at 'runtime' failed to satisfy constraint: Member must satisfy enum value set",
-    ("UpdateFunctionConfiguration", "runtime"): "Value .* at 'runtime' failed to satisfy constraint: Member must satisfy enum value set",
+    ("CreateFunction", "runtime"): NO_RUNTIME,
+    ("UpdateFunctionConfiguration", "runtime"): NO_RUNTIME,
 }
 
 STATUS = {"DeleteFunction": 204}
