@@ -235,7 +235,7 @@ def look_at_rules(world, operation, findings):
             findings.add(wrong.gap, answer)
             continue
         member = next((key for key in values if model.camel(key) == wrong.path.partition(".")[0]), None)
-        if member and operation.input_shape.members[member].serialization.get("location") != "uri":
+        if member:
             apart[member] = wrong
             together[member] = values[member]
     answer = world.call(operation.name, together)

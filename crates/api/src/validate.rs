@@ -125,6 +125,43 @@ impl Violations {
     }
 }
 
+/// Two parts of a request that were read apart, such as its path and its body: what the framework
+/// says of both is told together, and before anything the service says of either.
+///
+/// # Errors
+/// A body that is none; then every violation of both; then the service's first objection.
+pub fn together<A, B>(
+    first: Result<A, ApiError>,
+    second: Result<B, ApiError>,
+) -> Result<(A, B), ApiError> {
+    match (first, second) {
+        (Ok(a), Ok(b)) => Ok((a, b)),
+        (Err(error), Ok(_)) | (Ok(_), Err(error)) => Err(error),
+        (Err(a), Err(b)) => {
+            let is = |error: &ApiError, exception| error.exception == exception;
+            if is(&a, Exception::Validation) && is(&b, Exception::Validation) {
+                return Err(joined(&a, &b));
+            }
+            let earlier = is(&b, Exception::Serialization)
+                || (is(&b, Exception::Validation) && !is(&a, Exception::Serialization));
+            Err(if earlier { b } else { a })
+        }
+    }
+}
+
+fn joined(first: &ApiError, second: &ApiError) -> ApiError {
+    // The number in front, not the texts, is counted: a value may say anything.
+    let parts = [first, second].map(|error| {
+        let (head, rules) =
+            error.message.split_once(" detected: ").unwrap_or(("1", &error.message));
+        let count = head.split(' ').next().and_then(|count| count.parse().ok());
+        (count.unwrap_or(1_usize), rules)
+    });
+    let count = parts[0].0.saturating_add(parts[1].0);
+    let text = format!("{count} validation errors detected: {}; {}", parts[0].1, parts[1].1);
+    ApiError::new(Exception::Validation, text)
+}
+
 /// What the model says of a kind of text.
 #[derive(Debug)]
 pub(crate) struct Text {
@@ -187,6 +224,27 @@ pub(crate) mod tests {
             Err(TestCaseError::fail(format!("{text:?} is made by {pattern}")))
         });
         run.unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    #[test]
+    fn what_was_read_apart_is_told_together_and_the_framework_comes_first() {
+        let framework = |path: &str| {
+            let mut violations = Violations::default();
+            violations.null(path);
+            violations.finish()
+        };
+        let service = || Err::<(), _>(ApiError::invalid_parameter("no"));
+        let broken = || Err::<(), _>(ApiError::new(Exception::Serialization, "no JSON"));
+        let told = |a, b| together(a, b).map_or_else(|error| error.to_string(), |_| "fine".into());
+        assert_eq!(
+            told(framework("a"), framework("b")),
+            "ValidationException: 2 validation errors detected: Value null at 'a' failed to satisfy constraint: Member must not be null; Value null at 'b' failed to satisfy constraint: Member must not be null"
+        );
+        assert!(told(service(), framework("b")).starts_with("ValidationException: 1 "));
+        assert!(told(framework("a"), service()).starts_with("ValidationException: 1 "));
+        assert_eq!(told(framework("a"), broken()), "SerializationException: no JSON");
+        assert_eq!(told(service(), Ok(())), "InvalidParameterValueException: no");
+        assert_eq!(told(Ok(()), Ok(())), "fine");
     }
 
     #[test]

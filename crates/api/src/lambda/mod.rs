@@ -25,6 +25,7 @@ pub mod update;
 pub mod url;
 pub mod version;
 
+pub use crate::validate::together;
 pub use account::GetAccountSettingsResponse;
 pub use code::CodeSource;
 pub use configuration::{FunctionConfiguration, GetFunctionResponse, Shown};

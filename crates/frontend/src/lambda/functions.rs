@@ -6,7 +6,7 @@ use dormouse_api::lambda::version::deletable;
 use dormouse_api::lambda::{
     CreateFunctionRequest, FunctionConfiguration, GetAccountSettingsResponse, GetFunctionResponse,
     ListFunctionsRequest, ListFunctionsResponse, NameShape, Operation, Shown, Target,
-    UpdateFunctionCodeRequest, UpdateFunctionConfigurationRequest, json_answer,
+    UpdateFunctionCodeRequest, UpdateFunctionConfigurationRequest, json_answer, together,
 };
 use dormouse_api::query::QueryString;
 use dormouse_api::service::Dialect;
@@ -111,8 +111,14 @@ pub(super) async fn list(inner: &Inner, scope: &Scope, parts: &Parts) -> Answer 
     Ok(json_answer(Operation::ListFunctions.status(), &answer))
 }
 
-pub(super) async fn update_code(inner: &Inner, target: &Target, body: &[u8]) -> Answer {
-    let asked = UpdateFunctionCodeRequest::read(body)?.validate()?;
+pub(super) async fn update_code(
+    inner: &Inner,
+    target: Result<Target, ApiError>,
+    body: &[u8],
+) -> Answer {
+    let asked = UpdateFunctionCodeRequest::read(body).and_then(|asked| asked.validate());
+    let (target, asked) = together(target, asked)?;
+    let target = &target;
     if let Some(architecture) = asked.architecture {
         refuse_foreign(architecture)?;
     }
@@ -151,10 +157,12 @@ pub(super) async fn update_code(inner: &Inner, target: &Target, body: &[u8]) -> 
 pub(super) async fn update_configuration(
     inner: &Inner,
     scope: &Scope,
-    target: &Target,
+    target: Result<Target, ApiError>,
     body: &[u8],
 ) -> Answer {
-    let asked = UpdateFunctionConfigurationRequest::read(body)?.validate()?;
+    let asked = UpdateFunctionConfigurationRequest::read(body).and_then(|asked| asked.validate());
+    let (target, asked) = together(target, asked)?;
+    let target = &target;
     let (revision, now_ms) = (inner.chance.revision_id(), inner.clock.wall_ms());
     let layers = match asked.layers(scope)? {
         Some(keys) => Some(fitting(inner, scope, target, &keys).await?),

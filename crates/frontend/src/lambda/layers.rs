@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use dormouse_api::error::ApiError;
 use dormouse_api::lambda::Operation;
-use dormouse_api::lambda::json_answer;
 use dormouse_api::lambda::layer::answer::{
     LayerItem, LayerVersionItem, LayerVersionResponse, ListLayerVersionsResponse,
     ListLayersResponse,
@@ -15,6 +14,7 @@ use dormouse_api::lambda::layer::permission::{
 };
 use dormouse_api::lambda::layer::publish::PublishLayerVersionRequest;
 use dormouse_api::lambda::layer::{does_not_exist, not_found, not_open, owned};
+use dormouse_api::lambda::{json_answer, together};
 use dormouse_model::layer::{
     AttachedLayer, LayerContent, LayerKey, LayerPolicy, LayerVersion, LayerVersionKey,
     unzipped_bytes,
@@ -112,14 +112,14 @@ pub(super) async fn list(inner: &Inner, scope: &Scope, parts: &Parts) -> Answer 
 pub(super) async fn list_versions(
     inner: &Inner,
     scope: &Scope,
-    layer: &LayerKey,
+    layer: Result<LayerKey, ApiError>,
     parts: &Parts,
 ) -> Answer {
-    let asked = ListLayerVersionsRequest::read(&parts.uri)?;
-    owned(scope, layer, "ListLayerVersions")?;
+    let (layer, asked) = together(layer, ListLayerVersionsRequest::read(&parts.uri))?;
+    owned(scope, &layer, "ListLayerVersions")?;
     let filter = asked.filter;
     let matches = Box::new(move |content: &LayerContent| filter.matches(content));
-    let found = inner.layers.versions(layer, asked.marker, matches, asked.items + 1).await;
+    let found = inner.layers.versions(&layer, asked.marker, matches, asked.items + 1).await;
     let mut found = found.map_err(|fault| storage(&fault))?;
     let more = found.len() > asked.items;
     found.truncate(asked.items);
@@ -138,10 +138,12 @@ pub(super) async fn delete(inner: &Inner, scope: &Scope, key: &LayerVersionKey) 
 pub(super) async fn add_permission(
     inner: &Inner,
     scope: &Scope,
-    key: &LayerVersionKey,
+    key: Result<LayerVersionKey, ApiError>,
     (parts, body): (&Parts, &[u8]),
 ) -> Answer {
-    let statement = AddLayerVersionPermissionRequest::read(body)?.validate()?;
+    let asked = AddLayerVersionPermissionRequest::read(body).and_then(|asked| asked.validate());
+    let (key, statement) = together(key, asked)?;
+    let key = &key;
     let expected = permission::expected(&parts.uri)?;
     owned(scope, &key.layer, "AddLayerVersionPermission")?;
     let (revision, id) = (inner.chance.revision_id(), statement.id.clone());
@@ -159,10 +161,11 @@ pub(super) async fn add_permission(
 pub(super) async fn remove_permission(
     inner: &Inner,
     scope: &Scope,
-    key: &LayerVersionKey,
+    key: Result<LayerVersionKey, ApiError>,
     (parts, id): (&Parts, &str),
 ) -> Answer {
-    permission::statement_id(id)?;
+    let (key, ()) = together(key, permission::statement_id(id))?;
+    let key = &key;
     let expected = permission::expected(&parts.uri)?;
     owned(scope, &key.layer, "RemoveLayerVersionPermission")?;
     let (revision, id) = (inner.chance.revision_id(), id.to_owned());

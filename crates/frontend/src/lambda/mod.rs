@@ -86,9 +86,9 @@ async fn function_answer(
         Operation::GetFunctionConfiguration => {
             functions::get_configuration(inner, &existing()?).await
         }
-        Operation::UpdateFunctionCode => functions::update_code(inner, &writing()?, &body).await,
+        Operation::UpdateFunctionCode => functions::update_code(inner, writing(), &body).await,
         Operation::UpdateFunctionConfiguration => {
-            functions::update_configuration(inner, scope, &writing()?, &body).await
+            functions::update_configuration(inner, scope, writing(), &body).await
         }
         Operation::DeleteFunction => functions::delete(inner, &existing()?).await,
         Operation::ListFunctions => functions::list(inner, scope, parts).await,
@@ -136,16 +136,16 @@ async fn layer_answer(
             layers::get(inner, scope, &key, host(parts)).await
         }
         Operation::ListLayerVersions => {
-            layers::list_versions(inner, scope, &layer::layer(scope, name)?, parts).await
+            layers::list_versions(inner, scope, layer::layer(scope, name), parts).await
         }
         Operation::ListLayers => layers::list(inner, scope, parts).await,
         Operation::DeleteLayerVersion => layers::delete(inner, scope, &version()?).await,
         Operation::AddLayerVersionPermission => {
-            layers::add_permission(inner, scope, &version()?, (parts, body)).await
+            layers::add_permission(inner, scope, version(), (parts, body)).await
         }
         Operation::RemoveLayerVersionPermission => {
             let id = call.label("StatementId");
-            layers::remove_permission(inner, scope, &version()?, (parts, id)).await
+            layers::remove_permission(inner, scope, version(), (parts, id)).await
         }
         Operation::GetLayerVersionPolicy => layers::get_policy(inner, scope, &version()?).await,
         _ => records::answer(inner, scope, call, (parts, body)).await,
