@@ -1,7 +1,8 @@
 //! What is kept beside a function and is configuration only: a record of each kind for each
 //! qualifier, gone with the function.
 //!
-//! Knows nothing of which versions and aliases there are: a record is found by its qualifier's text.
+//! Knows nothing of which versions and aliases there are: a record is found by its qualifier's text,
+//! and whoever deletes a version or an alias says so.
 
 use std::sync::Arc;
 
@@ -181,6 +182,22 @@ fn remove<S: Setting>(
              WHERE account = ?1 AND region = ?2 AND name = ?3 AND kind = ?4 AND qualifier = ?5",
         )?
         .execute(params![account, region, name, S::KIND, qualifier])?;
+    Ok(())
+}
+
+/// Forgets every setting of a version or an alias that is deleted in the same transaction.
+pub(crate) fn forget(
+    connection: &Connection,
+    key: &FunctionKey,
+    qualifier: &str,
+) -> Result<(), StorageError> {
+    let [account, region, name] = of(key);
+    connection
+        .prepare_cached(
+            "DELETE FROM function_settings
+             WHERE account = ?1 AND region = ?2 AND name = ?3 AND qualifier = ?4",
+        )?
+        .execute(params![account, region, name, qualifier])?;
     Ok(())
 }
 

@@ -14,6 +14,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Rows, params};
 use crate::aliases;
 use crate::database::Handle;
 use crate::functions::{self, CreateFunctionError, of};
+use crate::settings;
 use crate::{ChangeError, StorageError};
 
 /// The tables. Plain SQL: they must suit PostgreSQL too.
@@ -272,7 +273,7 @@ impl Versions {
                 }
                 match remove(connection, &key, number)? {
                     0 => Err(DeleteVersionError::Missing),
-                    _ => Ok(()),
+                    _ => Ok(settings::forget(connection, &key, &number.to_string())?),
                 }
             })
             .await

@@ -7,7 +7,8 @@ mod made;
 mod support;
 
 use dormouse_model::alias::{Alias, AliasChange, AliasDenied, Weighted};
-use dormouse_model::names::{FunctionKey, RevisionId, Version};
+use dormouse_model::names::{FunctionKey, Qualifier, RevisionId, Version};
+use dormouse_model::permission::FunctionPolicy;
 use dormouse_model::version::Publish;
 use dormouse_store::versions::DeleteVersionError;
 use dormouse_store::{ChangeError, Store};
@@ -134,4 +135,28 @@ async fn a_version_that_an_alias_runs_is_not_deleted() {
     store.versions().delete(&key, 3).await.unwrap();
     store.aliases().delete(&key, &"live".parse().unwrap()).await.unwrap();
     store.versions().delete(&key, 1).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_kept_for_a_version_or_an_alias_goes_with_it() {
+    let (_directory, store) = store();
+    let key = published(&store, "f").await;
+    put(&store, &alias(&key, "live", 1, None)).await.unwrap();
+    let settings = store.settings();
+    let qualifiers = ["$LATEST", "2", "live"].map(|text| text.parse::<Qualifier>().unwrap());
+    for qualifier in &qualifiers {
+        let policy = FunctionPolicy { revision: None, statements: vec![] };
+        let changed = settings.change(&key, Some(qualifier), move |_: Option<FunctionPolicy>| {
+            Ok::<_, ()>(Some(policy))
+        });
+        changed.await.unwrap().unwrap();
+    }
+    store.versions().delete(&key, 2).await.unwrap();
+    store.aliases().delete(&key, &"live".parse().unwrap()).await.unwrap();
+    let mut kept = Vec::new();
+    for qualifier in &qualifiers {
+        let found = settings.get::<FunctionPolicy>(&key, Some(qualifier)).await.unwrap();
+        kept.extend(found.map(|_| qualifier.to_string()));
+    }
+    assert_eq!(kept, ["$LATEST"]);
 }
