@@ -1,8 +1,8 @@
 //! Durable queues: messages that are there until they are removed, dead-lettered or too old.
 //!
 //! A queue is named by its scope and any text. What its owner attaches to a queue or a message is
-//! opaque here; only [`Rules`] are understood. Time is handed in; [`decide`] says what follows from
-//! it, the other files do it in the writer's transaction. A wait is in memory ([`wake`]): it holds
+//! opaque here; only [`Rules`] are understood. Time is handed in; `decide` says what follows from
+//! it, the other files do it in the writer's transaction. A wait is in memory (`wake`): it holds
 //! neither a lock nor a thread, and never asks the disk whether something came.
 //!
 //! Must never show a message to two receivers at once, nor lose one that was acknowledged.
