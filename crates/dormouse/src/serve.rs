@@ -193,7 +193,6 @@ async fn assemble(
             aliases: store.aliases(),
             roles: store.roles(),
             policies: store.policies(),
-            users: store.users(),
             logs: store.logs(),
             queues: store.queues(),
             packages,

@@ -10,7 +10,7 @@ use dormouse_placement::Placement;
 use dormouse_store::aliases::Aliases;
 use dormouse_store::concurrency::Concurrency;
 use dormouse_store::functions::Functions;
-use dormouse_store::iam::{Policies, Users};
+use dormouse_store::iam::Policies;
 use dormouse_store::layers::Layers;
 use dormouse_store::logs::Logs;
 use dormouse_store::packages::Packages;
@@ -44,8 +44,6 @@ pub struct Config {
     pub roles: Roles,
     /// Records of managed policies.
     pub policies: Policies,
-    /// Records of users.
-    pub users: Users,
     /// Log groups, streams and events.
     pub logs: Logs,
     /// Queues.

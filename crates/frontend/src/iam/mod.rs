@@ -1,4 +1,4 @@
-//! IAM: roles, policies and users. Stored and shown; what they allow is not evaluated yet.
+//! IAM: roles and managed policies. Stored and shown; what they allow is not evaluated yet.
 
 mod changes;
 mod policies;
