@@ -82,7 +82,8 @@ async fn lambda_call(
 ) -> Result<Response<Outgoing>, ApiError> {
     let body = body::read(body, lambda::body_limit(call.operation)).await;
     let body = body.map_err(|error| lambda::body_refusal(call.operation, &error))?;
-    lambda::answer(inner, scope, call, parts, (body, id)).await
+    let ask = lambda::Ask { inner, scope, call, parts, body: &body, request: id };
+    lambda::answer(&ask).await
 }
 
 /// The services beside Lambda.

@@ -33,7 +33,7 @@ pub use create::{CreateFunctionRequest, NewFunction};
 pub use invoke::{InvocationType, InvokeAnswer, InvokeMode, InvokeRequest, check_payload, event};
 pub use list::{ListFunctionsRequest, ListFunctionsResponse};
 pub use name::{NameShape, Target};
-pub use operation::{Call, NoCall, Operation, call, is_lambda_path};
+pub use operation::{Call, Group, NoCall, Operation, call, is_lambda_path};
 pub use update::{
     CodeChange, ConfigurationChange, UpdateFunctionCodeRequest, UpdateFunctionConfigurationRequest,
 };

@@ -12,142 +12,190 @@ use crate::query::QueryString;
 const SEGMENTS: usize = 7;
 
 macro_rules! operations {
-    ($($name:ident $method:ident $path:literal $query:literal $status:literal;)*) => {
+    ($($group:ident $about:literal {
+        $($name:ident $method:ident $path:literal $query:literal $status:literal;)*
+    })*) => {
         /// An operation of Lambda.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Operation {
-            $(#[doc = concat!("`", stringify!($method), " ", $path, "`")] $name,)*
+            $($(#[doc = concat!("`", stringify!($method), " ", $path, "`")] $name,)*)*
+        }
+
+        /// What operations are about.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Group {
+            $(#[doc = $about] $group,)*
         }
 
         impl Operation {
             /// Every operation.
-            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+            pub const ALL: &'static [Self] = &[$($(Self::$name),*),*];
 
             /// AWS's name for it.
             #[must_use]
             pub fn name(self) -> &'static str {
-                match self { $(Self::$name => stringify!($name),)* }
+                match self { $($(Self::$name => stringify!($name),)*)* }
+            }
+
+            /// What it is about.
+            #[must_use]
+            pub fn group(self) -> Group {
+                match self { $($(Self::$name => Group::$group,)*)* }
             }
 
             /// The HTTP method.
             #[must_use]
             pub fn method(self) -> Method {
-                match self { $(Self::$name => Method::$method,)* }
+                match self { $($(Self::$name => Method::$method,)*)* }
             }
 
             /// The path with its labels in braces.
             #[must_use]
             pub fn template(self) -> &'static str {
-                match self { $(Self::$name => $path,)* }
+                match self { $($(Self::$name => $path,)*)* }
             }
 
             /// The query member that tells it from another operation on the same path.
             fn query(self) -> Option<(&'static str, &'static str)> {
-                match self { $(Self::$name => $query.split_once('='),)* }
+                match self { $($(Self::$name => $query.split_once('='),)*)* }
             }
 
             /// The status of success. `DeleteFunction` is 204 on the wire, 200 in the model;
             /// `Invoke`'s depends on its type.
             #[must_use]
             pub fn status(self) -> u16 {
-                match self { $(Self::$name => $status,)* }
+                match self { $($(Self::$name => $status,)*)* }
             }
         }
     };
 }
 
 operations! {
-    Invoke POST "/2015-03-31/functions/{FunctionName}/invocations" "" 200;
-    CreateFunction POST "/2015-03-31/functions" "" 201;
-    GetFunction GET "/2015-03-31/functions/{FunctionName}" "" 200;
-    GetFunctionConfiguration GET "/2015-03-31/functions/{FunctionName}/configuration" "" 200;
-    UpdateFunctionCode PUT "/2015-03-31/functions/{FunctionName}/code" "" 200;
-    UpdateFunctionConfiguration PUT "/2015-03-31/functions/{FunctionName}/configuration" "" 200;
-    DeleteFunction DELETE "/2015-03-31/functions/{FunctionName}" "" 204;
-    ListFunctions GET "/2015-03-31/functions" "" 200;
-    InvokeWithResponseStream POST "/2021-11-15/functions/{FunctionName}/response-streaming-invocations" "" 200;
-    InvokeAsync POST "/2014-11-13/functions/{FunctionName}/invoke-async" "" 202;
-    PublishVersion POST "/2015-03-31/functions/{FunctionName}/versions" "" 201;
-    ListVersionsByFunction GET "/2015-03-31/functions/{FunctionName}/versions" "" 200;
-    CreateAlias POST "/2015-03-31/functions/{FunctionName}/aliases" "" 201;
-    GetAlias GET "/2015-03-31/functions/{FunctionName}/aliases/{Name}" "" 200;
-    UpdateAlias PUT "/2015-03-31/functions/{FunctionName}/aliases/{Name}" "" 200;
-    DeleteAlias DELETE "/2015-03-31/functions/{FunctionName}/aliases/{Name}" "" 204;
-    ListAliases GET "/2015-03-31/functions/{FunctionName}/aliases" "" 200;
-    PublishLayerVersion POST "/2018-10-31/layers/{LayerName}/versions" "" 201;
-    GetLayerVersion GET "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}" "" 200;
-    ListLayerVersions GET "/2018-10-31/layers/{LayerName}/versions" "" 200;
-    GetLayerVersionByArn GET "/2018-10-31/layers" "find=LayerVersion" 200;
-    ListLayers GET "/2018-10-31/layers" "" 200;
-    DeleteLayerVersion DELETE "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}" "" 204;
-    AddLayerVersionPermission POST "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy" "" 201;
-    RemoveLayerVersionPermission DELETE "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy/{StatementId}" "" 204;
-    GetLayerVersionPolicy GET "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy" "" 200;
-    AddPermission POST "/2015-03-31/functions/{FunctionName}/policy" "" 201;
-    GetPolicy GET "/2015-03-31/functions/{FunctionName}/policy" "" 200;
-    RemovePermission DELETE "/2015-03-31/functions/{FunctionName}/policy/{StatementId}" "" 204;
-    PutFunctionConcurrency PUT "/2017-10-31/functions/{FunctionName}/concurrency" "" 200;
-    GetFunctionConcurrency GET "/2019-09-30/functions/{FunctionName}/concurrency" "" 200;
-    DeleteFunctionConcurrency DELETE "/2017-10-31/functions/{FunctionName}/concurrency" "" 204;
-    PutProvisionedConcurrencyConfig PUT "/2019-09-30/functions/{FunctionName}/provisioned-concurrency" "" 202;
-    ListProvisionedConcurrencyConfigs GET "/2019-09-30/functions/{FunctionName}/provisioned-concurrency" "List=ALL" 200;
-    GetProvisionedConcurrencyConfig GET "/2019-09-30/functions/{FunctionName}/provisioned-concurrency" "" 200;
-    DeleteProvisionedConcurrencyConfig DELETE "/2019-09-30/functions/{FunctionName}/provisioned-concurrency" "" 204;
-    PutFunctionEventInvokeConfig PUT "/2019-09-25/functions/{FunctionName}/event-invoke-config" "" 200;
-    UpdateFunctionEventInvokeConfig POST "/2019-09-25/functions/{FunctionName}/event-invoke-config" "" 200;
-    GetFunctionEventInvokeConfig GET "/2019-09-25/functions/{FunctionName}/event-invoke-config" "" 200;
-    ListFunctionEventInvokeConfigs GET "/2019-09-25/functions/{FunctionName}/event-invoke-config/list" "" 200;
-    DeleteFunctionEventInvokeConfig DELETE "/2019-09-25/functions/{FunctionName}/event-invoke-config" "" 204;
-    CreateEventSourceMapping POST "/2015-03-31/event-source-mappings" "" 202;
-    GetEventSourceMapping GET "/2015-03-31/event-source-mappings/{UUID}" "" 200;
-    ListEventSourceMappings GET "/2015-03-31/event-source-mappings" "" 200;
-    UpdateEventSourceMapping PUT "/2015-03-31/event-source-mappings/{UUID}" "" 202;
-    DeleteEventSourceMapping DELETE "/2015-03-31/event-source-mappings/{UUID}" "" 202;
-    CreateFunctionUrlConfig POST "/2021-10-31/functions/{FunctionName}/url" "" 201;
-    GetFunctionUrlConfig GET "/2021-10-31/functions/{FunctionName}/url" "" 200;
-    UpdateFunctionUrlConfig PUT "/2021-10-31/functions/{FunctionName}/url" "" 200;
-    DeleteFunctionUrlConfig DELETE "/2021-10-31/functions/{FunctionName}/url" "" 204;
-    ListFunctionUrlConfigs GET "/2021-10-31/functions/{FunctionName}/urls" "" 200;
-    TagResource POST "/2017-03-31/tags/{Resource}" "" 204;
-    UntagResource DELETE "/2017-03-31/tags/{Resource}" "" 204;
-    ListTags GET "/2017-03-31/tags/{Resource}" "" 200;
-    GetAccountSettings GET "/2016-08-19/account-settings" "" 200;
-    GetRuntimeManagementConfig GET "/2021-07-20/functions/{FunctionName}/runtime-management-config" "" 200;
-    PutRuntimeManagementConfig PUT "/2021-07-20/functions/{FunctionName}/runtime-management-config" "" 200;
-    GetFunctionRecursionConfig GET "/2024-08-31/functions/{FunctionName}/recursion-config" "" 200;
-    PutFunctionRecursionConfig PUT "/2024-08-31/functions/{FunctionName}/recursion-config" "" 200;
-    GetFunctionCodeSigningConfig GET "/2020-06-30/functions/{FunctionName}/code-signing-config" "" 200;
-    PutFunctionCodeSigningConfig PUT "/2020-06-30/functions/{FunctionName}/code-signing-config" "" 200;
-    DeleteFunctionCodeSigningConfig DELETE "/2020-06-30/functions/{FunctionName}/code-signing-config" "" 204;
-    CreateCodeSigningConfig POST "/2020-04-22/code-signing-configs" "" 201;
-    GetCodeSigningConfig GET "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}" "" 200;
-    UpdateCodeSigningConfig PUT "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}" "" 200;
-    DeleteCodeSigningConfig DELETE "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}" "" 204;
-    ListCodeSigningConfigs GET "/2020-04-22/code-signing-configs" "" 200;
-    ListFunctionsByCodeSigningConfig GET "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}/functions" "" 200;
-    CheckpointDurableExecution POST "/2025-12-01/durable-executions/{DurableExecutionArn}/checkpoint" "" 200;
-    GetDurableExecution GET "/2025-12-01/durable-executions/{DurableExecutionArn}" "" 200;
-    GetDurableExecutionHistory GET "/2025-12-01/durable-executions/{DurableExecutionArn}/history" "" 200;
-    GetDurableExecutionState GET "/2025-12-01/durable-executions/{DurableExecutionArn}/state" "" 200;
-    ListDurableExecutionsByFunction GET "/2025-12-01/functions/{FunctionName}/durable-executions" "" 200;
-    StopDurableExecution POST "/2025-12-01/durable-executions/{DurableExecutionArn}/stop" "" 200;
-    SendDurableExecutionCallbackSuccess POST "/2025-12-01/durable-execution-callbacks/{CallbackId}/succeed" "" 200;
-    SendDurableExecutionCallbackFailure POST "/2025-12-01/durable-execution-callbacks/{CallbackId}/fail" "" 200;
-    SendDurableExecutionCallbackHeartbeat POST "/2025-12-01/durable-execution-callbacks/{CallbackId}/heartbeat" "" 200;
-    CreateCapacityProvider POST "/2025-11-30/capacity-providers" "" 202;
-    GetCapacityProvider GET "/2025-11-30/capacity-providers/{CapacityProviderName}" "" 200;
-    UpdateCapacityProvider PUT "/2025-11-30/capacity-providers/{CapacityProviderName}" "" 202;
-    DeleteCapacityProvider DELETE "/2025-11-30/capacity-providers/{CapacityProviderName}" "" 202;
-    ListCapacityProviders GET "/2025-11-30/capacity-providers" "" 200;
-    ListFunctionVersionsByCapacityProvider GET "/2025-11-30/capacity-providers/{CapacityProviderName}/function-versions" "" 200;
-    GetFunctionScalingConfig GET "/2025-11-30/functions/{FunctionName}/function-scaling-config" "" 200;
-    PutFunctionScalingConfig PUT "/2025-11-30/functions/{FunctionName}/function-scaling-config" "" 202;
-    DeleteDurableExecution DELETE "/2025-12-01/durable-executions/{DurableExecutionArn}" "" 202;
-    DeleteResourcePolicy DELETE "/2026-07-09/resource-policy/{ResourceArn}" "" 204;
-    GetResourcePolicy GET "/2026-07-09/resource-policy/{ResourceArn}" "" 200;
-    PauseDurableExecution POST "/2025-12-01/durable-executions/{DurableExecutionArn}/pause" "" 202;
-    PutResourcePolicy PUT "/2026-07-09/resource-policy/{ResourceArn}" "" 200;
-    ResumeDurableExecution POST "/2025-12-01/durable-executions/{DurableExecutionArn}/resume" "" 202;
+    Invocation "Functions are run." {
+        Invoke POST "/2015-03-31/functions/{FunctionName}/invocations" "" 200;
+        InvokeWithResponseStream POST "/2021-11-15/functions/{FunctionName}/response-streaming-invocations" "" 200;
+        InvokeAsync POST "/2014-11-13/functions/{FunctionName}/invoke-async" "" 202;
+    }
+    Function "Functions themselves, and the account's settings." {
+        CreateFunction POST "/2015-03-31/functions" "" 201;
+        GetFunction GET "/2015-03-31/functions/{FunctionName}" "" 200;
+        GetFunctionConfiguration GET "/2015-03-31/functions/{FunctionName}/configuration" "" 200;
+        UpdateFunctionCode PUT "/2015-03-31/functions/{FunctionName}/code" "" 200;
+        UpdateFunctionConfiguration PUT "/2015-03-31/functions/{FunctionName}/configuration" "" 200;
+        DeleteFunction DELETE "/2015-03-31/functions/{FunctionName}" "" 204;
+        ListFunctions GET "/2015-03-31/functions" "" 200;
+        GetAccountSettings GET "/2016-08-19/account-settings" "" 200;
+    }
+    Version "Published versions." {
+        PublishVersion POST "/2015-03-31/functions/{FunctionName}/versions" "" 201;
+        ListVersionsByFunction GET "/2015-03-31/functions/{FunctionName}/versions" "" 200;
+    }
+    Alias "Aliases." {
+        CreateAlias POST "/2015-03-31/functions/{FunctionName}/aliases" "" 201;
+        GetAlias GET "/2015-03-31/functions/{FunctionName}/aliases/{Name}" "" 200;
+        UpdateAlias PUT "/2015-03-31/functions/{FunctionName}/aliases/{Name}" "" 200;
+        DeleteAlias DELETE "/2015-03-31/functions/{FunctionName}/aliases/{Name}" "" 204;
+        ListAliases GET "/2015-03-31/functions/{FunctionName}/aliases" "" 200;
+    }
+    Layer "Layers." {
+        PublishLayerVersion POST "/2018-10-31/layers/{LayerName}/versions" "" 201;
+        GetLayerVersion GET "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}" "" 200;
+        ListLayerVersions GET "/2018-10-31/layers/{LayerName}/versions" "" 200;
+        GetLayerVersionByArn GET "/2018-10-31/layers" "find=LayerVersion" 200;
+        ListLayers GET "/2018-10-31/layers" "" 200;
+        DeleteLayerVersion DELETE "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}" "" 204;
+        AddLayerVersionPermission POST "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy" "" 201;
+        RemoveLayerVersionPermission DELETE "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy/{StatementId}" "" 204;
+        GetLayerVersionPolicy GET "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy" "" 200;
+    }
+    Permission "Statements of functions' policies." {
+        AddPermission POST "/2015-03-31/functions/{FunctionName}/policy" "" 201;
+        GetPolicy GET "/2015-03-31/functions/{FunctionName}/policy" "" 200;
+        RemovePermission DELETE "/2015-03-31/functions/{FunctionName}/policy/{StatementId}" "" 204;
+    }
+    ResourcePolicy "Policies as whole documents." {
+        PutResourcePolicy PUT "/2026-07-09/resource-policy/{ResourceArn}" "" 200;
+        GetResourcePolicy GET "/2026-07-09/resource-policy/{ResourceArn}" "" 200;
+        DeleteResourcePolicy DELETE "/2026-07-09/resource-policy/{ResourceArn}" "" 204;
+    }
+    ReservedConcurrency "Reserved concurrency." {
+        PutFunctionConcurrency PUT "/2017-10-31/functions/{FunctionName}/concurrency" "" 200;
+        GetFunctionConcurrency GET "/2019-09-30/functions/{FunctionName}/concurrency" "" 200;
+        DeleteFunctionConcurrency DELETE "/2017-10-31/functions/{FunctionName}/concurrency" "" 204;
+    }
+    ProvisionedConcurrency "Provisioned concurrency." {
+        PutProvisionedConcurrencyConfig PUT "/2019-09-30/functions/{FunctionName}/provisioned-concurrency" "" 202;
+        ListProvisionedConcurrencyConfigs GET "/2019-09-30/functions/{FunctionName}/provisioned-concurrency" "List=ALL" 200;
+        GetProvisionedConcurrencyConfig GET "/2019-09-30/functions/{FunctionName}/provisioned-concurrency" "" 200;
+        DeleteProvisionedConcurrencyConfig DELETE "/2019-09-30/functions/{FunctionName}/provisioned-concurrency" "" 204;
+    }
+    EventInvoke "What becomes of asynchronous invocations." {
+        PutFunctionEventInvokeConfig PUT "/2019-09-25/functions/{FunctionName}/event-invoke-config" "" 200;
+        UpdateFunctionEventInvokeConfig POST "/2019-09-25/functions/{FunctionName}/event-invoke-config" "" 200;
+        GetFunctionEventInvokeConfig GET "/2019-09-25/functions/{FunctionName}/event-invoke-config" "" 200;
+        ListFunctionEventInvokeConfigs GET "/2019-09-25/functions/{FunctionName}/event-invoke-config/list" "" 200;
+        DeleteFunctionEventInvokeConfig DELETE "/2019-09-25/functions/{FunctionName}/event-invoke-config" "" 204;
+    }
+    EventSource "Event source mappings." {
+        CreateEventSourceMapping POST "/2015-03-31/event-source-mappings" "" 202;
+        GetEventSourceMapping GET "/2015-03-31/event-source-mappings/{UUID}" "" 200;
+        ListEventSourceMappings GET "/2015-03-31/event-source-mappings" "" 200;
+        UpdateEventSourceMapping PUT "/2015-03-31/event-source-mappings/{UUID}" "" 202;
+        DeleteEventSourceMapping DELETE "/2015-03-31/event-source-mappings/{UUID}" "" 202;
+    }
+    Url "Function URLs." {
+        CreateFunctionUrlConfig POST "/2021-10-31/functions/{FunctionName}/url" "" 201;
+        GetFunctionUrlConfig GET "/2021-10-31/functions/{FunctionName}/url" "" 200;
+        UpdateFunctionUrlConfig PUT "/2021-10-31/functions/{FunctionName}/url" "" 200;
+        DeleteFunctionUrlConfig DELETE "/2021-10-31/functions/{FunctionName}/url" "" 204;
+        ListFunctionUrlConfigs GET "/2021-10-31/functions/{FunctionName}/urls" "" 200;
+    }
+    Tag "Tags." {
+        TagResource POST "/2017-03-31/tags/{Resource}" "" 204;
+        UntagResource DELETE "/2017-03-31/tags/{Resource}" "" 204;
+        ListTags GET "/2017-03-31/tags/{Resource}" "" 200;
+    }
+    Behaviour "Runtime management and recursion." {
+        GetRuntimeManagementConfig GET "/2021-07-20/functions/{FunctionName}/runtime-management-config" "" 200;
+        PutRuntimeManagementConfig PUT "/2021-07-20/functions/{FunctionName}/runtime-management-config" "" 200;
+        GetFunctionRecursionConfig GET "/2024-08-31/functions/{FunctionName}/recursion-config" "" 200;
+        PutFunctionRecursionConfig PUT "/2024-08-31/functions/{FunctionName}/recursion-config" "" 200;
+    }
+    CodeSigning "Code signing." {
+        GetFunctionCodeSigningConfig GET "/2020-06-30/functions/{FunctionName}/code-signing-config" "" 200;
+        PutFunctionCodeSigningConfig PUT "/2020-06-30/functions/{FunctionName}/code-signing-config" "" 200;
+        DeleteFunctionCodeSigningConfig DELETE "/2020-06-30/functions/{FunctionName}/code-signing-config" "" 204;
+        CreateCodeSigningConfig POST "/2020-04-22/code-signing-configs" "" 201;
+        GetCodeSigningConfig GET "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}" "" 200;
+        UpdateCodeSigningConfig PUT "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}" "" 200;
+        DeleteCodeSigningConfig DELETE "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}" "" 204;
+        ListCodeSigningConfigs GET "/2020-04-22/code-signing-configs" "" 200;
+        ListFunctionsByCodeSigningConfig GET "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}/functions" "" 200;
+    }
+    DurableExecution "Durable executions." {
+        CheckpointDurableExecution POST "/2025-12-01/durable-executions/{DurableExecutionArn}/checkpoint" "" 200;
+        GetDurableExecution GET "/2025-12-01/durable-executions/{DurableExecutionArn}" "" 200;
+        GetDurableExecutionHistory GET "/2025-12-01/durable-executions/{DurableExecutionArn}/history" "" 200;
+        GetDurableExecutionState GET "/2025-12-01/durable-executions/{DurableExecutionArn}/state" "" 200;
+        ListDurableExecutionsByFunction GET "/2025-12-01/functions/{FunctionName}/durable-executions" "" 200;
+        StopDurableExecution POST "/2025-12-01/durable-executions/{DurableExecutionArn}/stop" "" 200;
+        DeleteDurableExecution DELETE "/2025-12-01/durable-executions/{DurableExecutionArn}" "" 202;
+        PauseDurableExecution POST "/2025-12-01/durable-executions/{DurableExecutionArn}/pause" "" 202;
+        ResumeDurableExecution POST "/2025-12-01/durable-executions/{DurableExecutionArn}/resume" "" 202;
+        SendDurableExecutionCallbackSuccess POST "/2025-12-01/durable-execution-callbacks/{CallbackId}/succeed" "" 200;
+        SendDurableExecutionCallbackFailure POST "/2025-12-01/durable-execution-callbacks/{CallbackId}/fail" "" 200;
+        SendDurableExecutionCallbackHeartbeat POST "/2025-12-01/durable-execution-callbacks/{CallbackId}/heartbeat" "" 200;
+    }
+    CapacityProvider "Capacity providers and how functions scale on them." {
+        CreateCapacityProvider POST "/2025-11-30/capacity-providers" "" 202;
+        GetCapacityProvider GET "/2025-11-30/capacity-providers/{CapacityProviderName}" "" 200;
+        UpdateCapacityProvider PUT "/2025-11-30/capacity-providers/{CapacityProviderName}" "" 202;
+        DeleteCapacityProvider DELETE "/2025-11-30/capacity-providers/{CapacityProviderName}" "" 202;
+        ListCapacityProviders GET "/2025-11-30/capacity-providers" "" 200;
+        ListFunctionVersionsByCapacityProvider GET "/2025-11-30/capacity-providers/{CapacityProviderName}/function-versions" "" 200;
+        GetFunctionScalingConfig GET "/2025-11-30/functions/{FunctionName}/function-scaling-config" "" 200;
+        PutFunctionScalingConfig PUT "/2025-11-30/functions/{FunctionName}/function-scaling-config" "" 202;
+    }
 }
 
 /// An operation and what its path says.

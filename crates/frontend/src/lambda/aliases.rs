@@ -1,7 +1,6 @@
 //! Aliases: made, read, changed, listed, deleted.
 
 use bytes::Bytes;
-use dormouse_api::error::ApiError;
 use dormouse_api::lambda::alias::{
     AliasConfiguration, AliasRequest, ListAliasesRequest, ListAliasesResponse, cannot_find, denied,
     exists, name, not_found,
@@ -10,13 +9,24 @@ use dormouse_api::lambda::{Operation, Target, json_answer};
 use http::request::Parts;
 use http::{Response, StatusCode};
 
+use super::ask::{Answer, Ask};
 use super::functions::{only_latest, storage, unwrapped};
 use super::versions::stored;
 use crate::context::Inner;
 
-type Answer = Result<Response<Bytes>, ApiError>;
+pub(super) async fn answer(ask: &Ask<'_>) -> Answer {
+    let (inner, name) = (ask.inner, ask.label("Name"));
+    match ask.operation() {
+        Operation::CreateAlias => create(inner, &ask.writing()?, ask.body).await,
+        Operation::GetAlias => get(inner, &ask.existing()?, name).await,
+        Operation::UpdateAlias => update(inner, &ask.writing()?, (name, ask.body)).await,
+        Operation::DeleteAlias => delete(inner, &ask.existing()?, name).await,
+        Operation::ListAliases => list(inner, &ask.existing()?, ask.parts).await,
+        _ => Err(ask.not_here()),
+    }
+}
 
-pub(super) async fn create(inner: &Inner, target: &Target, body: &[u8]) -> Answer {
+async fn create(inner: &Inner, target: &Target, body: &[u8]) -> Answer {
     let asked = AliasRequest::read(body)?.new_alias()?;
     only_latest(target)?;
     let (alias_name, key) = (asked.name.clone(), target.key.clone());
@@ -30,14 +40,14 @@ pub(super) async fn create(inner: &Inner, target: &Target, body: &[u8]) -> Answe
     Ok(json_answer(Operation::CreateAlias.status(), &AliasConfiguration::of(&alias)))
 }
 
-pub(super) async fn get(inner: &Inner, target: &Target, label: &str) -> Answer {
+async fn get(inner: &Inner, target: &Target, label: &str) -> Answer {
     let name = name(label)?;
     let found = inner.aliases.get(&target.key, &name).await.map_err(|fault| storage(&fault))?;
     let alias = found.ok_or_else(|| cannot_find(&target.key, &name))?;
     Ok(json_answer(Operation::GetAlias.status(), &AliasConfiguration::of(&alias)))
 }
 
-pub(super) async fn update(inner: &Inner, target: &Target, (label, body): (&str, &[u8])) -> Answer {
+async fn update(inner: &Inner, target: &Target, (label, body): (&str, &[u8])) -> Answer {
     let name = name(label)?;
     let change = AliasRequest::read(body)?.change()?;
     only_latest(target)?;
@@ -53,7 +63,7 @@ pub(super) async fn update(inner: &Inner, target: &Target, (label, body): (&str,
 }
 
 /// One that is not there is no error, as at AWS.
-pub(super) async fn delete(inner: &Inner, target: &Target, label: &str) -> Answer {
+async fn delete(inner: &Inner, target: &Target, label: &str) -> Answer {
     let name = name(label)?;
     inner.aliases.delete(&target.key, &name).await.map_err(|fault| storage(&fault))?;
     inner.deployments.published(&target.key).await;
@@ -62,7 +72,7 @@ pub(super) async fn delete(inner: &Inner, target: &Target, label: &str) -> Answe
     Ok(answer)
 }
 
-pub(super) async fn list(inner: &Inner, target: &Target, parts: &Parts) -> Answer {
+async fn list(inner: &Inner, target: &Target, parts: &Parts) -> Answer {
     let asked = ListAliasesRequest::read(&parts.uri)?;
     let unqualified = Target { key: target.key.clone(), qualifier: None };
     stored(inner, &unqualified).await?;

@@ -1,24 +1,33 @@
-//! What Lambda does about loops, new runtimes and signatures: configured and shown.
+//! What Lambda does about loops and new runtimes: configured and shown.
 
-use bytes::Bytes;
-use dormouse_api::error::ApiError;
 use dormouse_api::lambda::behaviour::{
     PutFunctionRecursionConfigRequest, PutRuntimeManagementConfigRequest, RecursionConfigResponse,
-    RuntimeManagementConfigResponse,
+    RuntimeManagementConfigResponse, unqualified,
 };
-use dormouse_api::lambda::code_signing::GetFunctionCodeSigningConfigResponse;
 use dormouse_api::lambda::{Operation, Target, json_answer};
 use dormouse_model::names::FunctionKey;
-use http::Response;
 
+use super::ask::{Answer, Ask};
 use super::functions::storage;
 use super::records::change_setting;
 use super::versions::stored;
 use crate::context::Inner;
 
-type Answer = Result<Response<Bytes>, ApiError>;
+pub(super) async fn answer(ask: &Ask<'_>) -> Answer {
+    let inner = ask.inner;
+    let whole = || unqualified(ask.scope, ask.label("FunctionName"));
+    match ask.operation() {
+        Operation::PutFunctionRecursionConfig => put_recursion(inner, whole()?, ask.body).await,
+        Operation::GetFunctionRecursionConfig => get_recursion(inner, whole()?).await,
+        Operation::PutRuntimeManagementConfig => {
+            put_runtime(inner, &ask.existing()?, ask.body).await
+        }
+        Operation::GetRuntimeManagementConfig => get_runtime(inner, &ask.existing()?).await,
+        _ => Err(ask.not_here()),
+    }
+}
 
-pub(super) async fn put_recursion(inner: &Inner, key: FunctionKey, body: &[u8]) -> Answer {
+async fn put_recursion(inner: &Inner, key: FunctionKey, body: &[u8]) -> Answer {
     let config = PutFunctionRecursionConfigRequest::read(body)?.validate()?;
     let target = Target { key, qualifier: None };
     change_setting(inner, &target, move |_| Ok(Some(config))).await?;
@@ -26,7 +35,7 @@ pub(super) async fn put_recursion(inner: &Inner, key: FunctionKey, body: &[u8]) 
     Ok(json_answer(Operation::PutFunctionRecursionConfig.status(), &answer))
 }
 
-pub(super) async fn get_recursion(inner: &Inner, key: FunctionKey) -> Answer {
+async fn get_recursion(inner: &Inner, key: FunctionKey) -> Answer {
     let target = Target { key, qualifier: None };
     stored(inner, &target).await?;
     let found = inner.settings.get(&target.key, None).await.map_err(|fault| storage(&fault))?;
@@ -34,7 +43,7 @@ pub(super) async fn get_recursion(inner: &Inner, key: FunctionKey) -> Answer {
     Ok(json_answer(Operation::GetFunctionRecursionConfig.status(), &answer))
 }
 
-pub(super) async fn put_runtime(inner: &Inner, target: &Target, body: &[u8]) -> Answer {
+async fn put_runtime(inner: &Inner, target: &Target, body: &[u8]) -> Answer {
     let config = PutRuntimeManagementConfigRequest::read(body)?.validate()?;
     stored(inner, target).await?;
     let put = config.clone();
@@ -43,16 +52,10 @@ pub(super) async fn put_runtime(inner: &Inner, target: &Target, body: &[u8]) -> 
     Ok(json_answer(Operation::PutRuntimeManagementConfig.status(), &answer))
 }
 
-pub(super) async fn get_runtime(inner: &Inner, target: &Target) -> Answer {
+async fn get_runtime(inner: &Inner, target: &Target) -> Answer {
     stored(inner, target).await?;
     let found = inner.settings.get(&target.key, target.qualifier.as_ref()).await;
     let found = found.map_err(|fault| storage(&fault))?.unwrap_or_default();
     let answer = RuntimeManagementConfigResponse::of(found, target);
     Ok(json_answer(Operation::GetRuntimeManagementConfig.status(), &answer))
-}
-
-pub(super) async fn get_code_signing(inner: &Inner, target: &Target) -> Answer {
-    stored(inner, target).await?;
-    let answer = GetFunctionCodeSigningConfigResponse::of(&target.key);
-    Ok(json_answer(Operation::GetFunctionCodeSigningConfig.status(), &answer))
 }

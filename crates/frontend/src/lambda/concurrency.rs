@@ -1,6 +1,5 @@
 //! Reserved concurrency: stored first, then in force, then answered.
 
-use bytes::Bytes;
 use dormouse_api::error::ApiError;
 use dormouse_api::lambda::concurrency::{
     self as api, FunctionConcurrency, PutFunctionConcurrencyRequest,
@@ -9,16 +8,24 @@ use dormouse_api::lambda::{Operation, Target, json_answer};
 use dormouse_model::names::FunctionKey;
 use dormouse_store::ChangeError;
 use dormouse_store::concurrency::ReserveError;
-use http::Response;
 
+use super::ask::{Answer, Ask};
 use super::functions::storage;
 use super::records::no_content;
 use super::versions::stored;
 use crate::context::Inner;
 
-type Answer = Result<Response<Bytes>, ApiError>;
+pub(super) async fn answer(ask: &Ask<'_>) -> Answer {
+    let (inner, key) = (ask.inner, api::whole(ask.scope, ask.label("FunctionName"))?);
+    match ask.operation() {
+        Operation::PutFunctionConcurrency => put(inner, &key, ask.body).await,
+        Operation::GetFunctionConcurrency => get(inner, &key).await,
+        Operation::DeleteFunctionConcurrency => delete(inner, &key).await,
+        _ => Err(ask.not_here()),
+    }
+}
 
-pub(super) async fn put(inner: &Inner, key: &FunctionKey, body: &[u8]) -> Answer {
+async fn put(inner: &Inner, key: &FunctionKey, body: &[u8]) -> Answer {
     let places = PutFunctionConcurrencyRequest::read(body)?.validate()?;
     inner.concurrency.reserve(key, places).await.map_err(|error| match error {
         ReserveError::Missing => ApiError::function_not_found(&key.arn()),
@@ -30,14 +37,14 @@ pub(super) async fn put(inner: &Inner, key: &FunctionKey, body: &[u8]) -> Answer
     Ok(json_answer(Operation::PutFunctionConcurrency.status(), &answer))
 }
 
-pub(super) async fn get(inner: &Inner, key: &FunctionKey) -> Answer {
+async fn get(inner: &Inner, key: &FunctionKey) -> Answer {
     stored(inner, &Target { key: key.clone(), qualifier: None }).await?;
     let reserved = inner.concurrency.of(key).await.map_err(|fault| storage(&fault))?;
     let answer = FunctionConcurrency::of(reserved);
     Ok(json_answer(Operation::GetFunctionConcurrency.status(), &answer))
 }
 
-pub(super) async fn delete(inner: &Inner, key: &FunctionKey) -> Answer {
+async fn delete(inner: &Inner, key: &FunctionKey) -> Answer {
     inner.concurrency.release(key).await.map_err(|error| match error {
         ChangeError::Missing => ApiError::function_not_found(&key.arn()),
         ChangeError::Storage(fault) => storage(&fault),

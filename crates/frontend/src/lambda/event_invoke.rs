@@ -1,6 +1,5 @@
 //! What becomes of asynchronous invocations: configured, shown, listed, removed.
 
-use bytes::Bytes;
 use dormouse_api::error::ApiError;
 use dormouse_api::lambda::event_invoke::{
     self as api, EventInvokeChange, EventInvokeConfigRequest, EventInvokeConfigResponse,
@@ -9,24 +8,34 @@ use dormouse_api::lambda::event_invoke::{
 use dormouse_api::lambda::page::QualifierPage;
 use dormouse_api::lambda::{NameShape, Operation, Target, json_answer};
 use dormouse_model::event_invoke::EventInvokeConfig;
-use http::Response;
 use http::request::Parts;
 
+use super::ask::{Answer, Ask};
 use super::functions::storage;
 use super::records::{change_setting, no_content};
 use super::versions::stored;
 use crate::context::Inner;
 
-type Answer = Result<Response<Bytes>, ApiError>;
+pub(super) async fn answer(ask: &Ask<'_>) -> Answer {
+    let (inner, target) = (ask.inner, ask.existing()?);
+    match ask.operation() {
+        Operation::PutFunctionEventInvokeConfig => put(inner, &target, ask.body).await,
+        Operation::UpdateFunctionEventInvokeConfig => update(inner, &target, ask.body).await,
+        Operation::GetFunctionEventInvokeConfig => get(inner, &target).await,
+        Operation::ListFunctionEventInvokeConfigs => list(inner, &target, ask.parts).await,
+        Operation::DeleteFunctionEventInvokeConfig => delete(inner, &target).await,
+        _ => Err(ask.not_here()),
+    }
+}
 
-pub(super) async fn put(inner: &Inner, target: &Target, body: &[u8]) -> Answer {
+async fn put(inner: &Inner, target: &Target, body: &[u8]) -> Answer {
     let change = read(inner, target, body).await?;
     let config = change.whole(inner.clock.wall_ms());
     let config = change_setting(inner, target, move |_| Ok(Some(config))).await?;
     shown(target, config, Operation::PutFunctionEventInvokeConfig)
 }
 
-pub(super) async fn update(inner: &Inner, target: &Target, body: &[u8]) -> Answer {
+async fn update(inner: &Inner, target: &Target, body: &[u8]) -> Answer {
     let change = read(inner, target, body).await?;
     let (now_ms, of) = (inner.clock.wall_ms(), target.clone());
     let config = change_setting(inner, target, move |config: Option<EventInvokeConfig>| {
@@ -36,14 +45,14 @@ pub(super) async fn update(inner: &Inner, target: &Target, body: &[u8]) -> Answe
     shown(target, config.await?, Operation::UpdateFunctionEventInvokeConfig)
 }
 
-pub(super) async fn get(inner: &Inner, target: &Target) -> Answer {
+async fn get(inner: &Inner, target: &Target) -> Answer {
     stored(inner, target).await?;
     let found = inner.settings.get(&target.key, target.qualifier.as_ref()).await;
     let found = found.map_err(|fault| storage(&fault))?;
     shown(target, found, Operation::GetFunctionEventInvokeConfig)
 }
 
-pub(super) async fn list(inner: &Inner, target: &Target, parts: &Parts) -> Answer {
+async fn list(inner: &Inner, target: &Target, parts: &Parts) -> Answer {
     let page = QualifierPage::read(&parts.uri)?;
     stored(inner, target).await?;
     // One more than the page tells whether there is another.
@@ -61,7 +70,7 @@ pub(super) async fn list(inner: &Inner, target: &Target, parts: &Parts) -> Answe
     Ok(json_answer(Operation::ListFunctionEventInvokeConfigs.status(), &answer))
 }
 
-pub(super) async fn delete(inner: &Inner, target: &Target) -> Answer {
+async fn delete(inner: &Inner, target: &Target) -> Answer {
     stored(inner, target).await?;
     let of = target.clone();
     change_setting(inner, target, move |config: Option<EventInvokeConfig>| match config {

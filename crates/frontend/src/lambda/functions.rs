@@ -5,10 +5,9 @@ use dormouse_api::error::ApiError;
 use dormouse_api::lambda::version::deletable;
 use dormouse_api::lambda::{
     CreateFunctionRequest, FunctionConfiguration, GetAccountSettingsResponse, GetFunctionResponse,
-    ListFunctionsRequest, ListFunctionsResponse, NameShape, Operation, Shown, Target,
+    ListFunctionsRequest, ListFunctionsResponse, Operation, Shown, Target,
     UpdateFunctionCodeRequest, UpdateFunctionConfigurationRequest, json_answer, together,
 };
-use dormouse_api::query::QueryString;
 use dormouse_api::service::Dialect;
 use dormouse_model::function::{
     Architecture, Change, ChangeDenied, Configuration, Function, State,
@@ -21,11 +20,27 @@ use http::request::Parts;
 use http::{Response, StatusCode};
 use tracing::error;
 
+use super::ask::{Answer, Ask};
 use super::versions::stored;
 use super::{layers, package, versions};
 use crate::context::Inner;
 
-type Answer = Result<Response<Bytes>, ApiError>;
+pub(super) async fn answer(ask: &Ask<'_>) -> Answer {
+    let (inner, scope, body) = (ask.inner, ask.scope, ask.body);
+    match ask.operation() {
+        Operation::CreateFunction => create(inner, scope, body).await,
+        Operation::GetFunction => get(inner, &ask.existing()?, ask.host()).await,
+        Operation::GetFunctionConfiguration => get_configuration(inner, &ask.existing()?).await,
+        Operation::UpdateFunctionCode => update_code(inner, ask.writing(), body).await,
+        Operation::UpdateFunctionConfiguration => {
+            update_configuration(inner, scope, ask.writing(), body).await
+        }
+        Operation::DeleteFunction => delete(inner, &ask.existing()?).await,
+        Operation::ListFunctions => list(inner, scope, ask.parts).await,
+        Operation::GetAccountSettings => account_settings(inner, scope).await,
+        _ => Err(ask.not_here()),
+    }
+}
 
 /// A storage fault is ours: the caller learns that it is, the log why.
 pub(super) fn storage(fault: &StorageError) -> ApiError {
@@ -33,22 +48,11 @@ pub(super) fn storage(fault: &StorageError) -> ApiError {
     ApiError::internal(Dialect::LAMBDA)
 }
 
-/// The function of a path label, with its qualifier.
-pub(super) fn target(
-    scope: &Scope,
-    name: &str,
-    parts: &Parts,
-    shape: NameShape,
-) -> Result<Target, ApiError> {
-    let qualifier = QueryString::of(&parts.uri).get("Qualifier");
-    Target::resolve(scope, name, qualifier.as_deref(), shape)
-}
-
 fn shown(target: &Target) -> Shown<'_> {
     Shown { qualifier: target.qualifier.as_ref(), ..Shown::default() }
 }
 
-pub(super) async fn create(inner: &Inner, scope: &Scope, body: &[u8]) -> Answer {
+async fn create(inner: &Inner, scope: &Scope, body: &[u8]) -> Answer {
     let new = CreateFunctionRequest::read(body)?.validate(scope)?;
     refuse_foreign(new.configuration.architecture)?;
     let layers = layers::attach(inner, scope, &new.layers).await?;
@@ -78,7 +82,7 @@ pub(super) async fn create(inner: &Inner, scope: &Scope, body: &[u8]) -> Answer 
     Ok(json_answer(Operation::CreateFunction.status(), &answer))
 }
 
-pub(super) async fn get(inner: &Inner, target: &Target, host: &str) -> Answer {
+async fn get(inner: &Inner, target: &Target, host: &str) -> Answer {
     let found = stored(inner, target).await?;
     let location = package::location(inner, host, &found.function.code.digest);
     let reserved = inner.concurrency.of(&target.key).await.map_err(|fault| storage(&fault))?;
@@ -87,13 +91,13 @@ pub(super) async fn get(inner: &Inner, target: &Target, host: &str) -> Answer {
     Ok(json_answer(Operation::GetFunction.status(), &answer))
 }
 
-pub(super) async fn get_configuration(inner: &Inner, target: &Target) -> Answer {
+async fn get_configuration(inner: &Inner, target: &Target) -> Answer {
     let found = stored(inner, target).await?;
     let answer = FunctionConfiguration::of(&found.function, &found.shown(target));
     Ok(json_answer(Operation::GetFunctionConfiguration.status(), &answer))
 }
 
-pub(super) async fn list(inner: &Inner, scope: &Scope, parts: &Parts) -> Answer {
+async fn list(inner: &Inner, scope: &Scope, parts: &Parts) -> Answer {
     let asked = ListFunctionsRequest::read(&parts.uri)?;
     if asked.all_versions {
         return versions::list_all(inner, scope, &asked).await;
@@ -111,11 +115,7 @@ pub(super) async fn list(inner: &Inner, scope: &Scope, parts: &Parts) -> Answer 
     Ok(json_answer(Operation::ListFunctions.status(), &answer))
 }
 
-pub(super) async fn update_code(
-    inner: &Inner,
-    target: Result<Target, ApiError>,
-    body: &[u8],
-) -> Answer {
+async fn update_code(inner: &Inner, target: Result<Target, ApiError>, body: &[u8]) -> Answer {
     let asked = UpdateFunctionCodeRequest::read(body).and_then(|asked| asked.validate());
     let (target, asked) = together(target, asked)?;
     let target = &target;
@@ -154,7 +154,7 @@ pub(super) async fn update_code(
     Ok(json_answer(Operation::UpdateFunctionCode.status(), &answer))
 }
 
-pub(super) async fn update_configuration(
+async fn update_configuration(
     inner: &Inner,
     scope: &Scope,
     target: Result<Target, ApiError>,
@@ -245,7 +245,7 @@ pub(super) fn unwrapped<T>(
     }
 }
 
-pub(super) async fn delete(inner: &Inner, target: &Target) -> Answer {
+async fn delete(inner: &Inner, target: &Target) -> Answer {
     if let Some(number) = deletable(target.qualifier.as_ref())? {
         versions::delete(inner, target, number).await?;
     } else {
@@ -261,7 +261,7 @@ pub(super) async fn delete(inner: &Inner, target: &Target) -> Answer {
     Ok(answer)
 }
 
-pub(super) async fn account_settings(inner: &Inner, scope: &Scope) -> Answer {
+async fn account_settings(inner: &Inner, scope: &Scope) -> Answer {
     let usage = inner.functions.usage(scope).await.map_err(|fault| storage(&fault))?;
     let layers = inner.layers.code_bytes(scope).await.map_err(|fault| storage(&fault))?;
     let versions = inner.versions.code_bytes(scope).await.map_err(|fault| storage(&fault))?;

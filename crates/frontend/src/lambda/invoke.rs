@@ -8,16 +8,17 @@ use std::sync::Arc;
 use bytes::Bytes;
 use dormouse_api::error::{ApiError, Exception, ThrottleReason};
 use dormouse_api::lambda::{
-    InvocationType, InvokeAnswer, InvokeMode, InvokeRequest, check_payload, event, stream,
+    InvocationType, InvokeAnswer, InvokeMode, InvokeRequest, Operation, check_payload, event,
+    stream,
 };
 use dormouse_api::service::Dialect;
 use dormouse_model::function::{ResolvedVersion, State};
 use dormouse_model::invocation::Invocation;
-use dormouse_model::names::{RequestId, Scope, Version};
+use dormouse_model::names::{RequestId, Version};
 use dormouse_placement::{Answered, InvokeError};
 use http::Response;
-use http::request::Parts;
 
+use super::ask::{Answer, Ask};
 use super::trace;
 use super::versions::stored;
 use crate::context::Inner;
@@ -29,14 +30,17 @@ const RETRY_AFTER_S: u32 = 1;
 /// How often a version that is replaced under the caller's feet is looked up again.
 const ATTEMPTS: usize = 3;
 
-pub(super) async fn invoke(
-    inner: &Inner,
-    scope: &Scope,
-    name: &str,
-    parts: &Parts,
-    (payload, request): (Bytes, &RequestId),
-) -> Result<Response<Bytes>, ApiError> {
-    let asked = InvokeRequest::read(scope, name, parts, InvokeMode::Buffered)?;
+pub(super) async fn answer(ask: &Ask<'_>) -> Answer {
+    match ask.operation() {
+        Operation::Invoke => invoke(ask).await,
+        _ => Err(ask.not_here()),
+    }
+}
+
+async fn invoke(ask: &Ask<'_>) -> Answer {
+    let Ask { inner, request, .. } = *ask;
+    let asked = read(ask, InvokeMode::Buffered)?;
+    let payload = ask.body.clone();
     check_payload(&payload)?;
     let version = resolve(inner, &asked).await?;
     let trace = trace(inner, &asked, &version);
@@ -66,14 +70,10 @@ pub(super) async fn invoke(
     Ok(answer.answer(request, Some(&trace)))
 }
 
-pub(super) async fn with_response_stream(
-    inner: &Inner,
-    scope: &Scope,
-    name: &str,
-    parts: &Parts,
-    (payload, request): (Bytes, &RequestId),
-) -> Result<Response<Outgoing>, ApiError> {
-    let asked = InvokeRequest::read(scope, name, parts, InvokeMode::ResponseStream)?;
+pub(super) async fn with_response_stream(ask: &Ask<'_>) -> Result<Response<Outgoing>, ApiError> {
+    let Ask { inner, request, .. } = *ask;
+    let asked = read(ask, InvokeMode::ResponseStream)?;
+    let payload = ask.body.clone();
     check_payload(&payload)?;
     let version = resolve(inner, &asked).await?;
     let trace = trace(inner, &asked, &version);
@@ -91,6 +91,10 @@ pub(super) async fn with_response_stream(
         Answered::Stream(answer) => answer.into(),
     };
     Ok(stream::head(executed, request, &trace).map(|()| body))
+}
+
+fn read(ask: &Ask<'_>, mode: InvokeMode) -> Result<InvokeRequest, ApiError> {
+    InvokeRequest::read(ask.scope, ask.label("FunctionName"), ask.parts, mode)
 }
 
 fn invocation(

@@ -1,6 +1,5 @@
 //! Layers: published, read, listed, deleted, opened to others; and resolved for functions.
 
-use bytes::Bytes;
 use dormouse_api::error::ApiError;
 use dormouse_api::lambda::Operation;
 use dormouse_api::lambda::layer::answer::{
@@ -13,7 +12,7 @@ use dormouse_api::lambda::layer::permission::{
     GetLayerVersionPolicyResponse,
 };
 use dormouse_api::lambda::layer::publish::PublishLayerVersionRequest;
-use dormouse_api::lambda::layer::{does_not_exist, not_found, not_open, owned};
+use dormouse_api::lambda::layer::{self, does_not_exist, not_found, not_open, owned};
 use dormouse_api::lambda::{json_answer, together};
 use dormouse_model::layer::{
     AttachedLayer, LayerContent, LayerKey, LayerPolicy, LayerVersion, LayerVersionKey,
@@ -22,15 +21,40 @@ use dormouse_model::layer::{
 use dormouse_model::limits;
 use dormouse_model::names::Scope;
 use dormouse_store::ChangeError;
-use http::Response;
 use http::request::Parts;
 
+use super::ask::{Answer, Ask};
 use super::functions::storage;
 use super::package;
 use super::records::no_content;
 use crate::context::Inner;
 
-type Answer = Result<Response<Bytes>, ApiError>;
+pub(super) async fn answer(ask: &Ask<'_>) -> Answer {
+    let (inner, scope, parts) = (ask.inner, ask.scope, ask.parts);
+    let name = ask.label("LayerName");
+    let version = || layer::version(scope, name, ask.label("VersionNumber"));
+    match ask.operation() {
+        Operation::PublishLayerVersion => publish(inner, scope, name, (ask.host(), ask.body)).await,
+        Operation::GetLayerVersion => get(inner, scope, &version()?, ask.host()).await,
+        Operation::GetLayerVersionByArn => {
+            let key = layer::version_by_arn(scope, &parts.uri)?;
+            get(inner, scope, &key, ask.host()).await
+        }
+        Operation::ListLayerVersions => {
+            list_versions(inner, scope, layer::layer(scope, name), parts).await
+        }
+        Operation::ListLayers => list(inner, scope, parts).await,
+        Operation::DeleteLayerVersion => delete(inner, scope, &version()?).await,
+        Operation::AddLayerVersionPermission => {
+            add_permission(inner, scope, version(), (parts, ask.body)).await
+        }
+        Operation::RemoveLayerVersionPermission => {
+            remove_permission(inner, scope, version(), (parts, ask.label("StatementId"))).await
+        }
+        Operation::GetLayerVersionPolicy => get_policy(inner, scope, &version()?).await,
+        _ => Err(ask.not_here()),
+    }
+}
 
 /// The layers of a function as they are now, in the order in which it names them.
 pub(super) async fn attach(
@@ -58,12 +82,7 @@ pub(super) fn check_size(code_bytes: u64, layers: &[AttachedLayer]) -> Result<()
     Err(package::unzipped_too_large())
 }
 
-pub(super) async fn publish(
-    inner: &Inner,
-    scope: &Scope,
-    name: &str,
-    (host, body): (&str, &[u8]),
-) -> Answer {
+async fn publish(inner: &Inner, scope: &Scope, name: &str, (host, body): (&str, &[u8])) -> Answer {
     let new = PublishLayerVersionRequest::read(body)?.validate(scope, name)?;
     let package = package::store(inner, new.code).await?;
     let content = LayerContent {
@@ -80,7 +99,7 @@ pub(super) async fn publish(
     Ok(json_answer(Operation::PublishLayerVersion.status(), &shown(inner, host, &version)))
 }
 
-pub(super) async fn get(inner: &Inner, scope: &Scope, key: &LayerVersionKey, host: &str) -> Answer {
+async fn get(inner: &Inner, scope: &Scope, key: &LayerVersionKey, host: &str) -> Answer {
     let found = inner.layers.get(key).await.map_err(|fault| storage(&fault))?;
     let version = found.ok_or_else(not_found)?;
     if !version.is_open_to(&scope.account) {
@@ -94,7 +113,7 @@ fn shown(inner: &Inner, host: &str, version: &LayerVersion) -> LayerVersionRespo
     LayerVersionResponse::of(version, location)
 }
 
-pub(super) async fn list(inner: &Inner, scope: &Scope, parts: &Parts) -> Answer {
+async fn list(inner: &Inner, scope: &Scope, parts: &Parts) -> Answer {
     let asked = ListLayersRequest::read(&parts.uri)?;
     let filter = asked.filter;
     let matches = Box::new(move |content: &LayerContent| filter.matches(content));
@@ -109,7 +128,7 @@ pub(super) async fn list(inner: &Inner, scope: &Scope, parts: &Parts) -> Answer 
     Ok(json_answer(Operation::ListLayers.status(), &answer))
 }
 
-pub(super) async fn list_versions(
+async fn list_versions(
     inner: &Inner,
     scope: &Scope,
     layer: Result<LayerKey, ApiError>,
@@ -129,13 +148,13 @@ pub(super) async fn list_versions(
     Ok(json_answer(Operation::ListLayerVersions.status(), &answer))
 }
 
-pub(super) async fn delete(inner: &Inner, scope: &Scope, key: &LayerVersionKey) -> Answer {
+async fn delete(inner: &Inner, scope: &Scope, key: &LayerVersionKey) -> Answer {
     owned(scope, &key.layer, "DeleteLayerVersion")?;
     inner.layers.delete(key).await.map_err(|fault| storage(&fault))?;
     Ok(no_content())
 }
 
-pub(super) async fn add_permission(
+async fn add_permission(
     inner: &Inner,
     scope: &Scope,
     key: Result<LayerVersionKey, ApiError>,
@@ -158,7 +177,7 @@ pub(super) async fn add_permission(
     Ok(json_answer(Operation::AddLayerVersionPermission.status(), &answer))
 }
 
-pub(super) async fn remove_permission(
+async fn remove_permission(
     inner: &Inner,
     scope: &Scope,
     key: Result<LayerVersionKey, ApiError>,
@@ -177,7 +196,7 @@ pub(super) async fn remove_permission(
     Ok(no_content())
 }
 
-pub(super) async fn get_policy(inner: &Inner, scope: &Scope, key: &LayerVersionKey) -> Answer {
+async fn get_policy(inner: &Inner, scope: &Scope, key: &LayerVersionKey) -> Answer {
     owned(scope, &key.layer, "GetLayerVersionPolicy")?;
     let found = inner.layers.get(key).await.map_err(|fault| storage(&fault))?;
     let version = found.ok_or_else(|| permission::missing(key))?;

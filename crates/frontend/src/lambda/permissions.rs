@@ -1,23 +1,31 @@
 //! Policies of functions: statements added, removed, shown.
 
-use bytes::Bytes;
-use dormouse_api::error::ApiError;
 use dormouse_api::lambda::permission::{
     self, AddPermissionRequest, AddPermissionResponse, GetPolicyResponse,
 };
 use dormouse_api::lambda::{Operation, Target, json_answer};
 use dormouse_model::permission::FunctionPolicy;
-use http::Response;
 use http::request::Parts;
 
+use super::ask::{Answer, Ask};
 use super::functions::storage;
 use super::records::{change_setting, no_content, there};
 use super::versions::stored;
 use crate::context::Inner;
 
-type Answer = Result<Response<Bytes>, ApiError>;
+pub(super) async fn answer(ask: &Ask<'_>) -> Answer {
+    let (inner, target) = (ask.inner, ask.existing()?);
+    match ask.operation() {
+        Operation::AddPermission => add(inner, &target, ask.body).await,
+        Operation::RemovePermission => {
+            remove(inner, &target, (ask.parts, ask.label("StatementId"))).await
+        }
+        Operation::GetPolicy => get(inner, &target).await,
+        _ => Err(ask.not_here()),
+    }
+}
 
-pub(super) async fn add(inner: &Inner, target: &Target, body: &[u8]) -> Answer {
+async fn add(inner: &Inner, target: &Target, body: &[u8]) -> Answer {
     let new = AddPermissionRequest::read(body)?.validate()?;
     permission::check_target(target)?;
     stored(inner, target).await?;
@@ -34,7 +42,7 @@ pub(super) async fn add(inner: &Inner, target: &Target, body: &[u8]) -> Answer {
     Ok(json_answer(Operation::AddPermission.status(), &answer))
 }
 
-pub(super) async fn remove(inner: &Inner, target: &Target, (parts, id): (&Parts, &str)) -> Answer {
+async fn remove(inner: &Inner, target: &Target, (parts, id): (&Parts, &str)) -> Answer {
     let expected = permission::removed(id, &parts.uri)?;
     there(inner, target, permission::no_function(target)).await?;
     let (revision, id) = (inner.chance.revision_id(), id.to_owned());
@@ -49,7 +57,7 @@ pub(super) async fn remove(inner: &Inner, target: &Target, (parts, id): (&Parts,
     Ok(no_content())
 }
 
-pub(super) async fn get(inner: &Inner, target: &Target) -> Answer {
+async fn get(inner: &Inner, target: &Target) -> Answer {
     there(inner, target, permission::not_found()).await?;
     let found = inner.settings.get(&target.key, target.qualifier.as_ref()).await;
     let found: Option<FunctionPolicy> = found.map_err(|fault| storage(&fault))?;

@@ -1,7 +1,5 @@
 //! Function URLs as records: made, shown, changed, listed, removed.
 
-use bytes::Bytes;
-use dormouse_api::error::ApiError;
 use dormouse_api::lambda::page::QualifierPage;
 use dormouse_api::lambda::url::{
     self as api, FunctionUrlConfigRequest, FunctionUrlConfigResponse,
@@ -9,16 +7,27 @@ use dormouse_api::lambda::url::{
 };
 use dormouse_api::lambda::{Operation, Target, json_answer};
 use dormouse_model::url::FunctionUrl;
-use http::Response;
 use http::request::Parts;
 
+use super::ask::{Answer, Ask};
 use super::functions::storage;
 use super::records::{change_setting, no_content, there};
 use crate::context::Inner;
 
-type Answer = Result<Response<Bytes>, ApiError>;
+pub(super) async fn answer(ask: &Ask<'_>) -> Answer {
+    let target = api::target(ask.scope, ask.label("FunctionName"), &ask.parts.uri);
+    let (inner, target) = (ask.inner, target?);
+    match ask.operation() {
+        Operation::CreateFunctionUrlConfig => create(inner, &target, ask.body).await,
+        Operation::GetFunctionUrlConfig => get(inner, &target).await,
+        Operation::UpdateFunctionUrlConfig => update(inner, &target, ask.body).await,
+        Operation::DeleteFunctionUrlConfig => delete(inner, &target).await,
+        Operation::ListFunctionUrlConfigs => list(inner, &target, ask.parts).await,
+        _ => Err(ask.not_here()),
+    }
+}
 
-pub(super) async fn create(inner: &Inner, target: &Target, body: &[u8]) -> Answer {
+async fn create(inner: &Inner, target: &Target, body: &[u8]) -> Answer {
     let new = FunctionUrlConfigRequest::read(body)?.validate_new()?;
     there(inner, target, api::no_function()).await?;
     let mode_given = new.mode.is_some();
@@ -33,14 +42,14 @@ pub(super) async fn create(inner: &Inner, target: &Target, body: &[u8]) -> Answe
     Ok(json_answer(Operation::CreateFunctionUrlConfig.status(), &answer))
 }
 
-pub(super) async fn get(inner: &Inner, target: &Target) -> Answer {
+async fn get(inner: &Inner, target: &Target) -> Answer {
     there(inner, target, api::not_found()).await?;
     let found = inner.settings.get(&target.key, target.qualifier.as_ref()).await;
     let url = found.map_err(|fault| storage(&fault))?.ok_or_else(api::not_found)?;
     Ok(json_answer(Operation::GetFunctionUrlConfig.status(), &response(url, target)))
 }
 
-pub(super) async fn update(inner: &Inner, target: &Target, body: &[u8]) -> Answer {
+async fn update(inner: &Inner, target: &Target, body: &[u8]) -> Answer {
     let change = FunctionUrlConfigRequest::read(body)?.validate()?;
     there(inner, target, api::no_function()).await?;
     let now_ms = inner.clock.wall_ms();
@@ -52,7 +61,7 @@ pub(super) async fn update(inner: &Inner, target: &Target, body: &[u8]) -> Answe
     Ok(json_answer(Operation::UpdateFunctionUrlConfig.status(), &response(url, target)))
 }
 
-pub(super) async fn delete(inner: &Inner, target: &Target) -> Answer {
+async fn delete(inner: &Inner, target: &Target) -> Answer {
     there(inner, target, api::not_found()).await?;
     change_setting(inner, target, |url: Option<FunctionUrl>| match url {
         Some(_) => Ok(None),
@@ -62,7 +71,7 @@ pub(super) async fn delete(inner: &Inner, target: &Target) -> Answer {
     Ok(no_content())
 }
 
-pub(super) async fn list(inner: &Inner, target: &Target, parts: &Parts) -> Answer {
+async fn list(inner: &Inner, target: &Target, parts: &Parts) -> Answer {
     let page = QualifierPage::read(&parts.uri)?;
     there(inner, target, api::no_function()).await?;
     // One more than the page tells whether there is another.

@@ -1,6 +1,5 @@
 //! Published versions: made, found, listed, deleted.
 
-use bytes::Bytes;
 use dormouse_api::error::ApiError;
 use dormouse_api::lambda::alias::held;
 use dormouse_api::lambda::version::{
@@ -15,13 +14,19 @@ use dormouse_model::names::{Qualifier, Scope, Version};
 use dormouse_model::version::PublishedVersion;
 use dormouse_store::functions::CreateFunctionError;
 use dormouse_store::versions::{DeleteVersionError, Listed};
-use http::Response;
 use http::request::Parts;
 
+use super::ask::{Answer, Ask};
 use super::functions::{changed, only_latest, storage, unwrapped};
 use crate::context::Inner;
 
-type Answer = Result<Response<Bytes>, ApiError>;
+pub(super) async fn answer(ask: &Ask<'_>) -> Answer {
+    match ask.operation() {
+        Operation::PublishVersion => publish(ask.inner, &ask.writing()?, ask.body).await,
+        Operation::ListVersionsByFunction => list(ask.inner, &ask.existing()?, ask.parts).await,
+        _ => Err(ask.not_here()),
+    }
+}
 
 /// What a target names: a function as `$LATEST` or a version shows it.
 pub(super) struct Found {
@@ -69,7 +74,7 @@ fn qualified(version: &PublishedVersion) -> FunctionConfiguration {
     of(version, Some(&Qualifier::Version(Version::Number(version.number))))
 }
 
-pub(super) async fn publish(inner: &Inner, target: &Target, body: &[u8]) -> Answer {
+async fn publish(inner: &Inner, target: &Target, body: &[u8]) -> Answer {
     let asked = PublishVersionRequest::read(body)?.validate()?;
     only_latest(target)?;
     let revisions = [inner.chance.revision_id(), inner.chance.revision_id()];
@@ -110,7 +115,7 @@ pub(super) async fn change(
     Ok((function, qualified(&version)))
 }
 
-pub(super) async fn list(inner: &Inner, target: &Target, parts: &Parts) -> Answer {
+async fn list(inner: &Inner, target: &Target, parts: &Parts) -> Answer {
     let asked = ListVersionsRequest::read(&parts.uri)?;
     let unqualified = Target { key: target.key.clone(), qualifier: None };
     stored(inner, &unqualified).await?;
