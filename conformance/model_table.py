@@ -123,6 +123,7 @@ REASONS = {
     "Qualifier": "(?i)not found|cannot find|does not exist|no policy",
     "RevisionId": "The Revision Id provided does not match the latest Revision Id",
     "VpcConfig": r"Error occurred while Describe(Subnets|SecurityGroups)\. EC2 Error Code: Invalid",
+    "AddPermission.Qualifier": r"We currently do not support adding policies for \$LATEST",
     "DeleteFunction.Qualifier": r"\$LATEST version cannot be deleted without deleting the function",
 }
 

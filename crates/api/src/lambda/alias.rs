@@ -16,7 +16,7 @@ use crate::validate::{LONGEST, PATTERN, SHORTEST, Violations, is_word};
 
 const NAME_PATTERN: &str = "(?!^[0-9]+$)([a-zA-Z0-9-_]+)";
 const NAME_CHARS: usize = 128;
-const VERSION_PATTERN: &str = r"(\$LATEST|[0-9]+)";
+const VERSION_PATTERN: &str = r"(\$LATEST(\.PUBLISHED)?|[0-9]+)";
 const VERSION_CHARS: usize = 1_024;
 
 /// `AliasRoutingConfiguration`
@@ -146,17 +146,22 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// A number that is too large is that of no version, as the largest is.
+/// The number of no version.
+const NO_VERSION: u64 = u64::MAX;
+
+/// A number that is too large is that of no version.
 fn number(text: &str) -> u64 {
-    text.parse().unwrap_or(u64::MAX)
+    text.parse().unwrap_or(NO_VERSION)
 }
 
 fn check_version(violations: &mut Violations, text: &str) -> Option<Version> {
     violations.length(text, "functionVersion", 1, VERSION_CHARS);
-    let fits = text == "$LATEST" || is_number(text);
+    let fits = matches!(text, "$LATEST" | "$LATEST.PUBLISHED") || is_number(text);
     violations.pattern(text, "functionVersion", fits, VERSION_PATTERN);
     match text {
         "$LATEST" => Some(Version::Latest),
+        // Only functions on managed instances publish so, and there are none: it is no version's.
+        "$LATEST.PUBLISHED" => Some(Version::Number(NO_VERSION)),
         text => fits.then(|| Version::Number(number(text))),
     }
 }
@@ -396,7 +401,7 @@ mod tests {
         insta::assert_snapshot!(weights(json!({"$LATEST": 1.5})).replace("; ", ";\n"), @r"
         ValidationException: 3 validation errors detected: Value '{$LATEST=1.5}' at 'routingConfig.additionalVersionWeights' failed to satisfy constraint: Map keys must satisfy constraint: [Member must have length less than or equal to 1024, Member must have length greater than or equal to 1, Member must satisfy regular expression pattern: [0-9]+, Member must not be null];
         Value '{$LATEST=1.5}' at 'routingConfig.additionalVersionWeights' failed to satisfy constraint: Map value must satisfy constraint: [Member must have value less than or equal to 1.0, Member must have value greater than or equal to 0.0, Member must not be null];
-        Value 'live' at 'functionVersion' failed to satisfy constraint: Member must satisfy regular expression pattern: (\$LATEST|[0-9]+)
+        Value 'live' at 'functionVersion' failed to satisfy constraint: Member must satisfy regular expression pattern: (\$LATEST(\.PUBLISHED)?|[0-9]+)
         ");
         assert!(weights(json!({"2": null})).contains("Value '{2=null}' at"));
         let two = json!({"AdditionalVersionWeights": {"2": 0.1, "3": 0.1}});

@@ -10,7 +10,6 @@ use crate::validate::Violations;
 
 const LOOPS: [&str; 2] = ["Allow", "Terminate"];
 const UPDATES: [&str; 3] = ["Auto", "Manual", "FunctionUpdate"];
-const UNQUALIFIED_PATTERN: &str = r"(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?(\d{12}:)?(function:)?([a-zA-Z0-9-_]+)";
 const RUNTIME_PATTERN: &str = r"((arn:(aws[a-zA-Z-]*):lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}::runtime:.+)|(arn:(aws[a-zA-Z-]*):lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:runtime/[A-Za-z0-9_.-]{1,128}/version/[A-Za-z0-9_.-]{1,128}))";
 const RUNTIME_CHARS: (usize, usize) = (26, 2_048);
 
@@ -19,12 +18,7 @@ const RUNTIME_CHARS: (usize, usize) = (26, 2_048);
 /// # Errors
 /// When it is no such name.
 pub fn unqualified(scope: &Scope, name: &str) -> Result<FunctionKey, ApiError> {
-    let target = Target::resolve(scope, name, None, NameShape::Writing)?;
-    let mut violations = Violations::default();
-    let fits = target.qualifier.is_none();
-    violations.pattern(name, "functionName", fits, UNQUALIFIED_PATTERN);
-    violations.finish()?;
-    Ok(target.key)
+    Ok(Target::resolve(scope, name, None, NameShape::Unqualified)?.key)
 }
 
 /// The body of `PutFunctionRecursionConfig`.

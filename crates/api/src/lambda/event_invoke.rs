@@ -36,35 +36,6 @@ struct Destination {
     destination: Option<String>,
 }
 
-impl DestinationConfig {
-    fn arns(&self) -> impl Iterator<Item = &str> {
-        let both = [&self.on_success, &self.on_failure].into_iter().flatten();
-        both.filter_map(|to| to.destination.as_deref()).filter(|arn| !arn.is_empty())
-    }
-
-    /// The service's checks; whether a destination is there is not known here.
-    fn check(&self, target: &Target) -> Result<(), ApiError> {
-        let takes = |arn: &str| arn.split(':').nth(2).is_some_and(|s| DESTINATIONS.contains(&s));
-        if !self.arns().all(takes) {
-            let shown = |name: &str, to: &Option<Destination>| {
-                let arn = to.as_ref().and_then(|to| to.destination.as_deref());
-                arn.map_or_else(|| "null".to_owned(), |arn| format!("{name}(destination={arn})"))
-            };
-            return Err(ApiError::invalid_parameter(format!(
-                "The provided destination config DestinationConfig(onSuccess={}, onFailure={}) is \
-                 invalid.",
-                shown("OnSuccess", &self.on_success),
-                shown("OnFailure", &self.on_failure)
-            )));
-        }
-        if self.arns().any(|arn| is_of(arn, target)) {
-            let text = "You can't specify the function as a destination for itself.";
-            return Err(ApiError::invalid_parameter(text));
-        }
-        Ok(())
-    }
-}
-
 impl Destination {
     fn given(self) -> Option<String> {
         self.destination.filter(|arn| !arn.is_empty())
@@ -93,8 +64,8 @@ impl EventInvokeConfigRequest {
     /// What is to change.
     ///
     /// # Errors
-    /// Every violation in one text; a request that says nothing; a destination that cannot be.
-    pub fn validate(self, target: &Target) -> Result<EventInvokeChange, ApiError> {
+    /// Every violation in one text; a request that says nothing.
+    pub fn validate(self) -> Result<EventInvokeChange, ApiError> {
         let mut violations = Violations::default();
         if let Some(retries) = self.maximum_retry_attempts {
             violations.range(retries, "maximumRetryAttempts", 0, 2);
@@ -120,7 +91,6 @@ impl EventInvokeConfigRequest {
             return Err(ApiError::invalid_parameter(text));
         }
         let number = |number: Option<i64>| number.and_then(|number| u32::try_from(number).ok());
-        destinations.check(target)?;
         Ok(EventInvokeChange {
             retries: number(self.maximum_retry_attempts),
             age_s: number(self.maximum_event_age_in_seconds),
@@ -131,10 +101,39 @@ impl EventInvokeConfigRequest {
 }
 
 impl EventInvokeChange {
+    fn arns(&self) -> impl Iterator<Item = &str> {
+        [&self.on_success, &self.on_failure].into_iter().flatten().flatten().map(String::as_str)
+    }
+
+    /// The service's checks of destinations; whether they are there is not known here.
+    ///
+    /// # Errors
+    /// When one is of a service that takes no records, or is the function itself.
+    pub fn check(&self, target: &Target) -> Result<(), ApiError> {
+        let takes = |arn: &str| arn.split(':').nth(2).is_some_and(|s| DESTINATIONS.contains(&s));
+        if !self.arns().all(takes) {
+            let shown = |name: &str, arn: &Option<Option<String>>| match arn.iter().flatten().next()
+            {
+                Some(arn) => format!("{name}(destination={arn})"),
+                None => "null".to_owned(),
+            };
+            return Err(ApiError::invalid_parameter(format!(
+                "The provided destination config DestinationConfig(onSuccess={}, onFailure={}) is \
+                 invalid.",
+                shown("OnSuccess", &self.on_success),
+                shown("OnFailure", &self.on_failure)
+            )));
+        }
+        if self.arns().any(|arn| is_of(arn, target)) {
+            let text = "You can't specify the function as a destination for itself.";
+            return Err(ApiError::invalid_parameter(text));
+        }
+        Ok(())
+    }
+
     /// The functions that records are to go to, as they are named.
     pub fn functions(&self) -> impl Iterator<Item = &str> {
-        let both = [&self.on_success, &self.on_failure].into_iter().flatten().flatten();
-        both.map(String::as_str).filter(|arn| arn.split(':').nth(2) == Some("lambda"))
+        self.arns().filter(|arn| arn.split(':').nth(2) == Some("lambda"))
     }
 
     /// A whole configuration of what was said.
@@ -279,7 +278,8 @@ mod tests {
     }
 
     fn read(body: &Value) -> Result<EventInvokeChange, ApiError> {
-        EventInvokeConfigRequest::read(body.to_string().as_bytes())?.validate(&target())
+        let change = EventInvokeConfigRequest::read(body.to_string().as_bytes())?.validate()?;
+        change.check(&target()).map(|()| change)
     }
 
     fn shown(config: EventInvokeConfig) -> Value {

@@ -9,17 +9,79 @@ use crate::validate::{Violations, is_word};
 
 const PATTERN: &str = r"(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?(\d{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\$LATEST|[a-zA-Z0-9-_]+))?";
 const EXISTING_PATTERN: &str = r"(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?(\d{12}:)?(function:)?([a-zA-Z0-9-_\.]+)(:(\$LATEST(\.PUBLISHED)?|[a-zA-Z0-9-_]+))?";
+const UNQUALIFIED_PATTERN: &str = r"(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?(\d{12}:)?(function:)?([a-zA-Z0-9-_]+)";
+const URL_PATTERN: &str = r"(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?(\d{12}:)?(function:)?([a-zA-Z0-9-_]{1,64})(:((?!\d+$)[0-9a-zA-Z-_]+))?";
+const URL_QUALIFIER_PATTERN: &str = r"((?!^\d+$)^[0-9a-zA-Z-_]+$)";
 const QUALIFIER_PATTERN: &str = r"\$(LATEST(\.PUBLISHED)?)|[a-zA-Z0-9-_$]+";
 const QUALIFIER_CHARS: usize = 128;
 const EXISTING_CHARS: usize = 256;
 
-/// The two shapes of `FunctionName` in the model.
+/// The shapes of `FunctionName` in the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NameShape {
     /// Of operations that create or update.
     Writing,
     /// Of operations that read, delete or invoke: dots and `$LATEST.PUBLISHED` are let through.
     Existing,
+    /// Of operations about functions as a whole: no qualifier.
+    Unqualified,
+    /// Of operations about function URLs, which functions and aliases have: no version.
+    Url,
+}
+
+impl NameShape {
+    fn pattern(self) -> &'static str {
+        match self {
+            Self::Writing => PATTERN,
+            Self::Existing => EXISTING_PATTERN,
+            Self::Unqualified => UNQUALIFIED_PATTERN,
+            Self::Url => URL_PATTERN,
+        }
+    }
+
+    fn max_chars(self) -> usize {
+        match self {
+            Self::Writing | Self::Unqualified | Self::Url => limits::FUNCTION_REFERENCE_CHARS,
+            Self::Existing => EXISTING_CHARS,
+        }
+    }
+
+    fn has_name(self, name: &str) -> bool {
+        match self {
+            Self::Writing | Self::Unqualified => is_word(name),
+            Self::Existing => is_word(&name.replace('.', "_")),
+            Self::Url => is_word(name) && name.len() <= limits::FUNCTION_NAME_CHARS,
+        }
+    }
+
+    /// Whether this may stand behind the name.
+    fn has_suffix(self, qualifier: &str) -> bool {
+        match self {
+            Self::Writing => qualifier == "$LATEST" || is_word(qualifier),
+            Self::Existing => {
+                matches!(qualifier, "$LATEST" | "$LATEST.PUBLISHED") || is_word(qualifier)
+            }
+            Self::Unqualified => false,
+            Self::Url => is_no_number(qualifier),
+        }
+    }
+
+    /// The framework's check of the query member `Qualifier` beside such a name.
+    fn check_qualifier(self, violations: &mut Violations, qualifier: &str) {
+        let (fits, pattern) = match self {
+            Self::Url => (is_no_number(qualifier), URL_QUALIFIER_PATTERN),
+            Self::Writing | Self::Existing | Self::Unqualified => {
+                let word = !qualifier.is_empty() && is_word(&qualifier.replace('$', "_"));
+                (qualifier == "$LATEST.PUBLISHED" || word, QUALIFIER_PATTERN)
+            }
+        };
+        violations.length(qualifier, "qualifier", 1, QUALIFIER_CHARS);
+        violations.pattern(qualifier, "qualifier", fits, pattern);
+    }
+}
+
+fn is_no_number(text: &str) -> bool {
+    is_word(text) && !text.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// What a request is about.
@@ -76,7 +138,7 @@ impl Target {
         let mut violations = Violations::default();
         let pieces = check_name(&mut violations, name, shape);
         if let Some(qualifier) = qualifier {
-            check_qualifier(&mut violations, qualifier);
+            shape.check_qualifier(&mut violations, qualifier);
         }
         violations.extend(others);
         violations.finish()?;
@@ -101,24 +163,14 @@ pub(crate) fn check_name<'a>(
     name: &'a str,
     shape: NameShape,
 ) -> Option<Pieces<'a>> {
-    let (pattern, max) = match shape {
-        NameShape::Writing => (PATTERN, limits::FUNCTION_REFERENCE_CHARS),
-        NameShape::Existing => (EXISTING_PATTERN, EXISTING_CHARS),
-    };
+    let max = shape.max_chars();
     let chars = name.chars().count();
     let pieces = if chars <= max { split(name, shape) } else { None };
     violations.length(name, "functionName", 1, max);
     if chars <= max {
-        violations.pattern(name, "functionName", pieces.is_some(), pattern);
+        violations.pattern(name, "functionName", pieces.is_some(), shape.pattern());
     }
     pieces
-}
-
-fn check_qualifier(violations: &mut Violations, qualifier: &str) {
-    violations.length(qualifier, "qualifier", 1, QUALIFIER_CHARS);
-    let fits = qualifier == "$LATEST.PUBLISHED"
-        || (!qualifier.is_empty() && is_word(&qualifier.replace('$', "_")));
-    violations.pattern(qualifier, "qualifier", fits, QUALIFIER_PATTERN);
 }
 
 /// The service's checks of a name.
@@ -248,14 +300,8 @@ fn name_and_qualifier<'a>(
         Some((name, qualifier)) => (name, Some(qualifier)),
         None => (text, None),
     };
-    let existing = shape == NameShape::Existing;
-    let name_fits = if existing { is_word(&name.replace('.', "_")) } else { is_word(name) };
-    let qualifier_fits = qualifier.is_none_or(|qualifier| {
-        qualifier == "$LATEST"
-            || (existing && qualifier == "$LATEST.PUBLISHED")
-            || is_word(qualifier)
-    });
-    (name_fits && qualifier_fits).then_some(Pieces { name, qualifier, ..pieces })
+    let fits = shape.has_name(name) && qualifier.is_none_or(|it| shape.has_suffix(it));
+    fits.then_some(Pieces { name, qualifier, ..pieces })
 }
 
 #[cfg(test)]
@@ -349,6 +395,18 @@ mod tests {
     }
 
     #[test]
+    fn a_url_is_that_of_a_function_or_an_alias() {
+        let fits = |name: &str| split(name, NameShape::Url).is_some();
+        assert!(fits("f") && fits("f:live") && fits("function:f:live1") && fits("f:-1"));
+        assert!(!fits("f:1") && !fits("f:$LATEST") && !fits(&"x".repeat(65)));
+        for qualifier in ["1", "$LATEST"] {
+            let text = resolved("f", Some(qualifier), NameShape::Url);
+            assert!(text.ends_with(URL_QUALIFIER_PATTERN), "{text}");
+        }
+        assert_eq!(resolved("f", Some("live"), NameShape::Url), "f:live");
+    }
+
+    #[test]
     fn what_is_no_name_is_told_with_the_pattern() {
         insta::assert_snapshot!(resolved("a b", Some("x!"), NameShape::Writing).replace("; ", ";\n"), @r"
         ValidationException: 2 validation errors detected: Value 'a b' at 'functionName' failed to satisfy constraint: Member must satisfy regular expression pattern: (arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?(\d{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\$LATEST|[a-zA-Z0-9-_]+))?;
@@ -364,14 +422,12 @@ mod tests {
 
     #[test]
     fn whatever_a_pattern_makes_is_let_through() {
-        for (pattern, shape) in
-            [(PATTERN, NameShape::Writing), (EXISTING_PATTERN, NameShape::Existing)]
-        {
-            fits_what_it_makes(pattern, |text| split(text, shape).is_some());
+        for shape in [NameShape::Writing, NameShape::Existing, NameShape::Unqualified] {
+            fits_what_it_makes(shape.pattern(), |text| split(text, shape).is_some());
         }
         fits_what_it_makes(QUALIFIER_PATTERN, |text| {
             let mut violations = Violations::default();
-            check_qualifier(&mut violations, text);
+            NameShape::Existing.check_qualifier(&mut violations, text);
             text.is_empty() || violations.finish().is_ok()
         });
     }
@@ -411,7 +467,7 @@ mod tests {
 
         #[test]
         fn no_name_panics_the_reader(name in ".{0,160}", qualifier in proptest::option::of(".{0,140}")) {
-            for shape in [NameShape::Writing, NameShape::Existing] {
+            for shape in [NameShape::Writing, NameShape::Existing, NameShape::Unqualified, NameShape::Url] {
                 let _ = Target::resolve(&scope(), &name, qualifier.as_deref(), shape);
             }
         }

@@ -21,6 +21,9 @@ const PRINCIPAL_CHARS: usize = 2_048;
 const SOURCE_PATTERN: &str = r"arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\-])+:((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1})?:(\d{12})?:(.*)";
 const TOKEN_PATTERN: &str = r"[a-zA-Z0-9._\-]+";
 const TOKEN_CHARS: usize = 256;
+const LONG_CHARS: usize = 10_000;
+const ACCOUNT_CHARS: usize = 12;
+const ORGANIZATION_CHARS: (usize, usize) = (12, 34);
 /// What tells the latest revision of a policy.
 const READER: &str = "GetPolicy";
 /// Domains of the services that can be principals.
@@ -101,6 +104,7 @@ impl AddPermissionRequest {
         }
         match &self.action {
             Some(action) => {
+                violations.length(action, "action", 0, LONG_CHARS);
                 violations.pattern(action, "action", is_action(action), ACTION_PATTERN);
             }
             None => violations.null("action"),
@@ -117,10 +121,13 @@ impl AddPermissionRequest {
 
     fn check_conditions(&self, violations: &mut Violations) {
         if let Some(arn) = &self.source_arn {
+            violations.length(arn, "sourceArn", 0, LONG_CHARS);
             violations.pattern(arn, "sourceArn", is_source(arn), SOURCE_PATTERN);
         }
         if let Some(account) = &self.source_account {
-            let fits = account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit());
+            let fits =
+                account.len() == ACCOUNT_CHARS && account.bytes().all(|b| b.is_ascii_digit());
+            violations.length(account, "sourceAccount", 0, ACCOUNT_CHARS);
             violations.pattern(account, "sourceAccount", fits, r"\d{12}");
         }
         if let Some(token) = &self.event_source_token {
@@ -135,6 +142,8 @@ impl AddPermissionRequest {
         }
         if let Some(id) = &self.principal_org_id {
             let fits = policy::is_organization(id);
+            let (min, max) = ORGANIZATION_CHARS;
+            violations.length(id, "principalOrgID", min, max);
             violations.pattern(id, "principalOrgID", fits, "o-[a-z0-9]{10,32}");
         }
     }
@@ -418,7 +427,7 @@ mod tests {
             "PrincipalOrgID": "o",
         }));
         let text = error.unwrap_err().to_string();
-        assert!(text.starts_with("ValidationException: 8 validation errors detected: "), "{text}");
+        assert!(text.starts_with("ValidationException: 9 validation errors detected: "), "{text}");
         refused(
             &json!({"FunctionUrlAuthType": "NONE"}),
             "InvalidParameterValueException: FunctionUrlAuthType is only supported for lambda:InvokeFunctionUrl action",

@@ -7,15 +7,13 @@ use dormouse_model::policy::PolicyDenied;
 use serde_json::{Value, json};
 
 use crate::error::{ApiError, Exception};
-use crate::validate::{LONGEST, Violations};
+use crate::validate::Violations;
 
 const STATEMENT_CHARS: usize = 100;
 
 /// The framework's check of a statement's id; `fits` is our reading of `pattern`.
 pub(super) fn check_id(violations: &mut Violations, id: &str, (fits, pattern): (bool, &str)) {
-    if id.chars().count() > STATEMENT_CHARS {
-        violations.add(id, "statementId", format_args!("{LONGEST} {STATEMENT_CHARS}"));
-    }
+    violations.length(id, "statementId", 1, STATEMENT_CHARS);
     violations.pattern(id, "statementId", fits, pattern);
 }
 

@@ -15,7 +15,7 @@ use crate::query::QueryString;
 use crate::validate::{Violations, is_word};
 
 const RESOURCE_PATTERN: &str = r"arn:(aws[a-zA-Z-]*):lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:(function:[a-zA-Z0-9-_]+(:(\$LATEST|[a-zA-Z0-9-_]+))?|code-signing-config:csc-[a-z0-9]{17}|event-source-mapping:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|(capacity-provider|network-connector):[a-zA-Z0-9-_]{1,64})";
-const KEY_CHARS: usize = 128;
+const RESOURCE_CHARS: usize = 10_000;
 /// What only AWS itself may begin a key with.
 const RESERVED: &str = "aws:";
 
@@ -90,14 +90,7 @@ pub fn untagged(
     if keys.is_empty() {
         violations.null("tagKeys");
     }
-    if keys.iter().any(|key| !(1..=KEY_CHARS).contains(&key.chars().count())) {
-        let rule = format!(
-            "Member must satisfy constraint: [Member must have length less than or equal to \
-             {KEY_CHARS}, Member must have length greater than or equal to 1, Member must not be \
-             null]"
-        );
-        violations.add(format!("[{}]", keys.join(", ")), "tagKeys", rule);
-    }
+    violations.members(&keys, "tagKeys", &TAG_KEY);
     violations.finish()?;
     Ok((function(scope, resource)?, keys))
 }
@@ -171,6 +164,7 @@ fn function(scope: &Scope, resource: &str) -> Result<Target, ApiError> {
 }
 
 fn check_resource(violations: &mut Violations, resource: &str) {
+    violations.length(resource, "resource", 1, RESOURCE_CHARS);
     violations.pattern(resource, "resource", fits(resource), RESOURCE_PATTERN);
 }
 

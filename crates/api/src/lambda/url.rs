@@ -11,7 +11,6 @@ use crate::query::QueryString;
 use crate::time;
 use crate::validate::{LONGEST, SHORTEST, Violations};
 
-const QUALIFIER_PATTERN: &str = r"((?!^\d+$)^[0-9a-zA-Z-_]+$)";
 const AUTHS: [&str; 2] = ["NONE", "AWS_IAM"];
 const MODES: [&str; 2] = ["BUFFERED", "RESPONSE_STREAM"];
 const MAX_AGE_S: i64 = 86_400;
@@ -22,13 +21,7 @@ const MAX_AGE_S: i64 = 86_400;
 /// Every violation in one text; what the service says of names.
 pub fn target(scope: &Scope, name: &str, uri: &Uri) -> Result<Target, ApiError> {
     let qualifier = QueryString::of(uri).get("Qualifier");
-    let target = Target::resolve(scope, name, qualifier.as_deref(), NameShape::Writing)?;
-    let mut violations = Violations::default();
-    if let Some(Qualifier::Version(version)) = &target.qualifier {
-        violations.pattern(&version.to_string(), "qualifier", false, QUALIFIER_PATTERN);
-    }
-    violations.finish()?;
-    Ok(target)
+    Target::resolve(scope, name, qualifier.as_deref(), NameShape::Url)
 }
 
 /// The body of `CreateFunctionUrlConfig` and `UpdateFunctionUrlConfig`.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::configuration::{FunctionConfiguration, code_sha256};
 use super::list::max_items;
-use super::settings::refuse_if;
+use super::settings::{check_publish_to, refuse_if};
 use super::update::expected;
 use crate::error::ApiError;
 use crate::query::QueryString;
@@ -53,6 +53,7 @@ impl PublishVersionRequest {
         if let Some(description) = &self.description {
             violations.length(description, "description", 0, limits::DESCRIPTION_CHARS);
         }
+        check_publish_to(&mut violations, self.publish_to.as_deref());
         violations.finish()?;
         refuse_if(self.publish_to.is_some(), "PublishTo")?;
         let expected = expected(self.revision_id)?;

@@ -5,11 +5,11 @@ use dormouse_api::lambda::alias::{
     AliasConfiguration, AliasRequest, ListAliasesRequest, ListAliasesResponse, cannot_find, denied,
     exists, name, not_found,
 };
-use dormouse_api::lambda::{Operation, Target, json_answer};
+use dormouse_api::lambda::{Operation, Target, json_answer, together};
 use http::request::Parts;
 use http::{Response, StatusCode};
 
-use super::ask::{Answer, Ask};
+use super::ask::{Answer, Ask, Asked};
 use super::functions::{only_latest, storage, unwrapped};
 use super::versions::stored;
 use crate::context::Inner;
@@ -17,54 +17,55 @@ use crate::context::Inner;
 pub(super) async fn answer(ask: &Ask<'_>) -> Answer {
     let (inner, name) = (ask.inner, ask.label("Name"));
     match ask.operation() {
-        Operation::CreateAlias => create(inner, &ask.writing()?, ask.body).await,
-        Operation::GetAlias => get(inner, &ask.existing()?, name).await,
-        Operation::UpdateAlias => update(inner, &ask.writing()?, (name, ask.body)).await,
-        Operation::DeleteAlias => delete(inner, &ask.existing()?, name).await,
-        Operation::ListAliases => list(inner, &ask.existing()?, ask.parts).await,
+        Operation::CreateAlias => create(inner, ask.writing(), ask.body).await,
+        Operation::GetAlias => get(inner, ask.writing(), name).await,
+        Operation::UpdateAlias => update(inner, ask.writing(), (name, ask.body)).await,
+        Operation::DeleteAlias => delete(inner, ask.writing(), name).await,
+        Operation::ListAliases => list(inner, ask.writing(), ask.parts).await,
         _ => Err(ask.not_here()),
     }
 }
 
-async fn create(inner: &Inner, target: &Target, body: &[u8]) -> Answer {
-    let asked = AliasRequest::read(body)?.new_alias()?;
-    only_latest(target)?;
+async fn create(inner: &Inner, target: Asked, body: &[u8]) -> Answer {
+    let asked = AliasRequest::read(body).and_then(AliasRequest::new_alias);
+    let (target, asked) = together(target, asked)?;
+    only_latest(&target)?;
     let (alias_name, key) = (asked.name.clone(), target.key.clone());
     let alias = asked.of(key.clone(), inner.chance.revision_id());
     let made = inner.aliases.put(&target.key, &alias_name, move |current, numbers| match current {
         Some(current) => Err(exists(current)),
         None => alias.checked(numbers).map_err(|reason| denied(reason, &key)),
     });
-    let alias = unwrapped(made.await, target)?;
+    let alias = unwrapped(made.await, &target)?;
     inner.deployments.published(&target.key).await;
     Ok(json_answer(Operation::CreateAlias.status(), &AliasConfiguration::of(&alias)))
 }
 
-async fn get(inner: &Inner, target: &Target, label: &str) -> Answer {
-    let name = name(label)?;
+async fn get(inner: &Inner, target: Asked, label: &str) -> Answer {
+    let (target, name) = together(target, name(label))?;
     let found = inner.aliases.get(&target.key, &name).await.map_err(|fault| storage(&fault))?;
     let alias = found.ok_or_else(|| cannot_find(&target.key, &name))?;
     Ok(json_answer(Operation::GetAlias.status(), &AliasConfiguration::of(&alias)))
 }
 
-async fn update(inner: &Inner, target: &Target, (label, body): (&str, &[u8])) -> Answer {
-    let name = name(label)?;
-    let change = AliasRequest::read(body)?.change()?;
-    only_latest(target)?;
+async fn update(inner: &Inner, target: Asked, (label, body): (&str, &[u8])) -> Answer {
+    let change = AliasRequest::read(body).and_then(AliasRequest::change);
+    let (target, (name, change)) = together(target, together(name(label), change))?;
+    only_latest(&target)?;
     let (key, revision) = (target.key.clone(), inner.chance.revision_id());
     let missing = not_found(&target.key, &name);
     let changed = inner.aliases.put(&target.key, &name, move |current, numbers| {
         let changed = current.ok_or(missing)?.changed(change, numbers, revision);
         changed.map_err(|reason| denied(reason, &key))
     });
-    let alias = unwrapped(changed.await, target)?;
+    let alias = unwrapped(changed.await, &target)?;
     inner.deployments.published(&target.key).await;
     Ok(json_answer(Operation::UpdateAlias.status(), &AliasConfiguration::of(&alias)))
 }
 
 /// One that is not there is no error, as at AWS.
-async fn delete(inner: &Inner, target: &Target, label: &str) -> Answer {
-    let name = name(label)?;
+async fn delete(inner: &Inner, target: Asked, label: &str) -> Answer {
+    let (target, name) = together(target, name(label))?;
     inner.aliases.delete(&target.key, &name).await.map_err(|fault| storage(&fault))?;
     inner.deployments.published(&target.key).await;
     let mut answer = Response::new(Bytes::new());
@@ -72,8 +73,8 @@ async fn delete(inner: &Inner, target: &Target, label: &str) -> Answer {
     Ok(answer)
 }
 
-async fn list(inner: &Inner, target: &Target, parts: &Parts) -> Answer {
-    let asked = ListAliasesRequest::read(&parts.uri)?;
+async fn list(inner: &Inner, target: Asked, parts: &Parts) -> Answer {
+    let (target, asked) = together(target, ListAliasesRequest::read(&parts.uri))?;
     let unqualified = Target { key: target.key.clone(), qualifier: None };
     stored(inner, &unqualified).await?;
     // One more than the page tells whether there is another.

@@ -13,6 +13,8 @@ use http::request::Parts;
 use crate::context::Inner;
 
 pub(super) type Answer = Result<Response<Bytes>, ApiError>;
+/// What the path says, which may be wrong: the body's faults are told beside it.
+pub(super) type Asked = Result<Target, ApiError>;
 
 /// One call; its group's `answer` takes it apart.
 #[derive(Debug, Clone, Copy)]
@@ -32,16 +34,16 @@ impl<'a> Ask<'a> {
     }
 
     /// The function it is about, for whom reads.
-    pub(super) fn existing(&self) -> Result<Target, ApiError> {
+    pub(super) fn existing(&self) -> Asked {
         self.target(NameShape::Existing)
     }
 
     /// The function it is about, for whom writes.
-    pub(super) fn writing(&self) -> Result<Target, ApiError> {
+    pub(super) fn writing(&self) -> Asked {
         self.target(NameShape::Writing)
     }
 
-    fn target(&self, shape: NameShape) -> Result<Target, ApiError> {
+    fn target(&self, shape: NameShape) -> Asked {
         let qualifier = QueryString::of(&self.parts.uri).get("Qualifier");
         Target::resolve(self.scope, self.label("FunctionName"), qualifier.as_deref(), shape)
     }

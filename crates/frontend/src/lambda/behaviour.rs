@@ -1,13 +1,14 @@
 //! What Lambda does about loops and new runtimes: configured and shown.
 
+use dormouse_api::error::ApiError;
 use dormouse_api::lambda::behaviour::{
     PutFunctionRecursionConfigRequest, PutRuntimeManagementConfigRequest, RecursionConfigResponse,
     RuntimeManagementConfigResponse, unqualified,
 };
-use dormouse_api::lambda::{Operation, Target, json_answer};
+use dormouse_api::lambda::{Operation, Target, json_answer, together};
 use dormouse_model::names::FunctionKey;
 
-use super::ask::{Answer, Ask};
+use super::ask::{Answer, Ask, Asked};
 use super::functions::storage;
 use super::records::change_setting;
 use super::versions::stored;
@@ -17,18 +18,17 @@ pub(super) async fn answer(ask: &Ask<'_>) -> Answer {
     let inner = ask.inner;
     let whole = || unqualified(ask.scope, ask.label("FunctionName"));
     match ask.operation() {
-        Operation::PutFunctionRecursionConfig => put_recursion(inner, whole()?, ask.body).await,
+        Operation::PutFunctionRecursionConfig => put_recursion(inner, whole(), ask.body).await,
         Operation::GetFunctionRecursionConfig => get_recursion(inner, whole()?).await,
-        Operation::PutRuntimeManagementConfig => {
-            put_runtime(inner, &ask.existing()?, ask.body).await
-        }
+        Operation::PutRuntimeManagementConfig => put_runtime(inner, ask.existing(), ask.body).await,
         Operation::GetRuntimeManagementConfig => get_runtime(inner, &ask.existing()?).await,
         _ => Err(ask.not_here()),
     }
 }
 
-async fn put_recursion(inner: &Inner, key: FunctionKey, body: &[u8]) -> Answer {
-    let config = PutFunctionRecursionConfigRequest::read(body)?.validate()?;
+async fn put_recursion(inner: &Inner, key: Result<FunctionKey, ApiError>, body: &[u8]) -> Answer {
+    let config = PutFunctionRecursionConfigRequest::read(body).and_then(|asked| asked.validate());
+    let (key, config) = together(key, config)?;
     let target = Target { key, qualifier: None };
     change_setting(inner, &target, move |_| Ok(Some(config))).await?;
     let answer = RecursionConfigResponse::of(config);
@@ -43,8 +43,10 @@ async fn get_recursion(inner: &Inner, key: FunctionKey) -> Answer {
     Ok(json_answer(Operation::GetFunctionRecursionConfig.status(), &answer))
 }
 
-async fn put_runtime(inner: &Inner, target: &Target, body: &[u8]) -> Answer {
-    let config = PutRuntimeManagementConfigRequest::read(body)?.validate()?;
+async fn put_runtime(inner: &Inner, target: Asked, body: &[u8]) -> Answer {
+    let config = PutRuntimeManagementConfigRequest::read(body).and_then(|asked| asked.validate());
+    let (target, config) = together(target, config)?;
+    let target = &target;
     stored(inner, target).await?;
     let put = config.clone();
     change_setting(inner, target, move |_| Ok(Some(put))).await?;

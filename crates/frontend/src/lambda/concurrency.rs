@@ -4,7 +4,7 @@ use dormouse_api::error::ApiError;
 use dormouse_api::lambda::concurrency::{
     self as api, FunctionConcurrency, PutFunctionConcurrencyRequest,
 };
-use dormouse_api::lambda::{Operation, Target, json_answer};
+use dormouse_api::lambda::{Operation, Target, json_answer, together};
 use dormouse_model::names::FunctionKey;
 use dormouse_store::ChangeError;
 use dormouse_store::concurrency::ReserveError;
@@ -16,17 +16,19 @@ use super::versions::stored;
 use crate::context::Inner;
 
 pub(super) async fn answer(ask: &Ask<'_>) -> Answer {
-    let (inner, key) = (ask.inner, api::whole(ask.scope, ask.label("FunctionName"))?);
+    let (inner, key) = (ask.inner, api::whole(ask.scope, ask.label("FunctionName")));
     match ask.operation() {
-        Operation::PutFunctionConcurrency => put(inner, &key, ask.body).await,
-        Operation::GetFunctionConcurrency => get(inner, &key).await,
-        Operation::DeleteFunctionConcurrency => delete(inner, &key).await,
+        Operation::PutFunctionConcurrency => put(inner, key, ask.body).await,
+        Operation::GetFunctionConcurrency => get(inner, &key?).await,
+        Operation::DeleteFunctionConcurrency => delete(inner, &key?).await,
         _ => Err(ask.not_here()),
     }
 }
 
-async fn put(inner: &Inner, key: &FunctionKey, body: &[u8]) -> Answer {
-    let places = PutFunctionConcurrencyRequest::read(body)?.validate()?;
+async fn put(inner: &Inner, key: Result<FunctionKey, ApiError>, body: &[u8]) -> Answer {
+    let places = PutFunctionConcurrencyRequest::read(body).and_then(|asked| asked.validate());
+    let (key, places) = together(key, places)?;
+    let key = &key;
     inner.concurrency.reserve(key, places).await.map_err(|error| match error {
         ReserveError::Missing => ApiError::function_not_found(&key.arn()),
         ReserveError::TooMuch => api::too_much(),

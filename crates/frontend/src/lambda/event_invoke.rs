@@ -6,37 +6,39 @@ use dormouse_api::lambda::event_invoke::{
     ListFunctionEventInvokeConfigsResponse,
 };
 use dormouse_api::lambda::page::QualifierPage;
-use dormouse_api::lambda::{NameShape, Operation, Target, json_answer};
+use dormouse_api::lambda::{NameShape, Operation, Target, json_answer, together};
 use dormouse_model::event_invoke::EventInvokeConfig;
 use http::request::Parts;
 
-use super::ask::{Answer, Ask};
+use super::ask::{Answer, Ask, Asked};
 use super::functions::storage;
 use super::records::{change_setting, no_content};
 use super::versions::stored;
 use crate::context::Inner;
 
 pub(super) async fn answer(ask: &Ask<'_>) -> Answer {
-    let (inner, target) = (ask.inner, ask.existing()?);
+    let (inner, target) = (ask.inner, ask.existing());
     match ask.operation() {
-        Operation::PutFunctionEventInvokeConfig => put(inner, &target, ask.body).await,
-        Operation::UpdateFunctionEventInvokeConfig => update(inner, &target, ask.body).await,
-        Operation::GetFunctionEventInvokeConfig => get(inner, &target).await,
-        Operation::ListFunctionEventInvokeConfigs => list(inner, &target, ask.parts).await,
-        Operation::DeleteFunctionEventInvokeConfig => delete(inner, &target).await,
+        Operation::PutFunctionEventInvokeConfig => put(inner, target, ask.body).await,
+        Operation::UpdateFunctionEventInvokeConfig => update(inner, target, ask.body).await,
+        Operation::GetFunctionEventInvokeConfig => get(inner, &target?).await,
+        Operation::ListFunctionEventInvokeConfigs => list(inner, target, ask.parts).await,
+        Operation::DeleteFunctionEventInvokeConfig => delete(inner, &target?).await,
         _ => Err(ask.not_here()),
     }
 }
 
-async fn put(inner: &Inner, target: &Target, body: &[u8]) -> Answer {
-    let change = read(inner, target, body).await?;
+async fn put(inner: &Inner, target: Asked, body: &[u8]) -> Answer {
+    let (target, change) = read(inner, target, body).await?;
+    let target = &target;
     let config = change.whole(inner.clock.wall_ms());
     let config = change_setting(inner, target, move |_| Ok(Some(config))).await?;
     shown(target, config, Operation::PutFunctionEventInvokeConfig)
 }
 
-async fn update(inner: &Inner, target: &Target, body: &[u8]) -> Answer {
-    let change = read(inner, target, body).await?;
+async fn update(inner: &Inner, target: Asked, body: &[u8]) -> Answer {
+    let (target, change) = read(inner, target, body).await?;
+    let target = &target;
     let (now_ms, of) = (inner.clock.wall_ms(), target.clone());
     let config = change_setting(inner, target, move |config: Option<EventInvokeConfig>| {
         let config = config.ok_or_else(|| api::not_found(&of))?;
@@ -52,9 +54,9 @@ async fn get(inner: &Inner, target: &Target) -> Answer {
     shown(target, found, Operation::GetFunctionEventInvokeConfig)
 }
 
-async fn list(inner: &Inner, target: &Target, parts: &Parts) -> Answer {
-    let page = QualifierPage::read(&parts.uri)?;
-    stored(inner, target).await?;
+async fn list(inner: &Inner, target: Asked, parts: &Parts) -> Answer {
+    let (target, page) = together(target, QualifierPage::read(&parts.uri))?;
+    stored(inner, &target).await?;
     // One more than the page tells whether there is another.
     let found = inner.settings.list(&target.key, page.after.as_ref(), page.items + 1).await;
     let mut found = found.map_err(|fault| storage(&fault))?;
@@ -82,9 +84,15 @@ async fn delete(inner: &Inner, target: &Target) -> Answer {
 }
 
 /// What is to change, once all that it names is found to be there.
-async fn read(inner: &Inner, target: &Target, body: &[u8]) -> Result<EventInvokeChange, ApiError> {
-    let change = EventInvokeConfigRequest::read(body)?.validate(target)?;
-    stored(inner, target).await?;
+async fn read(
+    inner: &Inner,
+    target: Asked,
+    body: &[u8],
+) -> Result<(Target, EventInvokeChange), ApiError> {
+    let change = EventInvokeConfigRequest::read(body).and_then(EventInvokeConfigRequest::validate);
+    let (target, change) = together(target, change)?;
+    change.check(&target)?;
+    stored(inner, &target).await?;
     for arn in change.functions() {
         let scope = &target.key.scope;
         let there = match Target::resolve(scope, arn, None, NameShape::Existing) {
@@ -95,7 +103,7 @@ async fn read(inner: &Inner, target: &Target, body: &[u8]) -> Result<EventInvoke
             return Err(api::invalid_destination(arn));
         }
     }
-    Ok(change)
+    Ok((target, change))
 }
 
 fn shown(target: &Target, config: Option<EventInvokeConfig>, operation: Operation) -> Answer {

@@ -3,30 +3,32 @@
 use dormouse_api::lambda::permission::{
     self, AddPermissionRequest, AddPermissionResponse, GetPolicyResponse,
 };
-use dormouse_api::lambda::{Operation, Target, json_answer};
+use dormouse_api::lambda::{Operation, Target, json_answer, together};
 use dormouse_model::permission::FunctionPolicy;
 use http::request::Parts;
 
-use super::ask::{Answer, Ask};
+use super::ask::{Answer, Ask, Asked};
 use super::functions::storage;
 use super::records::{change_setting, no_content, there};
 use super::versions::stored;
 use crate::context::Inner;
 
 pub(super) async fn answer(ask: &Ask<'_>) -> Answer {
-    let (inner, target) = (ask.inner, ask.existing()?);
+    let (inner, target) = (ask.inner, ask.existing());
     match ask.operation() {
-        Operation::AddPermission => add(inner, &target, ask.body).await,
+        Operation::AddPermission => add(inner, target, ask.body).await,
         Operation::RemovePermission => {
-            remove(inner, &target, (ask.parts, ask.label("StatementId"))).await
+            remove(inner, target, (ask.parts, ask.label("StatementId"))).await
         }
-        Operation::GetPolicy => get(inner, &target).await,
+        Operation::GetPolicy => get(inner, &target?).await,
         _ => Err(ask.not_here()),
     }
 }
 
-async fn add(inner: &Inner, target: &Target, body: &[u8]) -> Answer {
-    let new = AddPermissionRequest::read(body)?.validate()?;
+async fn add(inner: &Inner, target: Asked, body: &[u8]) -> Answer {
+    let new = AddPermissionRequest::read(body).and_then(AddPermissionRequest::validate);
+    let (target, new) = together(target, new)?;
+    let target = &target;
     permission::check_target(target)?;
     stored(inner, target).await?;
     let answer = AddPermissionResponse::of(&new.statement, target);
@@ -42,8 +44,9 @@ async fn add(inner: &Inner, target: &Target, body: &[u8]) -> Answer {
     Ok(json_answer(Operation::AddPermission.status(), &answer))
 }
 
-async fn remove(inner: &Inner, target: &Target, (parts, id): (&Parts, &str)) -> Answer {
-    let expected = permission::removed(id, &parts.uri)?;
+async fn remove(inner: &Inner, target: Asked, (parts, id): (&Parts, &str)) -> Answer {
+    let (target, expected) = together(target, permission::removed(id, &parts.uri))?;
+    let target = &target;
     there(inner, target, permission::no_function(target)).await?;
     let (revision, id) = (inner.chance.revision_id(), id.to_owned());
     let latest = permission::is_latest(target);

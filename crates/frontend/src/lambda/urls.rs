@@ -5,30 +5,32 @@ use dormouse_api::lambda::url::{
     self as api, FunctionUrlConfigRequest, FunctionUrlConfigResponse,
     ListFunctionUrlConfigsResponse,
 };
-use dormouse_api::lambda::{Operation, Target, json_answer};
+use dormouse_api::lambda::{Operation, Target, json_answer, together};
 use dormouse_model::url::FunctionUrl;
 use http::request::Parts;
 
-use super::ask::{Answer, Ask};
+use super::ask::{Answer, Ask, Asked};
 use super::functions::storage;
 use super::records::{change_setting, no_content, there};
 use crate::context::Inner;
 
 pub(super) async fn answer(ask: &Ask<'_>) -> Answer {
     let target = api::target(ask.scope, ask.label("FunctionName"), &ask.parts.uri);
-    let (inner, target) = (ask.inner, target?);
+    let inner = ask.inner;
     match ask.operation() {
-        Operation::CreateFunctionUrlConfig => create(inner, &target, ask.body).await,
-        Operation::GetFunctionUrlConfig => get(inner, &target).await,
-        Operation::UpdateFunctionUrlConfig => update(inner, &target, ask.body).await,
-        Operation::DeleteFunctionUrlConfig => delete(inner, &target).await,
-        Operation::ListFunctionUrlConfigs => list(inner, &target, ask.parts).await,
+        Operation::CreateFunctionUrlConfig => create(inner, target, ask.body).await,
+        Operation::GetFunctionUrlConfig => get(inner, &target?).await,
+        Operation::UpdateFunctionUrlConfig => update(inner, target, ask.body).await,
+        Operation::DeleteFunctionUrlConfig => delete(inner, &target?).await,
+        Operation::ListFunctionUrlConfigs => list(inner, target, ask.parts).await,
         _ => Err(ask.not_here()),
     }
 }
 
-async fn create(inner: &Inner, target: &Target, body: &[u8]) -> Answer {
-    let new = FunctionUrlConfigRequest::read(body)?.validate_new()?;
+async fn create(inner: &Inner, target: Asked, body: &[u8]) -> Answer {
+    let new = FunctionUrlConfigRequest::read(body).and_then(FunctionUrlConfigRequest::validate_new);
+    let (target, new) = together(target, new)?;
+    let target = &target;
     there(inner, target, api::no_function()).await?;
     let mode_given = new.mode.is_some();
     let url = new.made(format!("{:032x}", inner.chance.bits()), inner.clock.wall_ms());
@@ -49,8 +51,10 @@ async fn get(inner: &Inner, target: &Target) -> Answer {
     Ok(json_answer(Operation::GetFunctionUrlConfig.status(), &response(url, target)))
 }
 
-async fn update(inner: &Inner, target: &Target, body: &[u8]) -> Answer {
-    let change = FunctionUrlConfigRequest::read(body)?.validate()?;
+async fn update(inner: &Inner, target: Asked, body: &[u8]) -> Answer {
+    let change = FunctionUrlConfigRequest::read(body).and_then(FunctionUrlConfigRequest::validate);
+    let (target, change) = together(target, change)?;
+    let target = &target;
     there(inner, target, api::no_function()).await?;
     let now_ms = inner.clock.wall_ms();
     let changed = change_setting(inner, target, move |url: Option<FunctionUrl>| {
@@ -71,8 +75,9 @@ async fn delete(inner: &Inner, target: &Target) -> Answer {
     Ok(no_content())
 }
 
-async fn list(inner: &Inner, target: &Target, parts: &Parts) -> Answer {
-    let page = QualifierPage::read(&parts.uri)?;
+async fn list(inner: &Inner, target: Asked, parts: &Parts) -> Answer {
+    let (target, page) = together(target, QualifierPage::read(&parts.uri))?;
+    let target = &target;
     there(inner, target, api::no_function()).await?;
     // One more than the page tells whether there is another.
     let found = inner.settings.list(&target.key, page.after.as_ref(), page.items + 1).await;

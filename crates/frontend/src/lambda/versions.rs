@@ -7,7 +7,7 @@ use dormouse_api::lambda::version::{
 };
 use dormouse_api::lambda::{
     FunctionConfiguration, ListFunctionsRequest, ListFunctionsResponse, Operation, Shown, Target,
-    json_answer,
+    json_answer, together,
 };
 use dormouse_model::function::{Change, Function};
 use dormouse_model::names::{Qualifier, Scope, Version};
@@ -16,14 +16,14 @@ use dormouse_store::functions::CreateFunctionError;
 use dormouse_store::versions::{DeleteVersionError, Listed};
 use http::request::Parts;
 
-use super::ask::{Answer, Ask};
+use super::ask::{Answer, Ask, Asked};
 use super::functions::{changed, only_latest, storage, unwrapped};
 use crate::context::Inner;
 
 pub(super) async fn answer(ask: &Ask<'_>) -> Answer {
     match ask.operation() {
-        Operation::PublishVersion => publish(ask.inner, &ask.writing()?, ask.body).await,
-        Operation::ListVersionsByFunction => list(ask.inner, &ask.existing()?, ask.parts).await,
+        Operation::PublishVersion => publish(ask.inner, ask.writing(), ask.body).await,
+        Operation::ListVersionsByFunction => list(ask.inner, ask.existing(), ask.parts).await,
         _ => Err(ask.not_here()),
     }
 }
@@ -74,9 +74,10 @@ fn qualified(version: &PublishedVersion) -> FunctionConfiguration {
     of(version, Some(&Qualifier::Version(Version::Number(version.number))))
 }
 
-async fn publish(inner: &Inner, target: &Target, body: &[u8]) -> Answer {
-    let asked = PublishVersionRequest::read(body)?.validate()?;
-    only_latest(target)?;
+async fn publish(inner: &Inner, target: Asked, body: &[u8]) -> Answer {
+    let asked = PublishVersionRequest::read(body).and_then(PublishVersionRequest::validate);
+    let (target, asked) = together(target, asked)?;
+    only_latest(&target)?;
     let revisions = [inner.chance.revision_id(), inner.chance.revision_id()];
     let published = inner.versions.publish(&target.key, move |function, newest| {
         let publication = function.publish(newest, asked.publish.clone(), revisions);
@@ -84,7 +85,7 @@ async fn publish(inner: &Inner, target: &Target, body: &[u8]) -> Answer {
         asked.check_code(&function.code.digest)?;
         Ok(publication)
     });
-    let (_, version) = unwrapped(published.await, target)?;
+    let (_, version) = unwrapped(published.await, &target)?;
     inner.deployments.published(&target.key).await;
     Ok(json_answer(Operation::PublishVersion.status(), &qualified(&version)))
 }
@@ -115,8 +116,8 @@ pub(super) async fn change(
     Ok((function, qualified(&version)))
 }
 
-async fn list(inner: &Inner, target: &Target, parts: &Parts) -> Answer {
-    let asked = ListVersionsRequest::read(&parts.uri)?;
+async fn list(inner: &Inner, target: Asked, parts: &Parts) -> Answer {
+    let (target, asked) = together(target, ListVersionsRequest::read(&parts.uri))?;
     let unqualified = Target { key: target.key.clone(), qualifier: None };
     stored(inner, &unqualified).await?;
     // One more than the page tells whether there is another.
