@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::image::{Image, ImageConfig};
 use crate::layer::AttachedLayer;
 use crate::names::{Digest, FunctionKey, RevisionId, Version};
 use crate::runtime::Runtime;
@@ -42,10 +43,9 @@ pub struct Function {
 /// What a user configures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Configuration {
-    /// The runtime.
-    pub runtime: Runtime,
-    /// `module.function`, or what a custom runtime makes of it.
-    pub handler: String,
+    /// What is started.
+    #[serde(flatten)]
+    pub program: Program,
     /// The execution role's ARN.
     pub role: String,
     /// Free text.
@@ -69,6 +69,44 @@ pub struct Configuration {
     pub layers: Vec<AttachedLayer>,
     /// Whether snapshots are asked for on published versions.
     pub snap_start: bool,
+}
+
+/// What is started, by package type. Agrees with [`Code`]: an image's code is an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Program {
+    /// `PackageType` `Zip`: a runtime that runs a handler.
+    Zip {
+        /// The runtime.
+        runtime: Runtime,
+        /// `module.function`, or what a custom runtime makes of it.
+        handler: String,
+    },
+    /// `PackageType` `Image`: what the image says, but for this.
+    Image {
+        /// What is laid over the image's own configuration.
+        image_config: ImageConfig,
+    },
+}
+
+impl Configuration {
+    /// The runtime; an image brings its own.
+    #[must_use]
+    pub fn runtime(&self) -> Option<Runtime> {
+        match &self.program {
+            Program::Zip { runtime, .. } => Some(*runtime),
+            Program::Image { .. } => None,
+        }
+    }
+
+    /// The handler; an image has none.
+    #[must_use]
+    pub fn handler(&self) -> Option<&str> {
+        match &self.program {
+            Program::Zip { handler, .. } => Some(handler),
+            Program::Image { .. } => None,
+        }
+    }
 }
 
 /// An instruction set.
@@ -123,9 +161,54 @@ pub enum LogFormat {
     },
 }
 
-/// A package.
+/// What a function runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Code {
+#[serde(untagged)]
+pub enum Code {
+    /// A package.
+    Zip(Package),
+    /// A directory of this machine, used as it is.
+    Directory {
+        /// Its path, without links.
+        directory: String,
+    },
+    /// A container image.
+    Image(Box<Image>),
+}
+
+impl Code {
+    /// Bytes that count against the account's code storage.
+    #[must_use]
+    pub fn size_bytes(&self) -> u64 {
+        match self {
+            Self::Zip(package) => package.size_bytes,
+            Self::Directory { .. } | Self::Image(_) => 0,
+        }
+    }
+
+    /// The package, of a function that has one.
+    #[must_use]
+    pub fn package(&self) -> Option<&Package> {
+        match self {
+            Self::Zip(package) => Some(package),
+            Self::Directory { .. } | Self::Image(_) => None,
+        }
+    }
+
+    /// All that is kept of it by digest.
+    pub fn digests(&self) -> impl Iterator<Item = &Digest> {
+        let layers = match self {
+            Self::Image(image) => image.layers.as_slice(),
+            Self::Zip(_) | Self::Directory { .. } => &[],
+        };
+        let package = self.package().map(|package| &package.digest);
+        package.into_iter().chain(layers.iter().map(|layer| &layer.digest))
+    }
+}
+
+/// A zip package.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Package {
     /// The SHA-256 of the package as it was sent.
     pub digest: Digest,
     /// Its size in bytes.
@@ -337,8 +420,10 @@ pub(crate) mod tests {
             },
             unique_id: "u".into(),
             configuration: Configuration {
-                runtime: Runtime::Python { minor: 12 },
-                handler: "app.handler".into(),
+                program: Program::Zip {
+                    runtime: Runtime::Python { minor: 12 },
+                    handler: "app.handler".into(),
+                },
                 role: "arn:aws:iam::123456789012:role/r".into(),
                 description: String::new(),
                 timeout_s: 3,
@@ -351,7 +436,7 @@ pub(crate) mod tests {
                 layers: vec![],
                 snap_start: false,
             },
-            code: Code { digest: "a".repeat(64).parse().unwrap(), size_bytes: 1 },
+            code: Code::Zip(Package { digest: "a".repeat(64).parse().unwrap(), size_bytes: 1 }),
             revision: R1.parse().unwrap(),
             last_modified_ms: 0,
             state: State::Pending,
@@ -418,9 +503,49 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_record_survives_serialisation() {
-        let active = pending().activated(R2.parse().unwrap());
-        let json = serde_json::to_string(&active).unwrap();
-        assert_eq!(serde_json::from_str::<Function>(&json).unwrap(), active);
+    fn a_record_survives_serialisation_whatever_its_code_is() {
+        let layer = "c".repeat(64);
+        let image = serde_json::json!({
+            "uri": "file:///images/a", "digest": "b".repeat(64),
+            "layers": [{"digest": layer, "size_bytes": 9, "form": "Gzip"}],
+            "defaults": {"entry_point": ["/bootstrap"], "command": [], "working_directory": "/",
+                         "variables": [["A", "b"]]},
+        });
+        let codes = [
+            (pending().code, pending().configuration.program, "a".repeat(64)),
+            (
+                Code::Directory { directory: "/src".into() },
+                pending().configuration.program,
+                String::new(),
+            ),
+            (
+                Code::Image(serde_json::from_value(image).unwrap()),
+                Program::Image { image_config: ImageConfig::default() },
+                layer,
+            ),
+        ];
+        for (code, program, digests) in codes {
+            let mut function = pending();
+            (function.code, function.configuration.program) = (code, program);
+            let active = function.activated(R2.parse().unwrap());
+            let json = serde_json::to_string(&active).unwrap();
+            assert_eq!(serde_json::from_str::<Function>(&json).unwrap(), active);
+            let held: Vec<_> = active.code.digests().map(ToString::to_string).collect();
+            assert_eq!(held.concat(), digests);
+        }
+    }
+
+    #[test]
+    fn a_record_from_before_there_were_images_is_read() {
+        let mut json = serde_json::to_value(pending()).unwrap();
+        // Exactly these members, beside each other.
+        let configuration = json["configuration"].as_object_mut().unwrap();
+        configuration.insert("runtime".into(), "nodejs22.x".into());
+        configuration.insert("handler".into(), "index.handler".into());
+        json["code"] = serde_json::json!({"digest": "d".repeat(64), "size_bytes": 77});
+        let read: Function = serde_json::from_value(json).unwrap();
+        assert_eq!(read.configuration.runtime(), Some(Runtime::Node { major: 22 }));
+        assert_eq!(read.configuration.handler(), Some("index.handler"));
+        assert_eq!(read.code.size_bytes(), 77);
     }
 }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::function::Code;
+use crate::function::Package;
 use crate::names::{AccountId, Digest, InvalidName, LayerName, Scope};
 use crate::policy::{Policy, Statement};
 
@@ -81,7 +81,7 @@ pub struct LayerContent {
     /// Instruction sets it says it is for; nothing holds a function to them.
     pub compatible_architectures: Vec<String>,
     /// The package.
-    pub code: Code,
+    pub code: Package,
     /// Bytes of the package unzipped.
     pub unzipped_bytes: u64,
     /// When it was published, in milliseconds since 1970.

@@ -11,6 +11,7 @@ pub mod clock;
 pub mod environment;
 pub mod event_invoke;
 pub mod function;
+pub mod image;
 pub mod invocation;
 pub mod layer;
 pub mod limits;

@@ -184,8 +184,8 @@ impl Function {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::function::Change;
     use crate::function::tests::pending;
+    use crate::function::{Change, Code, Package};
 
     fn revision(last: u8) -> RevisionId {
         format!("00000000-0000-4000-8000-00000000000{last}").parse().unwrap()
@@ -236,8 +236,9 @@ mod tests {
         assert_eq!(publish(&same, Some(&first(None)), asked()), "unchanged");
         let slower = updated(|change| change.configuration.timeout_s = 9).activated(revision(4));
         assert_eq!(publish(&slower, Some(&first(None)), asked()), r#"new: """#);
-        let other = "b".repeat(64).parse().unwrap();
-        let other = updated(|change| change.code.digest = other).activated(revision(4));
+        let digest = "b".repeat(64).parse().unwrap();
+        let other = Code::Zip(Package { digest, size_bytes: 1 });
+        let other = updated(|change| change.code = other).activated(revision(4));
         assert_eq!(publish(&other, Some(&first(None)), asked()), r#"new: """#);
     }
 

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use dormouse_model::function::Function;
+use dormouse_model::function::{Code, Configuration, Function};
 use dormouse_model::names::{Digest, FunctionKey, FunctionName, Scope};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -212,10 +212,11 @@ impl Functions {
         self.database
             .read(|connection| {
                 let mut statement = connection.prepare_cached(
-                    "SELECT code_digest FROM functions UNION
-                     SELECT serving_digest FROM functions WHERE serving_digest IS NOT NULL UNION
+                    "SELECT code_digest FROM functions WHERE code_digest <> '' UNION
+                     SELECT serving_digest FROM functions
+                         WHERE serving_digest IS NOT NULL AND serving_digest <> '' UNION
                      SELECT code_digest FROM function_layers UNION
-                     SELECT code_digest FROM function_versions UNION
+                     SELECT code_digest FROM function_versions WHERE code_digest <> '' UNION
                      SELECT code_digest FROM function_version_layers",
                 )?;
                 let digests = statement.query_map([], |row| row.get::<_, String>(0))?;
@@ -273,18 +274,31 @@ fn write(
         region,
         name,
         u8::from(function.is_settling()),
-        code.size_bytes,
-        code.digest.as_str(),
-        function.serving().map(|serving| serving.code.digest.as_str()),
+        code.size_bytes(),
+        digest_column(code),
+        function.serving().map(|serving| digest_column(&serving.code)),
         record,
     ])?;
     if written > 0 {
-        let serving = function.serving().map(|serving| &serving.configuration);
-        let configurations = serving.into_iter().chain([&function.configuration]);
-        let digests = configurations.flat_map(|c| &c.layers).map(|layer| &layer.digest);
-        layers::hold(connection, of(&function.key), digests)?;
+        let serving = function.serving().map(|serving| (&serving.configuration, &serving.code));
+        let both = serving.into_iter().chain([(&function.configuration, code)]);
+        layers::hold(connection, of(&function.key), both.flat_map(|(c, code)| held(c, code)))?;
     }
     Ok(written)
+}
+
+/// What stands in a column for code: the digest of a package, nothing for what is no package.
+pub(crate) fn digest_column(code: &Code) -> &str {
+    code.package().map_or("", |package| package.digest.as_str())
+}
+
+/// What is kept of layers, and of code that is not in a column: the layers of an image.
+pub(crate) fn held<'f>(
+    configuration: &'f Configuration,
+    code: &'f Code,
+) -> impl Iterator<Item = &'f Digest> {
+    let code = code.digests().filter(|_| code.package().is_none());
+    configuration.layers.iter().map(|layer| &layer.digest).chain(code)
 }
 
 pub(crate) fn select(

@@ -13,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Rows, params};
 
 use crate::aliases;
 use crate::database::Handle;
-use crate::functions::{self, CreateFunctionError, of};
+use crate::functions::{self, CreateFunctionError, digest_column, held, of};
 use crate::settings;
 use crate::{ChangeError, StorageError};
 
@@ -351,16 +351,16 @@ fn insert(connection: &Connection, snapshot: Snapshot) -> Result<PublishedVersio
             name,
             column(number),
             u8::from(function.is_settling()),
-            function.code.size_bytes,
-            function.code.digest.as_str(),
+            function.code.size_bytes(),
+            digest_column(&function.code),
             record(&version),
         ])?;
     let mut hold = connection.prepare_cached(
         "INSERT INTO function_version_layers (account, region, name, number, code_digest)
          VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
     )?;
-    for layer in &function.configuration.layers {
-        hold.execute(params![account, region, name, column(number), layer.digest.as_str()])?;
+    for digest in held(&function.configuration, &function.code) {
+        hold.execute(params![account, region, name, column(number), digest.as_str()])?;
     }
     Ok(version)
 }

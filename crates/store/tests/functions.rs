@@ -6,7 +6,7 @@ mod made;
 #[cfg(test)]
 mod support;
 
-use dormouse_model::function::{Change, ChangeDenied, Function};
+use dormouse_model::function::{Change, ChangeDenied, Code, Function, Package};
 use dormouse_store::functions::{CreateFunctionError, Usage};
 use dormouse_store::{ChangeError, OpenError, StorageError, Store};
 use made::function;
@@ -98,9 +98,8 @@ async fn settling_usage_and_digests_follow_the_changes() {
     functions.change(&made.key, activate).await.unwrap().unwrap();
     assert_eq!(functions.settling().await.unwrap().len(), 1);
     let update = |f: &Function| {
-        let mut code = f.code.clone();
-        code.digest = "b".repeat(64).parse().unwrap();
-        code.size_bytes = 25;
+        let digest = "b".repeat(64).parse().unwrap();
+        let code = Code::Zip(Package { digest, size_bytes: 25 });
         f.changed(Change {
             configuration: f.configuration.clone(),
             code,
@@ -116,7 +115,7 @@ async fn settling_usage_and_digests_follow_the_changes() {
         functions.digests().await.unwrap().into_iter().map(String::from).collect();
     assert_eq!(digests, ["a".repeat(64), "b".repeat(64)]);
     let removed = functions.delete(&made.key).await.unwrap().unwrap();
-    assert_eq!(removed.code.size_bytes, 25);
+    assert_eq!(removed.code.size_bytes(), 25);
     assert_eq!(functions.delete(&made.key).await.unwrap(), None);
     let usage = functions.usage(&home()).await.unwrap();
     assert_eq!(usage, Usage { functions: 0, code_bytes: 0 });

@@ -10,7 +10,8 @@ mod published;
 #[cfg(test)]
 mod support;
 
-use dormouse_model::function::Function;
+use dormouse_model::function::{Code, Function, Package};
+use dormouse_model::image::{Defaults, Image, ImageLayer, LayerForm};
 use dormouse_model::names::{FunctionKey, RevisionId};
 use dormouse_model::version::{Publication, Publish, PublishDenied, PublishedVersion};
 use dormouse_store::Store;
@@ -149,19 +150,57 @@ async fn the_packages_of_a_version_are_needed_as_long_as_it_is_there() {
     let change = |function: &Function| {
         let mut changed = function.clone();
         changed.configuration.layers = vec![];
-        changed.code.digest = "b".repeat(64).parse().unwrap();
+        changed.code =
+            Code::Zip(Package { digest: "b".repeat(64).parse().unwrap(), size_bytes: 1 });
         changed.state = dormouse_model::function::State::Pending;
         Ok::<_, ()>(changed.activated(revision(5)))
     };
     store.functions().change(&holder.key, change).await.unwrap().unwrap();
     let needed = || async {
         let digests = store.functions().digests().await.unwrap();
-        let all = [holder.code.digest.as_str(), layer.content.code.digest.as_str(), &other];
+        let all = [
+            holder.code.digests().next().unwrap().as_str(),
+            layer.content.code.digest.as_str(),
+            &other,
+        ];
         all.map(|digest| digests.contains(&digest.parse().unwrap()))
     };
     assert_eq!(needed().await, [true, true, true]);
     store.versions().delete(&holder.key, 1).await.unwrap();
     assert_eq!(needed().await, [false, false, true]);
+}
+
+#[tokio::test]
+async fn the_layers_of_an_image_are_needed_as_long_as_a_function_or_version_has_it() {
+    fn image(digit: &str) -> Code {
+        let digest = |digit: &str| digit.repeat(64).parse().unwrap();
+        let layers =
+            vec![ImageLayer { digest: digest(digit), size_bytes: 1, form: LayerForm::Tar }];
+        let (uri, defaults) = ("i".into(), Defaults::default());
+        Code::Image(Box::new(Image { uri, digest: digest("e"), layers, defaults }))
+    }
+    let (_directory, store) = store();
+    let mut holder = function(&home(), "f");
+    holder.code = image("c");
+    let holder = holder.activated(revision(2));
+    store.functions().create(holder.clone()).await.unwrap();
+    assert_eq!(publish(&store, &holder.key, |_| {}).await, Ok(1));
+    let change = |function: &Function| {
+        let mut changed = function.clone();
+        changed.code = image("d");
+        changed.state = dormouse_model::function::State::Pending;
+        Ok::<_, ()>(changed.activated(revision(5)))
+    };
+    store.functions().change(&holder.key, change).await.unwrap().unwrap();
+    let needed = || async {
+        let digests = store.functions().digests().await.unwrap();
+        digests.iter().map(|digest| digest.as_str()[..1].to_owned()).collect::<String>()
+    };
+    assert_eq!(needed().await, "cd");
+    store.versions().delete(&holder.key, 1).await.unwrap();
+    assert_eq!(needed().await, "d");
+    store.functions().delete(&holder.key).await.unwrap();
+    assert_eq!(needed().await, "");
 }
 
 #[tokio::test]

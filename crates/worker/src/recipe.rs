@@ -4,8 +4,9 @@
 
 use std::path::PathBuf;
 
-use dormouse_model::function::ResolvedVersion;
+use dormouse_model::function::{Configuration, ResolvedVersion};
 use dormouse_model::limits;
+use dormouse_model::runtime::Runtime;
 use dormouse_runtimes::{Interpreter, Launch, PROVIDED_BOOTSTRAPS, host_trees, launch};
 use dormouse_sandbox::{Network, ProcessId, ProcessSpec, SandboxSpec, Tree};
 
@@ -81,8 +82,7 @@ pub(crate) fn runtime(
         .as_ref()
         .and_then(|variables| variables.get("AWS_LAMBDA_EXEC_WRAPPER"))
         .map(String::as_str);
-    let Launch { argv, variables: language } =
-        launch(configuration.runtime, interpreter, configuration.memory_mb, wrapper);
+    let Launch { argv, variables: language } = launched(configuration, interpreter, wrapper);
     let around = Surroundings { log_stream, language: &language, secret };
     let (programs, args) = match argv.split_first() {
         Some((program, args)) => (vec![program.clone()], args.to_vec()),
@@ -95,7 +95,19 @@ pub(crate) fn runtime(
         variables: variables(version, &around),
         cwd: "/var/task".to_owned(),
         // Descriptor and variable belong together, and only the managed runtimes know of them.
-        records: configuration.runtime.is_managed(),
+        records: configuration.runtime().is_some_and(Runtime::is_managed),
+    }
+}
+
+/// What a runtime's language says; an image speaks for itself.
+fn launched(
+    configuration: &Configuration,
+    interpreter: Option<&Interpreter>,
+    wrapper: Option<&str>,
+) -> Launch {
+    match configuration.runtime() {
+        Some(runtime) => launch(runtime, interpreter, configuration.memory_mb, wrapper),
+        None => Launch { argv: Vec::new(), variables: Vec::new() },
     }
 }
 
@@ -107,8 +119,7 @@ pub(crate) fn extension(
     (log_stream, secret): (&str, &str),
 ) -> ProcessSpec {
     let configuration = &version.deployment.configuration;
-    let Launch { variables: language, .. } =
-        launch(configuration.runtime, interpreter, configuration.memory_mb, None);
+    let Launch { variables: language, .. } = launched(configuration, interpreter, None);
     let around = Surroundings { log_stream, language: &language, secret };
     ProcessSpec {
         id,

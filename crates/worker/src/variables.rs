@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use dormouse_model::function::{LogFormat, ResolvedVersion};
+use dormouse_model::runtime::Runtime;
 use dormouse_sandbox::{ENDPOINT_ADDRESS, RECORDS_DESCRIPTOR, RUNTIME_API_ADDRESS};
 
 /// Where AWS's tracing libraries send segments: the environment's own loopback, as the Runtime API.
@@ -52,7 +53,7 @@ pub(crate) fn variables(
         table.entry("AWS_LAMBDA_LOG_LEVEL".into()).or_insert_with(|| application.clone());
     }
     // Set for managed runtimes, and so is the descriptor itself.
-    if let Some(name) = configuration.runtime.execution_env() {
+    if let Some(name) = configuration.runtime().and_then(Runtime::execution_env) {
         table.insert("AWS_EXECUTION_ENV".into(), name);
         table.insert("_LAMBDA_TELEMETRY_LOG_FD".into(), RECORDS_DESCRIPTOR.to_string());
     }
@@ -103,7 +104,7 @@ fn reserved(version: &ResolvedVersion, around: &Surroundings<'_>) -> Vec<(&'stat
         ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand".to_owned()),
         ("AWS_LAMBDA_LOG_GROUP_NAME", version.log_group()),
         ("AWS_LAMBDA_LOG_STREAM_NAME", around.log_stream.to_owned()),
-        ("_HANDLER", configuration.handler.clone()),
+        ("_HANDLER", configuration.handler().unwrap_or_default().to_owned()),
         ("LAMBDA_TASK_ROOT", "/var/task".to_owned()),
         ("LAMBDA_RUNTIME_DIR", "/var/runtime".to_owned()),
         ("_AWS_XRAY_DAEMON_ADDRESS", XRAY_HOST.to_owned()),

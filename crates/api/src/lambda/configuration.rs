@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use dormouse_model::function::{Function, LogFormat, Logging, State, Tracing, Update};
+use dormouse_model::function::{
+    Code, Function, LogFormat, Logging, Program, State, Tracing, Update,
+};
+use dormouse_model::image::ImageConfig;
 use dormouse_model::layer::AttachedLayer;
 use dormouse_model::names::{Digest, Qualifier, Version};
 use serde::Serialize;
@@ -31,9 +34,11 @@ pub struct Shown<'a> {
 pub struct FunctionConfiguration {
     function_name: String,
     function_arn: String,
-    runtime: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runtime: Option<String>,
     role: String,
-    handler: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    handler: Option<String>,
     code_size: u64,
     description: String,
     timeout: u32,
@@ -50,6 +55,8 @@ pub struct FunctionConfiguration {
     #[serde(flatten)]
     state: ShownState,
     package_type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image_config_response: Option<ImageConfigResponse>,
     architectures: [&'static str; 1],
     ephemeral_storage: EphemeralStorage,
     snap_start: SnapStart,
@@ -98,6 +105,23 @@ struct RuntimeVersionConfig {
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
+struct ImageConfigResponse {
+    image_config: ShownImageConfig,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct ShownImageConfig {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entry_point: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    working_directory: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
 struct LoggingConfig {
     log_format: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -134,30 +158,33 @@ impl FunctionConfiguration {
             Some(qualifier) => function.key.qualified_arn(qualifier),
             None => function.key.arn(),
         };
-        let runtime_version_arn = configuration.runtime.version_arn(&function.key.scope.region);
+        let runtime_version_config = configuration.runtime().map(|runtime| RuntimeVersionConfig {
+            runtime_version_arn: runtime.version_arn(&function.key.scope.region),
+        });
         Self {
             function_name: function.key.name.to_string(),
             function_arn,
-            runtime: configuration.runtime.to_string(),
+            runtime: configuration.runtime().map(|runtime| runtime.to_string()),
             role: configuration.role.clone(),
-            handler: configuration.handler.clone(),
-            code_size: function.code.size_bytes,
+            handler: configuration.handler().map(str::to_owned),
+            code_size: function.code.size_bytes(),
             description: configuration.description.clone(),
             timeout: configuration.timeout_s,
             memory_size: configuration.memory_mb,
             last_modified: time::lambda(function.last_modified_ms),
-            code_sha256: code_sha256(&function.code.digest),
+            code_sha256: shown_digest(&function.code),
             version: shown.version.map_or(Version::Latest, Version::Number).to_string(),
             environment: configuration.variables.clone().map(|variables| Environment { variables }),
             tracing_config: TracingConfig { mode: tracing(configuration.tracing) },
             revision_id: function.revision.to_string(),
             layers: layers(&configuration.layers),
             state: state(&function.state),
-            package_type: "Zip",
+            package_type: package_type(&configuration.program),
+            image_config_response: image_config(&configuration.program),
             architectures: [configuration.architecture.as_str()],
             ephemeral_storage: EphemeralStorage { size: configuration.ephemeral_mb },
             snap_start: snap_start(configuration.snap_start),
-            runtime_version_config: Some(RuntimeVersionConfig { runtime_version_arn }),
+            runtime_version_config,
             logging_config: logging(&configuration.logging, function),
         }
     }
@@ -189,16 +216,25 @@ pub struct GetFunctionResponse {
 #[serde(rename_all = "PascalCase")]
 struct FunctionCodeLocation {
     repository_type: &'static str,
-    location: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    location: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image_uri: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resolved_image_uri: Option<String>,
 }
 
 impl GetFunctionResponse {
-    /// A function with a link to its package.
+    /// A function and where its code is; `link` makes a link to a package.
     #[must_use]
-    pub fn of(function: &Function, shown: &Shown<'_>, location: String) -> Self {
+    pub fn of(
+        function: &Function,
+        shown: &Shown<'_>,
+        link: impl FnOnce(&Digest) -> String,
+    ) -> Self {
         Self {
             configuration: FunctionConfiguration::of(function, shown),
-            code: FunctionCodeLocation { repository_type: "S3", location },
+            code: code_location(&function.code, link),
             tags: function.tags.clone(),
             concurrency: None,
         }
@@ -221,6 +257,59 @@ pub fn code_sha256(digest: &Digest) -> String {
     let pairs = digest.as_str().as_bytes().chunks_exact(2);
     let bytes: Vec<u8> = pairs.map(|pair| nibble(pair[0]) << 4 | nibble(pair[1])).collect();
     STANDARD.encode(bytes)
+}
+
+/// What stands for the digest of a directory, which has none: the text that tools know which look
+/// for functions whose code cannot be downloaded.
+const NO_DIGEST: &str = "hot-reloading-hash-not-available";
+
+/// `CodeSha256` of a function; that of an image is hex.
+pub(crate) fn shown_digest(code: &Code) -> String {
+    match code {
+        Code::Zip(package) => code_sha256(&package.digest),
+        Code::Directory { .. } => NO_DIGEST.to_owned(),
+        Code::Image(image) => image.digest.to_string(),
+    }
+}
+
+fn code_location(code: &Code, link: impl FnOnce(&Digest) -> String) -> FunctionCodeLocation {
+    let located = |repository_type, location| FunctionCodeLocation {
+        repository_type,
+        location: Some(location),
+        image_uri: None,
+        resolved_image_uri: None,
+    };
+    match code {
+        Code::Zip(package) => located("S3", link(&package.digest)),
+        Code::Directory { directory } => located("File", format!("file://{directory}")),
+        Code::Image(image) => FunctionCodeLocation {
+            repository_type: "ECR",
+            location: None,
+            image_uri: Some(image.uri.clone()),
+            resolved_image_uri: Some(image.resolved_uri()),
+        },
+    }
+}
+
+fn package_type(program: &Program) -> &'static str {
+    match program {
+        Program::Zip { .. } => "Zip",
+        Program::Image { .. } => "Image",
+    }
+}
+
+/// Only a function that says something of its own has it.
+fn image_config(program: &Program) -> Option<ImageConfigResponse> {
+    let Program::Image { image_config } = program else {
+        return None;
+    };
+    (*image_config != ImageConfig::default()).then(|| ImageConfigResponse {
+        image_config: ShownImageConfig {
+            entry_point: image_config.entry_point.clone(),
+            command: image_config.command.clone(),
+            working_directory: image_config.working_directory.clone(),
+        },
+    })
 }
 
 fn tracing(tracing: Tracing) -> &'static str {
@@ -288,9 +377,10 @@ fn updated(update: &Update) -> ShownState {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use dormouse_model::function::{Architecture, Change, Code, Configuration};
+    use dormouse_model::function::{Architecture, Change, Configuration, Package};
     use dormouse_model::names::{FunctionKey, Scope};
 
+    use dormouse_model::image::{Defaults, Image};
     use dormouse_model::runtime::Runtime;
 
     use super::*;
@@ -307,8 +397,10 @@ pub(crate) mod tests {
             key: FunctionKey { scope, name: "hello".parse().unwrap() },
             unique_id: "u".into(),
             configuration: Configuration {
-                runtime: Runtime::Python { minor: 12 },
-                handler: "app.handler".into(),
+                program: Program::Zip {
+                    runtime: Runtime::Python { minor: 12 },
+                    handler: "app.handler".into(),
+                },
                 role: "arn:aws:iam::123456789012:role/r".into(),
                 description: String::new(),
                 timeout_s: 3,
@@ -321,7 +413,7 @@ pub(crate) mod tests {
                 layers: vec![],
                 snap_start: false,
             },
-            code: Code { digest: "0a".repeat(32).parse().unwrap(), size_bytes: 321 },
+            code: Code::Zip(Package { digest: "0a".repeat(32).parse().unwrap(), size_bytes: 321 }),
             revision: REVISION.parse().unwrap(),
             last_modified_ms: 1_767_323_045_678,
             state: State::Pending,
@@ -396,7 +488,7 @@ pub(crate) mod tests {
         active.tags = [("team".to_owned(), "a".to_owned())].into();
         let qualifier = Qualifier::Version(Version::Latest);
         let shown = Shown { qualifier: Some(&qualifier), version: None };
-        let answer = GetFunctionResponse::of(&active, &shown, "http://localhost/x".into());
+        let answer = GetFunctionResponse::of(&active, &shown, |_| "http://localhost/x".into());
         insta::assert_snapshot!(json(&answer), @r#"
         {
           "Configuration": {
@@ -490,6 +582,57 @@ pub(crate) mod tests {
             state(&failed),
             r#"{"State":"Failed","StateReason":"why","StateReasonCode":"InternalError"}"#
         );
+    }
+
+    #[test]
+    fn an_image_has_its_digest_in_hex_and_neither_runtime_nor_handler() {
+        let mut function = pending();
+        let digest: Digest = "0a".repeat(32).parse().unwrap();
+        function.code = Code::Image(Box::new(Image {
+            uri: "127.0.0.1:5000/a:1".into(),
+            digest: digest.clone(),
+            layers: vec![],
+            defaults: Defaults::default(),
+        }));
+        function.configuration.program = Program::Image { image_config: ImageConfig::default() };
+        let answer = |function: &Function| {
+            let shown = Shown::default();
+            serde_json::to_value(GetFunctionResponse::of(function, &shown, |_| String::new()))
+                .unwrap()
+        };
+        let shown = answer(&function);
+        let code = serde_json::json!({
+            "RepositoryType": "ECR", "ImageUri": "127.0.0.1:5000/a:1",
+            "ResolvedImageUri": format!("127.0.0.1:5000/a@sha256:{digest}"),
+        });
+        assert_eq!(shown["Code"], code);
+        let configuration = shown["Configuration"].as_object().unwrap();
+        assert_eq!(configuration["CodeSha256"], digest.as_str());
+        assert_eq!(
+            (&configuration["PackageType"], &configuration["CodeSize"]),
+            (&"Image".into(), &0.into())
+        );
+        for absent in ["Runtime", "Handler", "RuntimeVersionConfig", "ImageConfigResponse"] {
+            assert!(!configuration.contains_key(absent), "{absent}");
+        }
+        let command = Some(vec!["app.handler".to_owned()]);
+        let image_config = ImageConfig { command, ..ImageConfig::default() };
+        function.configuration.program = Program::Image { image_config };
+        assert_eq!(
+            answer(&function)["Configuration"]["ImageConfigResponse"].to_string(),
+            r#"{"ImageConfig":{"Command":["app.handler"]}}"#
+        );
+    }
+
+    #[test]
+    fn a_directory_is_told_to_have_no_digest_and_where_it_is() {
+        let mut function = pending();
+        function.code = Code::Directory { directory: "/src/app".into() };
+        let answer = GetFunctionResponse::of(&function, &Shown::default(), |_| String::new());
+        let shown = serde_json::to_value(answer).unwrap();
+        assert_eq!(shown["Code"]["Location"], "file:///src/app");
+        assert_eq!(shown["Configuration"]["CodeSha256"], "hot-reloading-hash-not-available");
+        assert_eq!(shown["Configuration"]["CodeSize"], 0);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dormouse_model::function::{Architecture, Configuration, LogFormat, Logging, Tracing};
+use dormouse_model::function::{Architecture, Configuration, LogFormat, Logging, Program, Tracing};
 use dormouse_model::layer::LayerVersionKey;
 use dormouse_model::limits;
 use dormouse_model::names::{FunctionKey, Qualifier, Scope, Version};
@@ -149,8 +149,7 @@ fn base(settings: &Settings, architectures: Option<&[String]>) -> Result<Configu
         return Err(ApiError::invalid_parameter(text));
     };
     Ok(Configuration {
-        runtime: parse_runtime(runtime)?,
-        handler: handler.clone(),
+        program: Program::Zip { runtime: parse_runtime(runtime)?, handler: handler.clone() },
         role: String::new(),
         description: String::new(),
         timeout_s: limits::TIMEOUT_DEFAULT_S,
@@ -208,7 +207,7 @@ mod tests {
         assert_eq!(new.key.arn(), "arn:aws:lambda:us-east-1:123456789012:function:f");
         assert_eq!(new.code, CodeSource::Zip(b"PK\x05\x06".to_vec()));
         let configuration = new.configuration;
-        assert_eq!(configuration.runtime, Runtime::Python { minor: 12 });
+        assert_eq!(configuration.runtime(), Some(Runtime::Python { minor: 12 }));
         assert_eq!(configuration.role, "arn:aws:iam::123456789012:role/r");
         assert_eq!((configuration.timeout_s, configuration.memory_mb), (3, 128));
         assert_eq!(configuration.ephemeral_mb, 512);

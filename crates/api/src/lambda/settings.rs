@@ -7,7 +7,7 @@ mod instances;
 pub(crate) mod layers;
 mod logging;
 
-use dormouse_model::function::{Architecture, Configuration, Tracing};
+use dormouse_model::function::{Architecture, Configuration, Program, Tracing};
 use dormouse_model::layer::LayerVersionKey;
 use dormouse_model::limits;
 use dormouse_model::names::Scope;
@@ -159,11 +159,13 @@ impl Settings {
         mut configuration: Configuration,
     ) -> Result<Configuration, ApiError> {
         self.refuse_unsupported()?;
-        if let Some(runtime) = &self.runtime {
-            configuration.runtime = parse_runtime(runtime)?;
+        if let Program::Zip { runtime, handler } = &mut configuration.program {
+            if let Some(id) = &self.runtime {
+                *runtime = parse_runtime(id)?;
+            }
+            replace(handler, self.handler);
         }
         replace(&mut configuration.role, self.role);
-        replace(&mut configuration.handler, self.handler);
         replace(&mut configuration.description, self.description);
         replace_number(&mut configuration.timeout_s, self.timeout);
         replace_number(&mut configuration.memory_mb, self.memory_size);
@@ -266,9 +268,10 @@ fn is_role(role: &str) -> bool {
 
 /// Which runtimes have `SnapStart`: Python from 3.12 on; Node and custom runtimes never (developer guide).
 fn check_snap_start(configuration: &Configuration) -> Result<(), ApiError> {
-    let able = matches!(configuration.runtime, Runtime::Python { minor } if minor >= 12);
+    let runtime = configuration.runtime();
+    let able = matches!(runtime, Some(Runtime::Python { minor }) if minor >= 12);
     if configuration.snap_start && !able {
-        let runtime = configuration.runtime;
+        let runtime = runtime.map_or_else(|| "Image".to_owned(), |runtime| runtime.to_string());
         return Err(ApiError::invalid_parameter(format!(
             "{runtime} is not supported for SnapStart enabled functions."
         )));

@@ -1,13 +1,14 @@
 //! `PublishVersion` and `ListVersionsByFunction`: what they ask, a page of the answer, and the
 //! words in which publishing and deleting versions are refused.
 
+use dormouse_model::function::Code;
 use dormouse_model::limits;
-use dormouse_model::names::{Digest, FunctionKey, Qualifier, Version};
+use dormouse_model::names::{FunctionKey, Qualifier, Version};
 use dormouse_model::version::{Publish, PublishDenied};
 use http::Uri;
 use serde::{Deserialize, Serialize};
 
-use super::configuration::{FunctionConfiguration, code_sha256};
+use super::configuration::{FunctionConfiguration, shown_digest};
 use super::list::max_items;
 use super::settings::{check_publish_to, refuse_if};
 use super::update::expected;
@@ -68,8 +69,8 @@ impl PublishVersion {
     ///
     /// # Errors
     /// When it is another.
-    pub fn check_code(&self, current: &Digest) -> Result<(), ApiError> {
-        let current = code_sha256(current);
+    pub fn check_code(&self, current: &Code) -> Result<(), ApiError> {
+        let current = shown_digest(current);
         match &self.code_sha256 {
             Some(given) if *given != current => Err(ApiError::invalid_parameter(format!(
                 "CodeSHA256 ({given}) is different from current CodeSHA256 in $LATEST ({current}). \
@@ -177,13 +178,13 @@ mod tests {
             PublishVersionRequest::read(b"").unwrap().validate().unwrap().publish,
             Publish::default()
         );
-        let digest = pending().code.digest;
-        assert_eq!(asked.check_code(&digest), Ok(()));
-        let right = read(&json!({"CodeSha256": code_sha256(&digest)})).unwrap();
-        assert_eq!(right.check_code(&digest), Ok(()));
+        let code = pending().code;
+        assert_eq!(asked.check_code(&code), Ok(()));
+        let right = read(&json!({"CodeSha256": shown_digest(&code)})).unwrap();
+        assert_eq!(right.check_code(&code), Ok(()));
         let wrong = read(&json!({"CodeSha256": "x"})).unwrap();
         assert_eq!(
-            wrong.check_code(&digest).unwrap_err().to_string(),
+            wrong.check_code(&code).unwrap_err().to_string(),
             "InvalidParameterValueException: CodeSHA256 (x) is different from current CodeSHA256 in $LATEST (CgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgo=). Please try again with the CodeSHA256 in $LATEST."
         );
     }

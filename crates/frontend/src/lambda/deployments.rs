@@ -318,12 +318,14 @@ impl Owner {
 }
 
 async fn ready(placement: &Placement, function: &Function) -> Result<(), NotReady> {
-    placement
-        .can_run(function.configuration.runtime)
-        .await
-        .map_err(|missing| NotReady { code: "InvalidRuntime", reason: missing.to_string() })?;
+    if let Some(runtime) = function.configuration.runtime() {
+        placement
+            .can_run(runtime)
+            .await
+            .map_err(|missing| NotReady { code: "InvalidRuntime", reason: missing.to_string() })?;
+    }
     let layers = function.configuration.layers.iter().map(|layer| &layer.digest);
-    for digest in layers.chain([&function.code.digest]) {
+    for digest in layers.chain(function.code.package().map(|package| &package.digest)) {
         placement
             .prepare(digest)
             .await

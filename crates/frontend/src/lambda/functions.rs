@@ -10,10 +10,10 @@ use dormouse_api::lambda::{
 };
 use dormouse_api::service::Dialect;
 use dormouse_model::function::{
-    Architecture, Change, ChangeDenied, Configuration, Function, State,
+    Architecture, Change, ChangeDenied, Code, Configuration, Function, State,
 };
 use dormouse_model::layer::{AttachedLayer, LayerVersionKey};
-use dormouse_model::names::{Digest, Qualifier, Scope, Version};
+use dormouse_model::names::{Qualifier, Scope, Version};
 use dormouse_store::functions::CreateFunctionError;
 use dormouse_store::{ChangeError, StorageError};
 use http::request::Parts;
@@ -62,7 +62,7 @@ async fn create(inner: &Inner, scope: &Scope, body: &[u8]) -> Answer {
         key: new.key,
         unique_id: inner.chance.uuid(),
         configuration: Configuration { layers, ..new.configuration },
-        code: package.code,
+        code: Code::Zip(package.code),
         revision: inner.chance.revision_id(),
         last_modified_ms: inner.clock.wall_ms(),
         state: State::Pending,
@@ -84,9 +84,10 @@ async fn create(inner: &Inner, scope: &Scope, body: &[u8]) -> Answer {
 
 async fn get(inner: &Inner, target: &Target, host: &str) -> Answer {
     let found = stored(inner, target).await?;
-    let location = package::location(inner, host, &found.function.code.digest);
     let reserved = inner.concurrency.of(&target.key).await.map_err(|fault| storage(&fault))?;
-    let answer = GetFunctionResponse::of(&found.function, &found.shown(target), location);
+    let answer = GetFunctionResponse::of(&found.function, &found.shown(target), |digest| {
+        package::location(inner, host, digest)
+    });
     let answer = answer.with_concurrency(reserved);
     Ok(json_answer(Operation::GetFunction.status(), &answer))
 }
@@ -124,7 +125,7 @@ async fn update_code(inner: &Inner, target: Result<Target, ApiError>, body: &[u8
     }
     let current = stored(inner, target).await?.function;
     let package = package::store(inner, asked.code).await?;
-    let (code, unzipped_bytes) = (package.code, package.unzipped_bytes);
+    let (code, unzipped_bytes) = (Code::Zip(package.code), package.unzipped_bytes);
     let mut configuration = current.configuration.clone();
     configuration.architecture = asked.architecture.unwrap_or(configuration.architecture);
     if asked.dry_run {
@@ -174,7 +175,7 @@ async fn update_configuration(
         let mut configuration = asked.applied_to(function.configuration.clone())?;
         if let Some((code, layers)) = layers {
             // The sizes were added up for other code.
-            if code != function.code.digest {
+            if code != function.code {
                 return Err(ApiError::update_in_progress(&arn));
             }
             configuration.layers = layers;
@@ -193,11 +194,16 @@ async fn fitting(
     scope: &Scope,
     target: &Target,
     keys: &[LayerVersionKey],
-) -> Result<(Digest, Vec<AttachedLayer>), ApiError> {
-    let code = stored(inner, target).await?.function.code.digest;
+) -> Result<(Code, Vec<AttachedLayer>), ApiError> {
+    let code = stored(inner, target).await?.function.code;
     let layers = layers::attach(inner, scope, keys).await?;
     if !layers.is_empty() {
-        layers::check_size(package::unzipped_bytes(inner, &code).await?, &layers)?;
+        let unzipped = match code.package() {
+            Some(package) => package::unzipped_bytes(inner, &package.digest).await?,
+            // A directory is as large as its owner likes.
+            None => 0,
+        };
+        layers::check_size(unzipped, &layers)?;
     }
     Ok((code, layers))
 }

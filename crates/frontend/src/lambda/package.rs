@@ -6,7 +6,7 @@ use bytes::Bytes;
 use dormouse_api::error::ApiError;
 use dormouse_api::lambda::CodeSource;
 use dormouse_api::service::Dialect;
-use dormouse_model::function::Code;
+use dormouse_model::function;
 use dormouse_model::limits;
 use dormouse_model::names::Digest;
 use dormouse_store::package;
@@ -17,7 +17,7 @@ use crate::context::Inner;
 /// A package that is stored.
 pub(super) struct Package {
     /// What names it.
-    pub(super) code: Code,
+    pub(super) code: function::Package,
     /// Its bytes, unzipped.
     pub(super) unzipped_bytes: u64,
 }
@@ -39,7 +39,10 @@ pub(super) async fn store(inner: &Inner, source: CodeSource) -> Result<Package, 
     let unzipped_bytes = unzipped(move || package::inspect(Cursor::new(&looked_at))).await?;
     let size_bytes = zip.len() as u64;
     match inner.packages.put(zip).await {
-        Ok(digest) => Ok(Package { code: Code { digest, size_bytes }, unzipped_bytes }),
+        Ok(digest) => {
+            let code = function::Package { digest, size_bytes };
+            Ok(Package { code, unzipped_bytes })
+        }
         Err(error) => {
             warn!(%error, "package not stored");
             Err(ApiError::internal(Dialect::LAMBDA))

@@ -82,7 +82,7 @@ async fn publish(inner: &Inner, target: Asked, body: &[u8]) -> Answer {
     let published = inner.versions.publish(&target.key, move |function, newest| {
         let publication = function.publish(newest, asked.publish.clone(), revisions);
         let publication = publication.map_err(|reason| denied(&reason, &function.key))?;
-        asked.check_code(&function.code.digest)?;
+        asked.check_code(&function.code)?;
         Ok(publication)
     });
     let (_, version) = unwrapped(published.await, &target)?;

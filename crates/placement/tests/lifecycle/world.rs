@@ -10,7 +10,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use dormouse_model::chance::Chance;
 use dormouse_model::clock::Clock;
 use dormouse_model::function::{
-    Architecture, Code, Configuration, Deployment, LogFormat, Logging, ResolvedVersion, Tracing,
+    Architecture, Code, Configuration, Deployment, LogFormat, Logging, Package, Program as Runs,
+    ResolvedVersion, Tracing,
 };
 use dormouse_model::invocation::{Answer, Invocation};
 use dormouse_model::names::{Digest, FunctionKey, Scope, Version};
@@ -87,8 +88,7 @@ impl World {
             region: "us-east-1".parse().unwrap(),
         };
         let configuration = Configuration {
-            runtime: Runtime::ProvidedAl2023,
-            handler: "h".into(),
+            program: Runs::Zip { runtime: Runtime::ProvidedAl2023, handler: "h".into() },
             role: "arn:aws:iam::123456789012:role/r".into(),
             description: String::new(),
             timeout_s: 1,
@@ -101,7 +101,7 @@ impl World {
             layers: vec![],
             snap_start: false,
         };
-        let code = Code { digest: self.digest.clone(), size_bytes: 1 };
+        let code = Code::Zip(Package { digest: self.digest.clone(), size_bytes: 1 });
         Arc::new(ResolvedVersion {
             key: FunctionKey { scope, name: "f".parse().unwrap() },
             unique_id: "u".into(),

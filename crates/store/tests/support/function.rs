@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use dormouse_model::function::{
-    Architecture, Code, Configuration, Function, LogFormat, Logging, State, Tracing,
+    Architecture, Code, Configuration, Function, LogFormat, Logging, Package, Program, State,
+    Tracing,
 };
 use dormouse_model::names::{FunctionKey, Scope};
 use dormouse_model::runtime::Runtime;
@@ -14,8 +15,10 @@ pub(crate) fn function(scope: &Scope, name: &str) -> Function {
         key: FunctionKey { scope: scope.clone(), name: name.parse().unwrap() },
         unique_id: "u".into(),
         configuration: Configuration {
-            runtime: Runtime::Python { minor: 12 },
-            handler: "app.handler".into(),
+            program: Program::Zip {
+                runtime: Runtime::Python { minor: 12 },
+                handler: "app.handler".into(),
+            },
             role: "arn:aws:iam::123456789012:role/r".into(),
             description: String::new(),
             timeout_s: 3,
@@ -28,7 +31,7 @@ pub(crate) fn function(scope: &Scope, name: &str) -> Function {
             layers: vec![],
             snap_start: false,
         },
-        code: Code { digest: "a".repeat(64).parse().unwrap(), size_bytes: 10 },
+        code: Code::Zip(Package { digest: "a".repeat(64).parse().unwrap(), size_bytes: 10 }),
         revision: "00000000-0000-4000-8000-000000000001".parse().unwrap(),
         last_modified_ms: 0,
         state: State::Pending,

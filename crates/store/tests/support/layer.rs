@@ -1,6 +1,6 @@
 //! Layers to put into a store.
 
-use dormouse_model::function::Code;
+use dormouse_model::function::Package;
 use dormouse_model::layer::{LayerContent, LayerKey, LayerVersion};
 use dormouse_model::names::Scope;
 use dormouse_store::Store;
@@ -19,7 +19,7 @@ pub(crate) fn content(digit: &str, runtime: &str) -> LayerContent {
         license: None,
         compatible_runtimes: vec![runtime.to_owned()],
         compatible_architectures: vec![],
-        code: Code { digest: digit.repeat(64).parse().unwrap(), size_bytes: 10 },
+        code: Package { digest: digit.repeat(64).parse().unwrap(), size_bytes: 10 },
         unzipped_bytes: 20,
         created_ms: 1,
     }

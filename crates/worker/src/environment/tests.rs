@@ -1,7 +1,8 @@
 //! Environments on the fake backend.
 
 use dormouse_model::function::{
-    Architecture, Code, Configuration, Deployment, LogFormat, Logging, ResolvedVersion, Tracing,
+    Architecture, Code, Configuration, Deployment, LogFormat, Logging, Package, Program,
+    ResolvedVersion, Tracing,
 };
 use dormouse_model::names::{FunctionKey, Scope, Version};
 use dormouse_model::runtime::Runtime;
@@ -20,8 +21,10 @@ pub(crate) fn resolved() -> ResolvedVersion {
         version: Version::Latest,
         deployment: Deployment {
             configuration: Configuration {
-                runtime: Runtime::ProvidedAl2023,
-                handler: "app.handler".into(),
+                program: Program::Zip {
+                    runtime: Runtime::ProvidedAl2023,
+                    handler: "app.handler".into(),
+                },
                 role: "arn:aws:iam::123456789012:role/r".into(),
                 description: String::new(),
                 timeout_s: 3,
@@ -34,7 +37,7 @@ pub(crate) fn resolved() -> ResolvedVersion {
                 layers: vec![],
                 snap_start: false,
             },
-            code: Code { digest: "a".repeat(64).parse().unwrap(), size_bytes: 1 },
+            code: Code::Zip(Package { digest: "a".repeat(64).parse().unwrap(), size_bytes: 1 }),
             generation: 1,
         },
     }

@@ -119,7 +119,7 @@ impl LayerItem {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use dormouse_model::function::Code;
+    use dormouse_model::function::Package;
     use dormouse_model::layer::{LayerContent, LayerPolicy};
 
     use super::*;
@@ -132,7 +132,7 @@ pub(super) mod tests {
                 license: Some("MIT".into()),
                 compatible_runtimes: vec!["python3.12".into()],
                 compatible_architectures: vec![],
-                code: Code { digest: "0a".repeat(32).parse().unwrap(), size_bytes: 321 },
+                code: Package { digest: "0a".repeat(32).parse().unwrap(), size_bytes: 321 },
                 unzipped_bytes: 400,
                 created_ms: 1_767_323_045_678,
             },

@@ -114,7 +114,12 @@ impl Owner {
                     identifier,
                     function_name: version.key.name.to_string(),
                     function_version: version.version.to_string(),
-                    handler: version.deployment.configuration.handler.clone(),
+                    handler: version
+                        .deployment
+                        .configuration
+                        .handler()
+                        .unwrap_or_default()
+                        .to_owned(),
                     account_id: Some(version.key.scope.account.to_string()),
                 }));
                 self.step(Event::Registered { id, registration }).await;

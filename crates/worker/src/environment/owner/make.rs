@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use dormouse_model::function::ResolvedVersion;
+use dormouse_model::function::{Code, ResolvedVersion};
 use dormouse_runtimes::Interpreter;
 use dormouse_sandbox::{CreateError, Created};
 
@@ -25,10 +25,18 @@ pub(super) async fn create(shared: Arc<Shared>, version: Arc<ResolvedVersion>, i
 }
 
 async fn make(shared: &Shared, version: &ResolvedVersion, id: &str) -> Result<Made, String> {
-    let runtime = version.deployment.configuration.runtime;
-    let interpreter = shared.interpreters.of(runtime).await.map_err(|e| e.to_string())?;
-    let digest = &version.deployment.code.digest;
-    let code = shared.artifacts.code(digest).await.map_err(|e| e.to_string())?;
+    let interpreter = match version.deployment.configuration.runtime() {
+        Some(runtime) => shared.interpreters.of(runtime).await.map_err(|e| e.to_string())?,
+        None => None,
+    };
+    let code = match &version.deployment.code {
+        Code::Zip(package) => {
+            shared.artifacts.code(&package.digest).await.map_err(|e| e.to_string())?
+        }
+        Code::Directory { .. } | Code::Image(_) => {
+            return Err("this code cannot be run by this version".to_owned());
+        }
+    };
     let mut layers = Vec::new();
     for layer in &version.deployment.configuration.layers {
         layers.push(shared.artifacts.code(&layer.digest).await.map_err(|e| e.to_string())?);

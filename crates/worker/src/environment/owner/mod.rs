@@ -206,6 +206,7 @@ impl Owner {
 
     fn begin(&mut self) {
         let version = &self.spec.version;
+        let runtime = version.deployment.configuration.runtime();
         self.shared.lives.begin(
             &self.spec.id,
             Birth {
@@ -213,7 +214,7 @@ impl Owner {
                 function_name: version.key.name.to_string(),
                 function_arn: version.key.arn(),
                 version: version.version.to_string(),
-                runtime: version.deployment.configuration.runtime.to_string(),
+                runtime: runtime.map_or_else(|| "image".to_owned(), |runtime| runtime.to_string()),
                 memory_size_mb: version.deployment.configuration.memory_mb,
                 log_group: version.log_group(),
                 log_stream: self.log_stream.clone(),

@@ -15,7 +15,10 @@ impl Owner {
         InitStart {
             phase,
             runtime_version: self.runtime_version(),
-            runtime_version_arn: configuration.runtime.version_arn(&version.key.scope.region),
+            runtime_version_arn: configuration
+                .runtime()
+                .map(|runtime| runtime.version_arn(&version.key.scope.region))
+                .unwrap_or_default(),
             function_name: version.key.name.to_string(),
             function_version: version.version,
             function_arn: version.key.arn(),
@@ -25,7 +28,9 @@ impl Owner {
     }
 
     fn runtime_version(&self) -> String {
-        let runtime = self.spec.version.deployment.configuration.runtime;
+        let Some(runtime) = self.spec.version.deployment.configuration.runtime() else {
+            return String::new();
+        };
         match &self.interpreter {
             Some(interpreter) => runtime_version(runtime, interpreter),
             None => runtime.to_string().replace('.', ":"),
