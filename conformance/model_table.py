@@ -45,6 +45,8 @@ LIVE = {
 
 # Values of single members; None leaves a member out, since another test has it or it needs others.
 VALUES = {
+    "CreateFunction.DeadLetterConfig": {"TargetArn": "arn:aws:sqs:us-east-1:000000000000:dead"},
+    "UpdateFunctionConfiguration.DeadLetterConfig": {"TargetArn": "arn:aws:sqs:us-east-1:000000000000:dead"},
     "AddPermission.Action": "lambda:InvokeFunction",
     "AddPermission.FunctionUrlAuthType": None,
     "AddPermission.InvokedViaFunctionUrl": None,
@@ -113,14 +115,21 @@ PREPARED = {
 
 # Members whose only right answer to a generated value is this refusal.
 REASONS = {
+    "AcceleratorConfig": "This server has no accelerators",
+    "CapacityProviderConfig": "This server has no managed instances",
     "CodeSha256": "CodeSHA256 .* is different from current CodeSHA256",
     "CodeSigningConfigArn": "code signing configuration cannot be found",
     "DestinationConfig": "(?i)destination",
+    "DurableConfig": "This server has no durable executions",
     "FileSystemConfigs": "(?i)vpc|access point",
     "ImageConfig": "(?i)image",
+    "KMSKeyArn": "KMS Exception: NotFoundException",
     "Marker": "(?i)marker|nextmarker",
     # A made one names no version and no alias.
     "Qualifier": "(?i)not found|cannot find|does not exist|no policy",
+    "PublishTo": "This server has no managed instances",
+    "RuntimeConfig": "This server has no customer-managed runtimes",
+    "SourceKMSKeyArn": "KMS Exception: NotFoundException",
     "RevisionId": "The Revision Id provided does not match the latest Revision Id",
     "VpcConfig": r"Error occurred while Describe(Subnets|SecurityGroups)\. EC2 Error Code: Invalid",
     "AddPermission.Qualifier": r"We currently do not support adding policies for \$LATEST",

@@ -211,6 +211,33 @@ CREATE = {
         {"Code": {"S3Bucket": "bucket", "S3Key": "key"}},
         *(400, IPV, re.compile("S3")),
     ),
+    "subnets that are not there": (
+        {"VpcConfig": {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}},
+        *(400, IPV),
+        "Error occurred while DescribeSubnets. EC2 Error Code: InvalidSubnetID.NotFound. "
+        "EC2 Error Message: The subnet ID 'subnet-1' does not exist",
+    ),
+    "a security group that is not there": (
+        {"VpcConfig": {"SecurityGroupIds": ["sg-1"]}},
+        *(400, IPV, re.compile("DescribeSecurityGroups. EC2 Error Code: InvalidGroup.NotFound.*'sg-1'")),
+    ),
+    "a key that is not there": (
+        {"KMSKeyArn": "arn:aws:kms:us-east-1:000000000000:key/k"},
+        *(400, IPV, re.compile("the KMS key is invalid for CreateGrant.*NotFoundException.*key/k' does not exist")),
+    ),
+    "dead letters for a bucket": (
+        {"DeadLetterConfig": {"TargetArn": "arn:aws:s3:::bucket"}},
+        *(400, IPV, re.compile("must be an SQS queue or an SNS topic")),
+    ),
+    "dead letters for no ARN": (
+        {"DeadLetterConfig": {"TargetArn": "queue"}},
+        *(400, VALIDATION, re.compile(r"at 'deadLetterConfig.targetArn' failed .*: \(arn:\(aws\[a-zA-Z-\]\*\)")),
+    ),
+    "instances that are not here": (
+        {"CapacityProviderConfig": {"LambdaManagedInstancesCapacityProviderConfig": {
+            "CapacityProviderArn": "arn:aws:lambda:us-east-1:000000000000:capacity-provider:cp"}}},
+        *(400, IPV, re.compile("This server has no managed instances")),
+    ),
     "a name that exists": ({"FunctionName": "there"}, 409, "ResourceConflictException", "Function already exist: there"),
 }
 

@@ -289,6 +289,27 @@ def test_the_environment_of_a_function_can_be_changed_and_emptied(aws, python):
         assert aws.invoke("coloured").payload == expected
 
 
+def test_dead_letters_are_set_changed_kept_by_a_version_and_taken_away(aws, python):
+    first, second = (f"arn:aws:sqs:us-east-1:000000000000:dead{n}" for n in (1, 2))
+    aws.create("dead-letters", ECHO, python, DeadLetterConfig={"TargetArn": first}, Publish=True)
+
+    def shown(**which):
+        found = aws.functions.get_function_configuration(FunctionName="dead-letters", **which)
+        return found.get("DeadLetterConfig")
+
+    def change(**to):
+        aws.functions.update_function_configuration(FunctionName="dead-letters", **to)
+        aws.settled("dead-letters")
+
+    assert shown() == {"TargetArn": first}
+    change(Timeout=5)
+    assert shown() == {"TargetArn": first}
+    change(DeadLetterConfig={"TargetArn": second})
+    assert (shown(), shown(Qualifier="1")) == ({"TargetArn": second}, {"TargetArn": first})
+    change(DeadLetterConfig={"TargetArn": ""})
+    assert (shown(), shown(Qualifier="1")) == (None, {"TargetArn": first})
+
+
 def test_a_running_invocation_ends_on_the_old_code_and_the_next_gets_the_new(aws, python, tmp_path):
     slow = (
         "import time\n"

@@ -69,6 +69,9 @@ pub struct Configuration {
     pub layers: Vec<AttachedLayer>,
     /// Whether snapshots are asked for on published versions.
     pub snap_start: bool,
+    /// The ARN of the queue or topic for events that were given up.
+    #[serde(default)]
+    pub dead_letters: Option<String>,
 }
 
 /// What is started, by package type. Agrees with [`Code`]: an image's code is an image.
@@ -435,6 +438,7 @@ pub(crate) mod tests {
                 logging: Logging { format: LogFormat::Text, group: None },
                 layers: vec![],
                 snap_start: false,
+                dead_letters: None,
             },
             code: Code::Zip(Package { digest: "a".repeat(64).parse().unwrap(), size_bytes: 1 }),
             revision: R1.parse().unwrap(),

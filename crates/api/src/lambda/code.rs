@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 
 use super::pattern::ARN_OR_EMPTY;
+use super::settings::no_key;
 use crate::error::ApiError;
 use crate::validate::Violations;
 
@@ -75,8 +76,8 @@ impl FunctionCode {
             );
             return refuse(&text);
         }
-        if self.source_kms_key_arn.is_some_and(|arn| !arn.is_empty()) {
-            return refuse("SourceKMSKeyArn is not supported by this version of Dormouse.");
+        if let Some(arn) = self.source_kms_key_arn.filter(|arn| !arn.is_empty()) {
+            return Err(no_key(&arn));
         }
         if self.s3_object_storage_mode.as_deref() == Some("REFERENCE") {
             return refuse("S3ObjectStorageMode is not supported by this version of Dormouse.");

@@ -47,6 +47,8 @@ pub struct FunctionConfiguration {
     code_sha256: String,
     version: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    dead_letter_config: Option<DeadLetterConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     environment: Option<Environment>,
     tracing_config: TracingConfig,
     revision_id: String,
@@ -63,6 +65,12 @@ pub struct FunctionConfiguration {
     #[serde(skip_serializing_if = "Option::is_none")]
     runtime_version_config: Option<RuntimeVersionConfig>,
     logging_config: LoggingConfig,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct DeadLetterConfig {
+    target_arn: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -161,6 +169,7 @@ impl FunctionConfiguration {
         let runtime_version_config = configuration.runtime().map(|runtime| RuntimeVersionConfig {
             runtime_version_arn: runtime.version_arn(&function.key.scope.region),
         });
+        let dead_letters = configuration.dead_letters.clone();
         Self {
             function_name: function.key.name.to_string(),
             function_arn,
@@ -174,6 +183,7 @@ impl FunctionConfiguration {
             last_modified: time::lambda(function.last_modified_ms),
             code_sha256: shown_digest(&function.code),
             version: shown.version.map_or(Version::Latest, Version::Number).to_string(),
+            dead_letter_config: dead_letters.map(|target_arn| DeadLetterConfig { target_arn }),
             environment: configuration.variables.clone().map(|variables| Environment { variables }),
             tracing_config: TracingConfig { mode: tracing(configuration.tracing) },
             revision_id: function.revision.to_string(),
@@ -412,6 +422,7 @@ pub(crate) mod tests {
                 logging: Logging { format: LogFormat::Text, group: None },
                 layers: vec![],
                 snap_start: false,
+                dead_letters: None,
             },
             code: Code::Zip(Package { digest: "0a".repeat(32).parse().unwrap(), size_bytes: 321 }),
             revision: REVISION.parse().unwrap(),

@@ -13,6 +13,7 @@ use super::name::{NameShape, check_name, resolve_pieces};
 use super::pattern::CODE_SIGNING_CONFIG;
 use super::settings::{
     Settings, architecture, check_architectures, check_publish_to, parse_runtime, refuse_if,
+    refuse_publish_to,
 };
 use super::tag;
 use crate::error::ApiError;
@@ -127,7 +128,7 @@ impl CreateFunctionRequest {
 
     fn into_new(self, key: FunctionKey) -> Result<NewFunction, ApiError> {
         refuse_if(self.package_type.as_deref() == Some("Image"), "PackageType Image")?;
-        refuse_if(self.publish_to.is_some(), "PublishTo")?;
+        refuse_publish_to(self.publish_to.as_deref())?;
         let signing = self.code_signing_config_arn.is_some_and(|arn| !arn.is_empty());
         refuse_if(signing, "CodeSigningConfigArn")?;
         refuse_if(self.tenancy_config.is_some(), "TenancyConfig")?;
@@ -161,6 +162,7 @@ fn base(settings: &Settings, architectures: Option<&[String]>) -> Result<Configu
         logging: Logging { format: LogFormat::Text, group: None },
         layers: Vec::new(),
         snap_start: false,
+        dead_letters: None,
     })
 }
 
@@ -305,7 +307,7 @@ mod tests {
         );
         refused(
             &json!({"VpcConfig": {"SubnetIds": ["subnet-1"]}}),
-            "InvalidParameterValueException: VpcConfig is not supported by this version of Dormouse.",
+            "InvalidParameterValueException: Error occurred while DescribeSubnets. EC2 Error Code: InvalidSubnetID.NotFound. EC2 Error Message: The subnet ID 'subnet-1' does not exist",
         );
         let layer = "arn:aws:lambda:us-east-1:123456789012:layer:l";
         refused(

@@ -19,8 +19,8 @@ use crate::lambda::pattern::{is_account, is_partition};
 use crate::validate::{ENUM, Text, Violations};
 
 use environment::Environment;
-pub(crate) use features::refuse_if;
 use features::{DeadLetterConfig, VpcConfig};
+pub(crate) use features::{no_key, refuse_if, refuse_publish_to};
 use instances::{
     AcceleratorConfig, CapacityProviderConfig, DurableConfig, FileSystemConfig, ImageConfig,
     RuntimeConfig,
@@ -158,7 +158,7 @@ impl Settings {
         self,
         mut configuration: Configuration,
     ) -> Result<Configuration, ApiError> {
-        self.refuse_unsupported()?;
+        self.refuse_what_is_not_here()?;
         if let Program::Zip { runtime, handler } = &mut configuration.program {
             if let Some(id) = &self.runtime {
                 *runtime = parse_runtime(id)?;
@@ -180,6 +180,9 @@ impl Settings {
         }
         if let Some(apply_on) = self.snap_start.and_then(|snap_start| snap_start.apply_on) {
             configuration.snap_start = apply_on == "PublishedVersions";
+        }
+        if let Some(dead_letters) = self.dead_letter_config {
+            configuration.dead_letters = dead_letters.target()?;
         }
         if let Some(logging) = self.logging_config {
             configuration.logging = logging.applied_to(configuration.logging)?;

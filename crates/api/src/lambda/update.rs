@@ -6,7 +6,9 @@ use dormouse_model::names::{RevisionId, Scope};
 use serde::Deserialize;
 
 use super::code::{Blob, CodeSource, FunctionCode};
-use super::settings::{Settings, architecture, check_architectures, check_publish_to, refuse_if};
+use super::settings::{
+    Settings, architecture, check_architectures, check_publish_to, refuse_publish_to,
+};
 use crate::error::ApiError;
 use crate::validate::Violations;
 
@@ -74,7 +76,7 @@ impl UpdateFunctionCodeRequest {
         }
         check_publish_to(&mut violations, self.publish_to.as_deref());
         violations.finish()?;
-        refuse_if(self.publish_to.is_some(), "PublishTo")?;
+        refuse_publish_to(self.publish_to.as_deref())?;
         Ok(CodeChange {
             code: code.source("updating")?,
             architecture: self.architectures.as_deref().and_then(architecture),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::configuration::{FunctionConfiguration, shown_digest};
 use super::list::max_items;
-use super::settings::{check_publish_to, refuse_if};
+use super::settings::{check_publish_to, refuse_publish_to};
 use super::update::expected;
 use crate::error::ApiError;
 use crate::query::QueryString;
@@ -56,7 +56,7 @@ impl PublishVersionRequest {
         }
         check_publish_to(&mut violations, self.publish_to.as_deref());
         violations.finish()?;
-        refuse_if(self.publish_to.is_some(), "PublishTo")?;
+        refuse_publish_to(self.publish_to.as_deref())?;
         let expected = expected(self.revision_id)?;
         let publish = Publish { description: self.description, expected };
         let code_sha256 = self.code_sha256.filter(|hash| !hash.is_empty());
@@ -194,7 +194,9 @@ mod tests {
         let text = |body: Value| read(&body).unwrap_err().to_string();
         assert!(text(json!({"Description": "x".repeat(257)})).contains("at 'description' failed"));
         assert!(text(json!({"RevisionId": "old"})).starts_with("PreconditionFailedException"));
-        assert!(text(json!({"PublishTo": "LATEST_PUBLISHED"})).contains("PublishTo is not"));
+        assert!(
+            text(json!({"PublishTo": "LATEST_PUBLISHED"})).contains("PublishTo cannot be used")
+        );
         assert!(PublishVersionRequest::read(b"[]").is_err());
     }
 

@@ -100,6 +100,7 @@ impl World {
             logging: Logging { format: LogFormat::Text, group: None },
             layers: vec![],
             snap_start: false,
+            dead_letters: None,
         };
         let code = Code::Zip(Package { digest: self.digest.clone(), size_bytes: 1 });
         Arc::new(ResolvedVersion {

@@ -30,6 +30,7 @@ pub(crate) fn function(scope: &Scope, name: &str) -> Function {
             logging: Logging { format: LogFormat::Text, group: None },
             layers: vec![],
             snap_start: false,
+            dead_letters: None,
         },
         code: Code::Zip(Package { digest: "a".repeat(64).parse().unwrap(), size_bytes: 10 }),
         revision: "00000000-0000-4000-8000-000000000001".parse().unwrap(),

@@ -36,6 +36,7 @@ pub(crate) fn resolved() -> ResolvedVersion {
                 logging: Logging { format: LogFormat::Text, group: None },
                 layers: vec![],
                 snap_start: false,
+                dead_letters: None,
             },
             code: Code::Zip(Package { digest: "a".repeat(64).parse().unwrap(), size_bytes: 1 }),
             generation: 1,

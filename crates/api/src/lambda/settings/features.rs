@@ -1,5 +1,5 @@
-//! Members that stand for features this version does not have. An empty one asks for nothing and
-//! is accepted; anything else is refused by name: nothing pretends.
+//! Members that name what is beside Lambda: networks, keys, file systems, dead letters. One that names
+//! nothing is accepted; what it names and this server does not have is refused: nothing pretends.
 
 use serde::Deserialize;
 
@@ -49,9 +49,20 @@ impl VpcConfig {
         }
     }
 
-    fn asks_for_something(&self) -> bool {
-        let ids = [&self.subnet_ids, &self.security_group_ids];
-        ids.into_iter().flatten().any(|ids| !ids.is_empty())
+    /// There is no EC2 here, so nothing that is named exists. Naming nothing is fine.
+    fn refuse(&self) -> Result<(), ApiError> {
+        let first = |ids: &Option<Vec<String>>| ids.iter().flatten().next().cloned();
+        let (call, code, what) = if let Some(id) = first(&self.subnet_ids) {
+            ("DescribeSubnets", "InvalidSubnetID.NotFound", format!("subnet ID '{id}'"))
+        } else if let Some(id) = first(&self.security_group_ids) {
+            ("DescribeSecurityGroups", "InvalidGroup.NotFound", format!("security group '{id}'"))
+        } else {
+            return Ok(());
+        };
+        Err(ApiError::invalid_parameter(format!(
+            "Error occurred while {call}. EC2 Error Code: {code}. EC2 Error Message: The {what} \
+             does not exist"
+        )))
     }
 }
 
@@ -59,6 +70,21 @@ impl VpcConfig {
 #[serde(rename_all = "PascalCase", default)]
 pub(crate) struct DeadLetterConfig {
     target_arn: Option<String>,
+}
+
+impl DeadLetterConfig {
+    /// The queue or topic that is named; an empty name takes one away.
+    pub(super) fn target(self) -> Result<Option<String>, ApiError> {
+        let Some(arn) = self.target_arn.filter(|arn| !arn.is_empty()) else {
+            return Ok(None);
+        };
+        if !matches!(arn.split(':').nth(2), Some("sqs" | "sns")) {
+            let text = "The target of a dead letter configuration must be an SQS queue or an SNS \
+                        topic.";
+            return Err(ApiError::invalid_parameter(text));
+        }
+        Ok(Some(arn))
+    }
 }
 
 impl Settings {
@@ -90,25 +116,54 @@ impl Settings {
         }
     }
 
-    /// Refuses what would otherwise be stored and never done.
-    pub(super) fn refuse_unsupported(&self) -> Result<(), ApiError> {
-        let dead_letter = self.dead_letter_config.as_ref().and_then(|d| d.target_arn.as_deref());
-        let given = |text: Option<&str>| text.is_some_and(|text| !text.is_empty());
-        for (asked, name) in [
-            (self.vpc_config.as_ref().is_some_and(VpcConfig::asks_for_something), "VpcConfig"),
-            (given(dead_letter), "DeadLetterConfig"),
-            (given(self.kms_key_arn.as_deref()), "KMSKeyArn"),
-            (self.file_system_configs.as_ref().is_some_and(|f| !f.is_empty()), "FileSystemConfigs"),
-            (self.image_config.is_some(), "ImageConfig"),
-            (self.capacity_provider_config.is_some(), "CapacityProviderConfig"),
-            (self.durable_config.is_some(), "DurableConfig"),
-            (self.runtime_config.is_some(), "RuntimeConfig"),
-            (self.accelerator_config.is_some(), "AcceleratorConfig"),
+    /// What these members name and this server does not have is refused as AWS refuses what is not
+    /// there; what AWS has no words for, in words that say so. Nothing is stored and never done.
+    pub(super) fn refuse_what_is_not_here(&self) -> Result<(), ApiError> {
+        if let Some(vpc) = &self.vpc_config {
+            vpc.refuse()?;
+        }
+        if let Some(arn) = given(self.kms_key_arn.as_deref()) {
+            return Err(no_key(arn));
+        }
+        if let Some(arn) = self.file_system_configs.iter().flatten().find_map(|it| it.arn()) {
+            let text = format!("The file system access point {arn} does not exist.");
+            return Err(ApiError::invalid_parameter(text));
+        }
+        refuse_if(self.image_config.is_some(), "ImageConfig")?;
+        for (asked, what) in [
+            (self.capacity_provider_config.is_some(), "managed instances: CapacityProviderConfig"),
+            (self.durable_config.is_some(), "durable executions: DurableConfig"),
+            (self.runtime_config.is_some(), "customer-managed runtimes: RuntimeConfig"),
+            (self.accelerator_config.is_some(), "accelerators: AcceleratorConfig"),
         ] {
-            refuse_if(asked, name)?;
+            if asked {
+                return Err(not_here(what));
+            }
         }
         Ok(())
     }
+}
+
+fn given(text: Option<&str>) -> Option<&str> {
+    text.filter(|text| !text.is_empty())
+}
+
+/// 400 for a key that is not there: none is.
+pub(crate) fn no_key(arn: &str) -> ApiError {
+    ApiError::invalid_parameter(format!(
+        "Lambda was unable to configure access to your environment variables because the KMS key \
+         is invalid for CreateGrant. Please check your KMS key settings. KMS Exception: \
+         NotFoundException KMS Message: Key '{arn}' does not exist"
+    ))
+}
+
+/// 400 for `PublishTo`, which only functions on managed instances have.
+pub(crate) fn refuse_publish_to(publish_to: Option<&str>) -> Result<(), ApiError> {
+    publish_to.map_or(Ok(()), |_| Err(not_here("managed instances: PublishTo")))
+}
+
+fn not_here(what: &str) -> ApiError {
+    ApiError::invalid_parameter(format!("This server has no {what} cannot be used."))
 }
 
 /// Refuses a member by name.

@@ -1,5 +1,5 @@
-//! Members of features this version does not have, with what the framework says of their values: a
-//! wrong value is told as AWS tells it before the feature is refused by name.
+//! Members of features this server does not have, with what the framework says of their values: a
+//! wrong value is told as AWS tells it before the feature is refused.
 
 use serde::Deserialize;
 
@@ -52,6 +52,11 @@ struct S3FilesConfig {
 }
 
 impl FileSystemConfig {
+    /// The access point it names.
+    pub(super) fn arn(&self) -> Option<&str> {
+        self.arn.as_deref()
+    }
+
     pub(super) fn check_all(configs: &[Self], violations: &mut Violations) {
         let path = "fileSystemConfigs";
         let arns: Vec<&str> = configs.iter().filter_map(|c| c.arn.as_deref()).collect();
