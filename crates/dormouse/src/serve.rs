@@ -116,7 +116,8 @@ async fn serve_isolated(
     let (frontend, placement) = assemble(parts, endpoint, &mut tasks).await?;
     announce(listener.local_addr()?);
     let (stop, stopping) = watch::channel(false);
-    tasks.spawn(store.logs().keep_retention(clock, stopping.clone()));
+    tasks.spawn(store.logs().keep_retention(clock.clone(), stopping.clone()));
+    tasks.spawn(store.metrics().keep_retention(clock, stopping.clone()));
     let server = Server { frontend, listener, dialled };
     let serving = tasks.spawn(server.run(stopping));
     signals.first().await;
@@ -167,6 +168,7 @@ async fn assemble(
             packages: packages.clone(),
             needed,
             logs: store.logs(),
+            metrics: store.metrics(),
             interpreters: Interpreters::new(search(bootstraps, tasks), config.nearest_runtime),
             network: isolation.reach(),
             cpu: config.cpu,

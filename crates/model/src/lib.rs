@@ -15,6 +15,7 @@ pub mod image;
 pub mod invocation;
 pub mod layer;
 pub mod limits;
+pub mod metrics;
 pub mod names;
 pub mod permission;
 pub mod policy;

@@ -168,3 +168,10 @@ pub const QUEUE_BATCH: usize = 10;
 pub const QUEUE_WAITERS: usize = 1_000;
 /// Seconds a receive waits at most (API model).
 pub const QUEUE_WAIT_S: u64 = 20;
+
+/// Facts about invocations that may wait to be counted (ours): what a busy server makes in a few
+/// moments. Past it facts are dropped, counted and told of at `/metrics`.
+pub const METRIC_FACTS: usize = 16_384;
+/// Functions, with their qualifiers and versions, that `/metrics` tells apart (ours). Past it they are
+/// told together.
+pub const METRIC_SUBJECTS: usize = 10_000;

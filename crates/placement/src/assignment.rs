@@ -9,7 +9,9 @@ use dormouse_model::environment::Cause;
 use dormouse_model::function::ResolvedVersion;
 use dormouse_model::invocation::{Answer, ErrorPayload};
 use dormouse_model::limits;
+use dormouse_model::metrics::{Outcome, Subject};
 use dormouse_model::names::EnvironmentId;
+use dormouse_worker::metrics::Meter;
 use dormouse_worker::{ColdReason, EnvironmentHandle, Fact, Job, Worker};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -167,6 +169,7 @@ impl Owner {
         if cause == Cause::ProvisionFailed
             && let Some(job) = self.pool.give_up_one()
         {
+            self.meter().not_run(self.subject(&job), Outcome::Sandbox);
             fail(job, "The execution environment could not be made");
         }
     }
@@ -176,8 +179,19 @@ impl Owner {
             Decision::Lease(id, job) => self.lease(&id, job),
             Decision::Start => {}
             // Dropping the job tells its caller.
-            Decision::Refuse(job) => drop(job),
+            Decision::Refuse(job) => self.meter().throttled(self.subject(&job)),
         }
+    }
+
+    fn meter(&self) -> Meter {
+        self.assignment.worker.meter()
+    }
+
+    /// What a job that does not run is told of as.
+    fn subject(&self, job: &Job) -> Arc<Subject> {
+        let version = &self.assignment.version;
+        let arn = &job.invocation.invoked_arn;
+        Arc::new(Subject::of_arn(&version.key, version.version, arn))
     }
 
     fn lease(&mut self, id: &EnvironmentId, job: Job) {

@@ -17,5 +17,6 @@ mod reservations;
 mod router;
 
 pub use dormouse_worker::lives::{Filter, Life, Lives, trace};
+pub use dormouse_worker::metrics::{Meter, Seen};
 pub use dormouse_worker::{AnswerStream, Answered, NoInterpreter, Part};
 pub use router::{Config, InvokeError, Placement};

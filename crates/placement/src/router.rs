@@ -12,9 +12,11 @@ use dormouse_model::environment::Cause;
 use dormouse_model::function::ResolvedVersion;
 use dormouse_model::invocation::{Answer, Invocation};
 use dormouse_model::limits;
+use dormouse_model::metrics::Subject;
 use dormouse_model::names::{Digest, FunctionKey, Scope, Version};
 use dormouse_model::runtime::Runtime;
 use dormouse_worker::lives::Lives;
+use dormouse_worker::metrics::Meter;
 use dormouse_worker::{Answered, ColdReason, Job, NoInterpreter, Reply, Worker};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -173,11 +175,18 @@ impl Placement {
         (reply, answer): (Reply, oneshot::Receiver<T>),
     ) -> Result<T, InvokeError> {
         let route = self.route(version).await?;
-        let permit = self.reservations.load().permit(&version.key, &route.running)?;
+        let permit = self.reservations.load().permit(&version.key, &route.running);
+        let permit = permit.inspect_err(|_| self.throttled(version, &invocation))?;
         let job = Job { invocation, reply, permit };
         route.requests.send(Request::Invoke(job)).await.map_err(|_| InvokeError::Superseded)?;
         // A dropped reply means that there was no room to wait.
         answer.await.map_err(|_| InvokeError::Throttled)
+    }
+
+    fn throttled(&self, version: &ResolvedVersion, invocation: &Invocation) {
+        let arn = &invocation.invoked_arn;
+        let subject = Subject::of_arn(&version.key, version.version, arn);
+        self.worker.meter().throttled(Arc::new(subject));
     }
 
     async fn route(&self, version: &Arc<ResolvedVersion>) -> Result<Route, InvokeError> {
@@ -236,6 +245,12 @@ impl Placement {
     /// What is missing and how to install it.
     pub async fn can_run(&self, runtime: Runtime) -> Result<(), NoInterpreter> {
         self.worker.can_run(runtime).await
+    }
+
+    /// What is told of invocations, for others who know something of them.
+    #[must_use]
+    pub fn meter(&self) -> Meter {
+        self.worker.meter()
     }
 
     /// What happened to the environments.
@@ -307,6 +322,7 @@ impl Router {
             }
             RouterRequest::Reserve { key, places, done } => {
                 self.reservations.store(Arc::new(self.reservations.load().with(&key, places)));
+                self.config.worker.meter().reserve(key, places).await;
                 let _ = done.send(());
             }
             RouterRequest::Drain(limit, reply) => self.stop(limit, Some(reply)).await,

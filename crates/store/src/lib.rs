@@ -11,6 +11,7 @@ pub mod iam;
 pub mod layers;
 mod lock;
 pub mod logs;
+pub mod metrics;
 pub mod package;
 pub mod packages;
 pub mod queue;

@@ -16,6 +16,7 @@ use crate::iam::{self, Policies, Users};
 use crate::layers::{self, Layers};
 use crate::lock::{DirectoryLock, LockError};
 use crate::logs::{self, Logs};
+use crate::metrics::{self, Metrics};
 use crate::queue::{self, QueueArrivals, Queues};
 use crate::roles::{self, Roles};
 use crate::settings::{self, Settings};
@@ -42,7 +43,7 @@ const RECORDS: Schema = Schema {
 const LOGS: Schema = Schema {
     file: "logs.db",
     synchronous: "NORMAL",
-    migrations: &[logs::schema::TABLES, logs::schema::GROUP_SETTINGS],
+    migrations: &[logs::schema::TABLES, logs::schema::GROUP_SETTINGS, metrics::schema::TABLES],
     sweep: logs::write::sweep,
 };
 
@@ -190,6 +191,12 @@ impl Store {
     #[must_use]
     pub fn logs(&self) -> Logs {
         Logs::new(self.logs.handle())
+    }
+
+    /// Metrics.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        Metrics::new(self.logs.handle())
     }
 
     /// Queues.

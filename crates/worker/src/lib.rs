@@ -9,6 +9,7 @@
 //! | stream (one each, while a response is streamed) | the way of its pieces, no faster than the bandwidth | pieces from the runtime's connection | pieces to the caller, its end to the environment |
 //! | [`artifacts`] | the directory of unpacked code | requests for a digest | the directory, one unpacking at a time per digest |
 //! | [`logs`] | the way of lines to the store | batches of lines | one append per batch |
+//! | [`metrics`] | what invocations come to in each minute | facts about them; requests to write or show it | points to the store, totals to whoever asks |
 //! | [`lives`] | what happened to each environment | transitions | a copy to whoever asks |
 //!
 //! Every channel is bounded by a constant of `model::limits`. Environments never wait on who
@@ -20,6 +21,7 @@ pub mod environment;
 mod interpreters;
 pub mod lives;
 pub mod logs;
+pub mod metrics;
 mod recipe;
 mod variables;
 mod worker;

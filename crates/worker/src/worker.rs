@@ -13,6 +13,7 @@ use dormouse_model::names::Digest;
 use dormouse_model::runtime::Runtime;
 use dormouse_sandbox::{Backend, Connection, Network};
 use dormouse_store::logs::Logs;
+use dormouse_store::metrics::Metrics;
 use dormouse_store::packages::Packages;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -22,6 +23,7 @@ use crate::environment::{self, ColdReason, EnvironmentHandle, Fact, Names, Owner
 use crate::interpreters::{Interpreters, NoInterpreter};
 use crate::lives::Lives;
 use crate::logs::LogSink;
+use crate::metrics::Meter;
 
 /// How much CPU a function gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +49,8 @@ pub struct Config {
     pub needed: BTreeSet<Digest>,
     /// The logs of the store.
     pub logs: Logs,
+    /// The metrics of the store.
+    pub metrics: Metrics,
     /// The interpreters of this host.
     pub interpreters: Interpreters,
     /// What functions can reach.
@@ -87,6 +91,7 @@ impl Worker {
             bootstraps: config.bootstraps,
             logs: LogSink::start(config.logs, config.clock.clone(), tasks),
             lives: Lives::start(tasks),
+            meter: Meter::start(config.metrics, config.clock.clone(), tasks),
             clock: config.clock,
             chance: config.chance,
             network: config.network,
@@ -131,6 +136,12 @@ impl Worker {
         let spec = Spec { id, version, reason, facts };
         let owner = Owner::new(self.shared.clone(), spec, names);
         (handle, owner.run(commands))
+    }
+
+    /// What is told of invocations, for others who know something of them.
+    #[must_use]
+    pub fn meter(&self) -> Meter {
+        self.shared.meter.clone()
     }
 
     /// What happened to the environments of this host.

@@ -33,7 +33,7 @@ pub(crate) struct World {
     pub(crate) fake: Arc<Fake>,
     /// What a runtime waits for in the middle of a stream.
     pub(crate) gate: Arc<Notify>,
-    store: Store,
+    pub(crate) store: Store,
     digest: Digest,
     tasks: JoinSet<()>,
     chance: Chance,
@@ -68,6 +68,7 @@ impl World {
             packages,
             needed: [digest.clone()].into(),
             logs: store.logs(),
+            metrics: store.metrics(),
             interpreters: Interpreters::new(watch::channel(None).1, true),
             network: Network::None,
             cpu: CpuModel::Lambda,

@@ -141,6 +141,9 @@ impl Owner {
         let request = self.request();
         let failed = self.outcome.as_ref().is_some_and(Final::is_error);
         let error = failed.then_some("function-error");
+        if failed {
+            self.metered.fail();
+        }
         let detail = Detail { error, ..Detail::default() };
         self.journal.moment_with("answered", request.as_ref(), detail);
         if let Some(outcome) = self.outcome.take() {
@@ -187,6 +190,7 @@ impl Owner {
 
     pub(super) async fn give_back(&mut self) {
         if let Some(job) = self.job.take() {
+            self.metered.running = None;
             self.hand_back(job).await;
         }
     }

@@ -12,9 +12,11 @@ use bytes::Bytes;
 use dormouse_model::chance::Chance;
 use dormouse_model::clock::Clock;
 use dormouse_model::environment::{
-    Environment, Event, Exit, ExtensionFault, ExtensionId, Micros, Phase,
+    Environment, Event, Exit, ExtensionFault, ExtensionId, Micros, Phase, Report,
 };
+use dormouse_model::function::ResolvedVersion;
 use dormouse_model::invocation::{Answer, Completion};
+use dormouse_model::metrics::Subject;
 use dormouse_model::names::RequestId;
 use dormouse_runtimes::Interpreter;
 use dormouse_sandbox::{
@@ -42,6 +44,7 @@ use crate::artifacts::Artifacts;
 use crate::interpreters::Interpreters;
 use crate::lives::{Birth, Lives};
 use crate::logs::LogSink;
+use crate::metrics::{Meter, Running};
 use crate::recipe::{self};
 use crate::worker::CpuModel;
 
@@ -56,6 +59,7 @@ pub(crate) struct Shared {
     pub(crate) bootstraps: PathBuf,
     pub(crate) logs: LogSink,
     pub(crate) lives: Lives,
+    pub(crate) meter: Meter,
     pub(crate) clock: Clock,
     pub(crate) chance: Chance,
     pub(crate) network: Network,
@@ -125,6 +129,8 @@ pub(crate) struct Owner {
     external: Vec<String>,
     extensions: Extensions,
     job: Option<Job>,
+    /// What metrics hear of it.
+    metered: Metered,
     /// What the runtime answered, until the machine says to pass it on.
     outcome: Option<Final>,
     /// The response that the runtime begins, until the machine says to pass it on.
@@ -166,6 +172,7 @@ impl Owner {
             external: Vec::new(),
             extensions: Extensions::default(),
             job: None,
+            metered: Metered::default(),
             outcome: None,
             offered: None,
             streaming: None,
@@ -264,6 +271,11 @@ impl Owner {
             Command::Lease(job) if self.job.is_some() => self.hand_back(job).await,
             Command::Lease(job) => {
                 let timeout_ms = u64::from(self.timeout_s()) * 1_000;
+                self.metered.begin(
+                    &self.shared.meter,
+                    &self.spec.version,
+                    &job.invocation.invoked_arn,
+                );
                 self.job = Some(job);
                 self.step(Event::Lease { timeout_ms }).await;
             }
@@ -393,6 +405,39 @@ impl Owner {
 
     fn timeout_s(&self) -> u32 {
         self.spec.version.deployment.configuration.timeout_s
+    }
+}
+
+/// What metrics hear of an invocation.
+#[derive(Debug, Default)]
+struct Metered {
+    /// The ARN that was invoked last and what it stands for: most callers use the same one.
+    subject: Option<(String, Arc<Subject>)>,
+    running: Option<Running>,
+}
+
+impl Metered {
+    fn begin(&mut self, meter: &Meter, version: &ResolvedVersion, invoked_arn: &str) {
+        let subject = match &self.subject {
+            Some((arn, subject)) if arn == invoked_arn => subject,
+            _ => {
+                let subject = Subject::of_arn(&version.key, version.version, invoked_arn);
+                &self.subject.insert((invoked_arn.to_owned(), Arc::new(subject))).1
+            }
+        };
+        self.running = Some(meter.begin(subject));
+    }
+
+    fn fail(&mut self) {
+        if let Some(running) = &mut self.running {
+            running.fail();
+        }
+    }
+
+    fn end(&mut self, report: &Report) {
+        if let Some(running) = self.running.take() {
+            running.end(report);
+        }
     }
 }
 

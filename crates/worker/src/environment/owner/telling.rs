@@ -70,6 +70,7 @@ impl Owner {
             peak_bytes: self.usage.memory_peak_bytes,
         };
         let trace = self.sampled_trace();
+        self.metered.end(&report);
         let detail = Detail {
             error: report.failure.as_ref().map(error_word),
             duration_micros: Some(report.duration),
