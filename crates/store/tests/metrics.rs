@@ -1,5 +1,7 @@
 //! Metrics: what is added is there, merged, listed, kept and aged.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
 use std::collections::BTreeMap;
 
 use dormouse_model::metrics::{Metric, Period, Point, Statistic, Summary, Unit};

@@ -1,8 +1,10 @@
-//! Our own paths: health, downloads of packages, and in `environments` the lives of environments.
+//! Our own paths: health, downloads of packages, in `environments` the lives of environments, in
+//! `metrics` what a scraper gets.
 //!
 //! These are not AWS's: they need no signature, and answer plain text, JSON or bytes.
 
 mod environments;
+mod metrics;
 
 use std::io::Read;
 
@@ -28,7 +30,7 @@ pub(crate) async fn answer(inner: &Inner, own: &Own, parts: &Parts) -> Response<
     match own {
         Own::Health => text(StatusCode::OK, "ok\n"),
         Own::Ready => ready(inner).await,
-        Own::Metrics => text(StatusCode::NOT_FOUND, "metrics are not available yet\n"),
+        Own::Metrics => metrics::answer(inner).await,
         Own::Internal(path) => internal(inner, path, parts).await,
     }
 }
