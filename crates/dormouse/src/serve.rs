@@ -193,8 +193,7 @@ async fn assemble(
             versions: store.versions(),
             settings: store.settings(),
             aliases: store.aliases(),
-            roles: store.roles(),
-            policies: store.policies(),
+            iam: iam_records(store),
             logs: store.logs(),
             queues: store.queues(),
             packages,
@@ -207,6 +206,17 @@ async fn assemble(
     )
     .await?;
     Ok((frontend, placement))
+}
+
+fn iam_records(store: &Store) -> dormouse_frontend::IamRecords {
+    dormouse_frontend::IamRecords {
+        roles: store.roles(),
+        users: store.users(),
+        groups: store.groups(),
+        policies: store.policies(),
+        instance_profiles: store.instance_profiles(),
+        access_keys: store.access_keys(),
+    }
 }
 
 /// Looks for interpreters beside everything else.

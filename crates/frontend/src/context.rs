@@ -10,17 +10,16 @@ use dormouse_placement::Placement;
 use dormouse_store::aliases::Aliases;
 use dormouse_store::concurrency::Concurrency;
 use dormouse_store::functions::Functions;
-use dormouse_store::iam::Policies;
 use dormouse_store::layers::Layers;
 use dormouse_store::logs::Logs;
 use dormouse_store::packages::Packages;
 use dormouse_store::queue::Queues;
-use dormouse_store::roles::Roles;
 use dormouse_store::settings::Settings;
 use dormouse_store::versions::Versions;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::iam::{self, KeyUses};
 use crate::lambda::deployments::{Deployments, Records};
 
 /// What a frontend is made of.
@@ -40,10 +39,8 @@ pub struct Config {
     pub settings: Settings,
     /// Aliases of functions.
     pub aliases: Aliases,
-    /// Records of roles.
-    pub roles: Roles,
-    /// Records of managed policies.
-    pub policies: Policies,
+    /// Records of IAM.
+    pub iam: iam::Records,
     /// Log groups, streams and events.
     pub logs: Logs,
     /// Queues.
@@ -70,6 +67,7 @@ pub struct Frontend {
 pub(crate) struct Inner {
     pub(crate) config: Config,
     pub(crate) deployments: Deployments,
+    pub(crate) key_uses: KeyUses,
     /// Ends what waits for something to come.
     pub(crate) stopping: CancellationToken,
 }
@@ -95,8 +93,9 @@ impl Frontend {
             tasks,
         )
         .await?;
+        let key_uses = KeyUses::start(config.iam.access_keys.clone(), tasks);
         let stopping = CancellationToken::new();
-        Ok(Self { inner: Arc::new(Inner { config, deployments, stopping }) })
+        Ok(Self { inner: Arc::new(Inner { config, deployments, key_uses, stopping }) })
     }
 
     /// Requests that wait for something to come are answered that nothing did.

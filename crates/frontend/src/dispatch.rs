@@ -59,6 +59,7 @@ impl Frontend {
             Ok(caller) => caller,
             Err(error) => return refuse(dialect, &error, id).map(Outgoing::from),
         };
+        inner.key_uses.tell(&caller, inner.clock.wall_ms());
         if let Asked::Lambda(call) = asked {
             return match lambda_call(inner, &caller.scope, call, (parts, body), id).await {
                 Ok(response) => with_request_id(response, id),
@@ -109,7 +110,7 @@ async fn neighbour(
             logs::answer(inner, &caller.scope, (dialect, &operation), body, id).await
         }
         (Some(Service::Iam), Some(form)) => {
-            iam::answer(inner, &caller.scope, (dialect, &operation), &form, id).await
+            iam::answer(inner, caller, (dialect, &operation), &form, id).await
         }
         (Some(Service::Sts), Some(form)) => {
             sts::answer(inner, caller, (dialect, &operation), &form, id).await

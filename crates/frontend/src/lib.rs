@@ -7,6 +7,7 @@
 //! |---|---|---|---|
 //! | [`Server`] | the listener | connections, also those that functions dial | one task per connection |
 //! | connection (one each) | one client | requests, one at a time | answers |
+//! | uses of keys | when access keys were last used | uses, which may be dropped | rows of the store |
 //! | deployments | what serves: the snapshot of all versions | functions to settle, functions removed | a snapshot readable without waiting |
 //!
 //! One port answers all services. A request is routed first, then its body is read under the limit
@@ -27,4 +28,5 @@ mod sqs;
 mod sts;
 
 pub use context::{Config, Frontend};
+pub use iam::Records as IamRecords;
 pub use server::Server;

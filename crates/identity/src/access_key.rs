@@ -1,5 +1,5 @@
-//! Access keys that say whose they are: `ASIA` and 16 letters that hold an account, a random part
-//! and a sum over both.
+//! Access keys that say whose they are: `AKIA` for those of users or `ASIA` for those that end, and
+//! 16 letters that hold an account, a random part and a sum over both.
 //!
 //! The sum tells our keys from those of a real AWS account, which people have in their environment
 //! and which must go on to act in the configured account. It proves nothing.
@@ -8,7 +8,8 @@ use dormouse_model::names::AccountId;
 use sha2::{Digest, Sha256};
 
 const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-const PREFIX: &str = "ASIA";
+const LASTING: &str = "AKIA";
+const TEMPORARY: &str = "ASIA";
 const KEY_LETTERS: usize = 16;
 /// Bits of the random part and of the sum; the account has the 40 before them.
 const PART_BITS: u32 = 20;
@@ -17,6 +18,16 @@ const PART: u128 = (1 << PART_BITS) - 1;
 /// A new temporary access key of an account.
 #[must_use]
 pub fn temporary_access_key(account: &AccountId, chance: u128) -> String {
+    access_key(TEMPORARY, account, chance)
+}
+
+/// A new access key of a user of an account. Another one may have been given the same.
+#[must_use]
+pub fn lasting_access_key(account: &AccountId, chance: u128) -> String {
+    access_key(LASTING, account, chance)
+}
+
+fn access_key(prefix: &str, account: &AccountId, chance: u128) -> String {
     let account: u128 = account.as_str().parse().unwrap_or_default();
     let random = chance & PART;
     let bits = (account << (2 * PART_BITS)) | (random << PART_BITS) | sum(account, random);
@@ -25,7 +36,7 @@ pub fn temporary_access_key(account: &AccountId, chance: u128) -> String {
         char::from(LETTERS[index])
     };
     let letters: String = (0..KEY_LETTERS).rev().map(letter).collect();
-    format!("{PREFIX}{letters}")
+    format!("{prefix}{letters}")
 }
 
 /// The account of an access key: of twelve digits, which are the account, or of one made here.
@@ -34,7 +45,8 @@ pub fn account_of(access_key: &str) -> Option<AccountId> {
     if let Ok(account) = access_key.parse() {
         return Some(account);
     }
-    let letters = access_key.strip_prefix(PREFIX)?;
+    let letters =
+        access_key.strip_prefix(TEMPORARY).or_else(|| access_key.strip_prefix(LASTING))?;
     if letters.len() != KEY_LETTERS {
         return None;
     }
@@ -79,13 +91,14 @@ mod tests {
         #[test]
         fn a_key_says_its_account(account in "[0-9]{12}", chance: u128) {
             let account: AccountId = account.parse().unwrap();
-            let key = temporary_access_key(&account, chance);
-            prop_assert_eq!(key.len(), 20);
-            prop_assert_eq!(account_of(&key), Some(account));
+            for key in [temporary_access_key(&account, chance), lasting_access_key(&account, chance)] {
+                prop_assert_eq!(key.len(), 20);
+                prop_assert_eq!(account_of(&key), Some(account.clone()));
+            }
         }
 
         #[test]
-        fn no_key_panics(key in "(ASIA)?.{0,20}") {
+        fn no_key_panics(key in "(ASIA|AKIA)?.{0,20}") {
             let _ = account_of(&key);
         }
     }

@@ -9,7 +9,7 @@ mod credential;
 mod link;
 mod session;
 
-pub use access_key::{account_of, temporary_access_key};
+pub use access_key::{account_of, lasting_access_key, temporary_access_key};
 pub use credential::{AuthError, AuthErrorKind, Credential, scope};
 pub use link::{LinkError, Signer};
 pub use session::Session;

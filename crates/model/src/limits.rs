@@ -66,6 +66,16 @@ pub const DESCRIPTION_CHARS: usize = 256;
 pub const HANDLER_CHARS: usize = 128;
 /// Tags of a resource (API model).
 pub const TAGS: usize = 50;
+/// Managed policies attached to one role, user or group (IAM's quota at its highest). One more is
+/// refused.
+pub const ATTACHED_POLICIES: usize = 20;
+/// Groups one user may be in (IAM quota). One more is refused.
+pub const GROUPS_PER_USER: usize = 10;
+/// Access keys of one user (IAM quota). One more is refused.
+pub const ACCESS_KEYS_PER_USER: usize = 2;
+/// Uses of access keys that wait to be written down (ours). One more is forgotten: a key that is
+/// used that often is used again.
+pub const KEY_USES_WAITING: usize = 256;
 /// Base64 characters of a client context (API model).
 pub const CLIENT_CONTEXT_CHARS: usize = 3_583;
 /// Items of one page, whatever `MaxItems` says (developer guide).

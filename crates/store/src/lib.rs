@@ -15,7 +15,6 @@ pub mod metrics;
 pub mod package;
 pub mod packages;
 pub mod queue;
-pub mod roles;
 pub mod settings;
 mod store;
 pub mod versions;

@@ -12,13 +12,12 @@ use crate::aliases::{self, Aliases};
 use crate::concurrency::{self, Concurrency};
 use crate::database::{Database, Schema};
 use crate::functions::{self, Functions};
-use crate::iam::{self, Policies, Users};
+use crate::iam::{self, AccessKeys, Groups, InstanceProfiles, Policies, Roles, Users};
 use crate::layers::{self, Layers};
 use crate::lock::{DirectoryLock, LockError};
 use crate::logs::{self, Logs};
 use crate::metrics::{self, Metrics};
 use crate::queue::{self, QueueArrivals, Queues};
-use crate::roles::{self, Roles};
 use crate::settings::{self, Settings};
 use crate::versions::{self, Versions};
 
@@ -28,13 +27,14 @@ const RECORDS: Schema = Schema {
     synchronous: "FULL",
     migrations: &[
         functions::TABLE,
-        roles::TABLE,
+        iam::ROLES,
         layers::TABLES,
         versions::TABLES,
         settings::TABLE,
         concurrency::TABLE,
         aliases::TABLE,
         iam::TABLE,
+        iam::ROLES_AND_KEYS,
     ],
     sweep: |_| Ok(false),
 };
@@ -187,6 +187,24 @@ impl Store {
         Users::new(self.records.handle())
     }
 
+    /// IAM groups.
+    #[must_use]
+    pub fn groups(&self) -> Groups {
+        Groups::new(self.records.handle())
+    }
+
+    /// IAM's instance profiles.
+    #[must_use]
+    pub fn instance_profiles(&self) -> InstanceProfiles {
+        InstanceProfiles::new(self.records.handle())
+    }
+
+    /// Access keys of users.
+    #[must_use]
+    pub fn access_keys(&self) -> AccessKeys {
+        AccessKeys::new(self.records.handle())
+    }
+
     /// Logs.
     #[must_use]
     pub fn logs(&self) -> Logs {
@@ -260,6 +278,31 @@ mod tests {
         let store = Store::open(directory.path()).unwrap();
         check(&store.records, "wal synchronous=2 foreign_keys=1").await;
         check(&store.logs, "wal synchronous=1 foreign_keys=1").await;
+    }
+
+    #[tokio::test]
+    async fn roles_of_before_are_there_when_they_have_become_entities() {
+        let directory = tempfile::tempdir().unwrap();
+        let tables = RECORDS.migrations.iter().position(|it| *it == iam::ROLES_AND_KEYS).unwrap();
+        let before = Schema { migrations: &RECORDS.migrations[..tables], ..RECORDS };
+        let old = lock(directory.path()).unwrap();
+        let old = Database::open(directory.path(), &before, Arc::new(old)).unwrap();
+        let record = r#"{"account":"123456789012","name":"R","path":"/p/","arn":"a","role_id":"i",
+            "assume_role_policy":"{}","description":null,"max_session_duration_s":3600,
+            "created_ms":1,"permissions_boundary":null,"tags":{},"attached":["b"],
+            "inline":{"c":"{}"}}"#;
+        let insert = move |connection: &Connection| {
+            let sql = "INSERT INTO roles VALUES ('123456789012', 'R', 'r', '/p/', ?1)";
+            Ok::<_, StorageError>(connection.execute(sql, [record])?)
+        };
+        old.handle().write(insert).await.unwrap();
+        old.close().await;
+        let store = Store::open(directory.path()).unwrap();
+        let account = "123456789012".parse().unwrap();
+        let roles = store.roles().list(&account, "/p/", None, 9).await.unwrap();
+        assert_eq!(roles.len(), 1);
+        assert!(roles[0].policies.attached.contains("b"));
+        assert!(roles[0].policies.inline.contains_key("c"));
     }
 
     #[tokio::test]

@@ -3,9 +3,9 @@
 #[cfg(test)]
 mod support;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use dormouse_store::roles::{CreateRoleError, Role};
+use dormouse_store::iam::{CreateError, Held, Role};
 use dormouse_store::{ChangeError, Store};
 use support::{home, scope, store};
 
@@ -22,8 +22,7 @@ fn role(name: &str, path: &str) -> Role {
         created_ms: 1,
         permissions_boundary: None,
         tags: BTreeMap::from([("k".into(), "v".into())]),
-        attached: BTreeSet::new(),
-        inline: BTreeMap::new(),
+        policies: Held::default(),
     }
 }
 
@@ -32,10 +31,9 @@ async fn a_role_is_there_after_a_restart_with_what_was_attached() {
     let (directory, store) = store();
     let account = home().account;
     store.roles().create(role("r", "/")).await.unwrap();
-    let attach = |role: &Role| {
-        let mut role = role.clone();
-        role.attached.insert("arn:aws:iam::aws:policy/P".into());
-        Ok::<_, ()>(role)
+    let attach = |role: &mut Role| {
+        role.policies.attached.insert("arn:aws:iam::aws:policy/P".into());
+        Ok::<_, ()>(())
     };
     let attached = store.roles().change(&account, "r", attach).await.unwrap().unwrap();
     store.close().await;
@@ -52,7 +50,7 @@ async fn names_that_differ_only_in_case_are_the_same() {
     let (_directory, store) = store();
     store.roles().create(role("Role", "/")).await.unwrap();
     let again = store.roles().create(role("rOLE", "/x/")).await;
-    assert!(matches!(again, Err(CreateRoleError::Exists)));
+    assert!(matches!(again, Err(CreateError::Exists)));
 }
 
 #[tokio::test]
@@ -77,10 +75,10 @@ async fn a_role_is_deleted_only_when_nothing_objects() {
     let (_directory, store) = store();
     let account = home().account;
     store.roles().create(role("r", "/")).await.unwrap();
-    let kept = store.roles().delete(&account, "r", |_| Err("has policies")).await.unwrap();
+    let kept = store.roles().delete(&account, "r", |_, _| Err("has policies")).await.unwrap();
     assert_eq!(kept, Err("has policies"));
-    let removed = store.roles().delete(&account, "r", |_| Ok::<_, ()>(())).await.unwrap();
-    assert_eq!(removed, Ok(role("r", "/")));
-    let again = store.roles().delete(&account, "r", |_| Ok::<_, ()>(())).await;
+    let removed = store.roles().delete(&account, "r", |_, _| Ok::<_, ()>(())).await.unwrap();
+    assert_eq!(removed, Ok(()));
+    let again = store.roles().delete(&account, "r", |_, _| Ok::<_, ()>(())).await;
     assert!(matches!(again, Err(ChangeError::Missing)));
 }

@@ -7,194 +7,197 @@ use dormouse_model::names::RequestId;
 use http::Response;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::policies::PolicyAnswer;
-use crate::time;
+use super::groups::Group;
+use super::held::{AttachedPolicy, IdentityName, PolicyHolder};
+use super::instance_profiles::InstanceProfile;
+use super::policies::{ManagedPolicy, ManagedPolicyVersion};
+use super::roles::Role;
+use super::users::{AccessKey, KeyUse, User};
 use crate::xml::{Xml, query_answer};
 
 const NAMESPACE: &str = "https://iam.amazonaws.com/doc/2010-05-08/";
 /// All but RFC 3986's unreserved characters.
 const DOCUMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// A role.
+/// A page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Role {
-    /// `/`, or what groups it.
-    pub path: String,
-    /// Its name.
-    pub name: String,
-    /// Its unique id.
-    pub role_id: String,
-    /// Its ARN.
-    pub arn: String,
-    /// When it was made, in milliseconds since 1970.
-    pub created_ms: u64,
-    /// Who may assume it.
-    pub assume_role_policy: String,
-    /// Free text.
-    pub description: Option<String>,
-    /// Seconds one of its sessions may last.
-    pub max_session_duration_s: u32,
-    /// The ARN of the policy that bounds it.
-    pub permissions_boundary: Option<String>,
-    /// Tags by key.
-    pub tags: BTreeMap<String, String>,
+pub struct Page<T> {
+    /// What is on it.
+    pub items: Vec<T>,
+    /// Where the next one begins.
+    pub marker: Option<String>,
 }
 
-/// An attached policy.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AttachedPolicy {
-    /// Its ARN; the name is the ARN's last part.
-    pub arn: String,
+impl<T> Page<T> {
+    /// The same page of what `change` makes of each.
+    #[must_use]
+    pub fn map<U>(self, change: impl FnMut(T) -> U) -> Page<U> {
+        Page { items: self.items.into_iter().map(change).collect(), marker: self.marker }
+    }
 }
 
-/// An answer.
+/// An answer: what it shows. Which action it answers is the caller's to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// To `CreateRole`.
-    CreateRole(Role),
-    /// To `GetRole`.
-    GetRole(Role),
-    /// To `ListRoles`.
-    ListRoles {
-        /// The page.
-        roles: Vec<Role>,
-        /// Where the next one begins.
-        marker: Option<String>,
-    },
-    /// To `ListAttachedRolePolicies`.
-    ListAttachedRolePolicies {
-        /// The page.
-        policies: Vec<AttachedPolicy>,
-        /// Where the next one begins.
-        marker: Option<String>,
-    },
-    /// To `ListRolePolicies`.
-    ListRolePolicies {
-        /// The page.
-        names: Vec<String>,
-        /// Where the next one begins.
-        marker: Option<String>,
-    },
-    /// To `GetRolePolicy`.
-    GetRolePolicy {
-        /// The role's name.
-        role: String,
-        /// The policy's name.
+    /// No result at all.
+    Done,
+    /// A result that is empty.
+    Empty,
+    /// A role.
+    Role(Role),
+    /// Roles.
+    Roles(Page<Role>),
+    /// A user.
+    User(User),
+    /// Users.
+    Users(Page<User>),
+    /// A group.
+    Group(Group),
+    /// A group and its users.
+    Members(Group, Page<User>),
+    /// Groups.
+    Groups(Page<Group>),
+    /// An instance profile.
+    InstanceProfile(InstanceProfile),
+    /// Instance profiles.
+    InstanceProfiles(Page<InstanceProfile>),
+    /// An access key, with its secret.
+    AccessKey(AccessKey),
+    /// Access keys, without theirs.
+    AccessKeys(Page<AccessKey>),
+    /// Whose a key is, and its last use.
+    KeyUse(String, Option<KeyUse>),
+    /// Names of inline policies.
+    InlinePolicies(Page<String>),
+    /// An inline policy.
+    InlinePolicy {
+        /// Whose.
+        of: IdentityName,
+        /// Its name.
         policy: String,
-        /// The policy.
+        /// What it says.
         document: String,
     },
-    /// To `ListInstanceProfilesForRole`: there never are any.
-    ListInstanceProfilesForRole,
-    /// About a policy, or about a role's tags.
-    Policy(PolicyAnswer),
-    /// To an action that answers nothing.
-    Done {
-        /// The action.
-        action: &'static str,
-    },
+    /// Attached policies.
+    AttachedPolicies(Page<AttachedPolicy>),
+    /// A managed policy that was just made.
+    MadePolicy(ManagedPolicy),
+    /// A managed policy.
+    Policy(ManagedPolicy),
+    /// Managed policies.
+    Policies(Page<ManagedPolicy>),
+    /// A version of one.
+    PolicyVersion(ManagedPolicyVersion),
+    /// Versions of one.
+    PolicyVersions(Page<ManagedPolicyVersion>),
+    /// Who has a policy.
+    Holders(Page<PolicyHolder>),
+    /// Tags.
+    Tags(BTreeMap<String, String>, Option<String>),
+}
+
+/// The HTTP answer to an action.
+#[must_use]
+pub fn write(action: &str, answer: &Answer, request_id: &RequestId) -> Response<Bytes> {
+    let has_result = !matches!(answer, Answer::Done);
+    let result = has_result.then_some(|xml: &mut Xml| answer.write(xml));
+    query_answer(NAMESPACE, action, request_id, result)
 }
 
 impl Answer {
-    fn action(&self) -> &'static str {
-        match self {
-            Self::CreateRole(_) => "CreateRole",
-            Self::GetRole(_) => "GetRole",
-            Self::ListRoles { .. } => "ListRoles",
-            Self::ListAttachedRolePolicies { .. } => "ListAttachedRolePolicies",
-            Self::ListRolePolicies { .. } => "ListRolePolicies",
-            Self::GetRolePolicy { .. } => "GetRolePolicy",
-            Self::ListInstanceProfilesForRole => "ListInstanceProfilesForRole",
-            Self::Policy(answer) => answer.action(),
-            Self::Done { action } => action,
-        }
-    }
-
-    /// The HTTP answer.
-    #[must_use]
-    pub fn answer(&self, request_id: &RequestId) -> Response<Bytes> {
-        let has_result = !matches!(self, Self::Done { .. });
-        let result = has_result.then_some(|xml: &mut Xml| self.write(xml));
-        query_answer(NAMESPACE, self.action(), request_id, result)
-    }
-
     fn write(&self, xml: &mut Xml) {
         match self {
-            Self::CreateRole(role) | Self::GetRole(role) => {
-                xml.element("Role", |xml| role.write_whole(xml));
+            Self::Done | Self::Empty => {}
+            Self::Role(role) => wrapped(xml, "Role", role, Role::write_whole),
+            Self::User(user) => wrapped(xml, "User", user, User::write_whole),
+            Self::Group(group) => wrapped(xml, "Group", group, Group::write),
+            Self::InstanceProfile(profile) => {
+                wrapped(xml, "InstanceProfile", profile, InstanceProfile::write_whole);
             }
-            Self::ListRoles { roles, marker } => {
-                xml.element("Roles", |xml| {
-                    for role in roles {
-                        xml.element("member", |xml| role.write(xml));
-                    }
-                });
-                page(xml, marker.as_deref());
+            Self::AccessKey(key) => wrapped(xml, "AccessKey", key, AccessKey::write),
+            Self::MadePolicy(policy) => wrapped(xml, "Policy", policy, ManagedPolicy::write),
+            Self::Policy(policy) => wrapped(xml, "Policy", policy, ManagedPolicy::write_whole),
+            Self::PolicyVersion(version) => {
+                wrapped(xml, "PolicyVersion", version, ManagedPolicyVersion::write);
             }
-            Self::ListAttachedRolePolicies { policies, marker } => {
-                xml.element("AttachedPolicies", |xml| {
-                    for policy in policies {
-                        xml.element("member", |xml| policy.write(xml));
-                    }
-                });
-                page(xml, marker.as_deref());
+            Self::KeyUse(user, last) => {
+                xml.leaf("UserName", user);
+                KeyUse::write(last.as_ref(), xml);
             }
-            Self::ListRolePolicies { names, marker } => {
-                xml.element("PolicyNames", |xml| {
-                    for name in names {
-                        xml.leaf("member", name);
-                    }
-                });
-                page(xml, marker.as_deref());
-            }
-            Self::GetRolePolicy { role, policy, document } => {
-                xml.leaf("RoleName", role)
+            Self::InlinePolicy { of, policy, document } => {
+                let (kind, name) = of.split();
+                xml.leaf(&format!("{kind}Name"), name)
                     .leaf("PolicyName", policy)
                     .leaf("PolicyDocument", &encoded(document));
             }
-            Self::ListInstanceProfilesForRole => {
-                xml.leaf("InstanceProfiles", "");
-                page(xml, None);
+            lists => lists.write_list(xml),
+        }
+    }
+
+    fn write_list(&self, xml: &mut Xml) {
+        match self {
+            Self::Roles(page) => listed(xml, "Roles", page, Role::write),
+            Self::Users(page) => listed(xml, "Users", page, User::write),
+            Self::Members(group, page) => {
+                wrapped(xml, "Group", group, Group::write);
+                listed(xml, "Users", page, User::write);
             }
-            Self::Policy(answer) => answer.write(xml),
-            Self::Done { .. } => {}
+            Self::Groups(page) => listed(xml, "Groups", page, Group::write),
+            Self::InstanceProfiles(page) => {
+                listed(xml, "InstanceProfiles", page, InstanceProfile::write);
+            }
+            Self::AccessKeys(page) => listed(xml, "AccessKeyMetadata", page, AccessKey::write),
+            Self::InlinePolicies(page) => {
+                xml.element("PolicyNames", |xml| {
+                    for name in &page.items {
+                        xml.leaf("member", name);
+                    }
+                });
+                more(xml, page.marker.as_deref());
+            }
+            Self::AttachedPolicies(page) => {
+                listed(xml, "AttachedPolicies", page, AttachedPolicy::write);
+            }
+            Self::Policies(page) => listed(xml, "Policies", page, ManagedPolicy::write),
+            Self::PolicyVersions(page) => {
+                listed(xml, "Versions", page, ManagedPolicyVersion::write);
+            }
+            Self::Holders(page) => {
+                PolicyHolder::write_all(&page.items, xml);
+                more(xml, page.marker.as_deref());
+            }
+            Self::Tags(tags, marker) => {
+                write_tags(xml, tags);
+                more(xml, marker.as_deref());
+            }
+            _ => {}
         }
     }
 }
 
-impl Role {
-    /// What lists show: neither tags nor boundary.
-    fn write(&self, xml: &mut Xml) {
-        xml.leaf("Path", &self.path)
-            .leaf("RoleName", &self.name)
-            .leaf("RoleId", &self.role_id)
-            .leaf("Arn", &self.arn)
-            .leaf("CreateDate", &time::iso_seconds(self.created_ms))
-            .leaf("AssumeRolePolicyDocument", &encoded(&self.assume_role_policy));
-        if let Some(description) = &self.description {
-            xml.leaf("Description", description);
-        }
-        xml.leaf("MaxSessionDuration", &self.max_session_duration_s.to_string());
-    }
-
-    pub(super) fn write_whole(&self, xml: &mut Xml) {
-        self.write(xml);
-        if let Some(arn) = &self.permissions_boundary {
-            xml.element("PermissionsBoundary", |xml| {
-                xml.leaf("PermissionsBoundaryType", "Policy").leaf("PermissionsBoundaryArn", arn);
-            });
-        }
-        if !self.tags.is_empty() {
-            write_tags(xml, &self.tags);
-        }
-        xml.leaf("RoleLastUsed", "");
-    }
+fn wrapped<T>(xml: &mut Xml, tag: &str, value: &T, write: fn(&T, &mut Xml)) {
+    xml.element(tag, |xml| write(value, xml));
 }
 
-impl AttachedPolicy {
-    fn write(&self, xml: &mut Xml) {
-        let name = self.arn.rsplit('/').next().unwrap_or(&self.arn);
-        xml.leaf("PolicyName", name).leaf("PolicyArn", &self.arn);
+fn listed<T>(xml: &mut Xml, tag: &str, page: &Page<T>, write: fn(&T, &mut Xml)) {
+    members(xml, tag, &page.items, write);
+    more(xml, page.marker.as_deref());
+}
+
+/// A list of elements called `member`.
+pub(super) fn members<T>(xml: &mut Xml, tag: &str, members: &[T], write: fn(&T, &mut Xml)) {
+    xml.element(tag, |xml| {
+        for member in members {
+            xml.element("member", |xml| write(member, xml));
+        }
+    });
+}
+
+pub(super) fn write_boundary(xml: &mut Xml, arn: Option<&str>) {
+    if let Some(arn) = arn {
+        xml.element("PermissionsBoundary", |xml| {
+            xml.leaf("PermissionsBoundaryType", "Policy").leaf("PermissionsBoundaryArn", arn);
+        });
     }
 }
 
@@ -208,7 +211,8 @@ pub(super) fn write_tags(xml: &mut Xml, tags: &BTreeMap<String, String>) {
     });
 }
 
-pub(super) fn page(xml: &mut Xml, marker: Option<&str>) {
+/// Whether a list goes on, and where.
+fn more(xml: &mut Xml, marker: Option<&str>) {
     xml.leaf("IsTruncated", if marker.is_some() { "true" } else { "false" });
     if let Some(marker) = marker {
         xml.leaf("Marker", marker);
@@ -238,14 +242,15 @@ mod tests {
         }
     }
 
-    fn body(answer: &Answer) -> String {
+    fn body(action: &str, answer: &Answer) -> String {
         let id = "11111111-2222-4333-8444-555555555555".parse().unwrap();
-        String::from_utf8(answer.answer(&id).body().to_vec()).unwrap().replace("><", ">\n<")
+        let written = write(action, answer, &id);
+        String::from_utf8(written.body().to_vec()).unwrap().replace("><", ">\n<")
     }
 
     #[test]
     fn a_role_is_shown_with_its_document_encoded() {
-        insta::assert_snapshot!(body(&Answer::GetRole(role())), @r#"
+        insta::assert_snapshot!(body("GetRole", &Answer::Role(role())), @r#"
         <GetRoleResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/">
         <GetRoleResult>
         <Role>
@@ -276,11 +281,11 @@ mod tests {
 
     #[test]
     fn lists_say_whether_they_go_on() {
-        let policies = vec![AttachedPolicy {
+        let items = vec![AttachedPolicy {
             arn: "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole".into(),
         }];
-        let marker = Some("m".to_owned());
-        insta::assert_snapshot!(body(&Answer::ListAttachedRolePolicies { policies, marker }), @r#"
+        let page = Page { items, marker: Some("m".to_owned()) };
+        insta::assert_snapshot!(body("ListAttachedRolePolicies", &Answer::AttachedPolicies(page)), @r#"
         <ListAttachedRolePoliciesResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/">
         <ListAttachedRolePoliciesResult>
         <AttachedPolicies>
@@ -297,13 +302,13 @@ mod tests {
         </ResponseMetadata>
         </ListAttachedRolePoliciesResponse>
         "#);
-        let listed = body(&Answer::ListRoles { roles: vec![role()], marker: None });
+        let listed = body("ListRoles", &Answer::Roles(Page { items: vec![role()], marker: None }));
         assert!(listed.contains("<IsTruncated>false") && !listed.contains("<Tags>"));
     }
 
     #[test]
     fn an_action_without_a_result_answers_its_envelope() {
-        insta::assert_snapshot!(body(&Answer::Done { action: "DeleteRole" }), @r#"
+        insta::assert_snapshot!(body("DeleteRole", &Answer::Done), @r#"
         <DeleteRoleResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/">
         <ResponseMetadata>
         <RequestId>11111111-2222-4333-8444-555555555555</RequestId>

@@ -1,59 +1,32 @@
-//! IAM: roles and their policies, in the query protocol.
+//! IAM: roles, users, groups and their policies, in the query protocol.
 
 mod answer;
+mod groups;
+mod held;
+mod instance_profiles;
 mod managed;
+mod members;
 mod policies;
 mod policy;
+mod refusals;
 mod request;
+mod roles;
+mod users;
 
-pub use answer::{Answer, AttachedPolicy, Role};
+pub use answer::{Answer, Page, write};
+pub use groups::{Group, GroupRequest};
+pub use held::{AttachedPolicy, HeldRequest, IdentityName, PolicyHolder};
+pub use instance_profiles::{InstanceProfile, InstanceProfileRequest};
 pub use managed::AwsPolicy;
-pub use policies::{
-    ManagedPolicy, ManagedPolicyVersion, PolicyAnswer, PolicyRequest, PolicyScope, RoleRequest,
-    default_version_stays, delete_versions_first, no_such_policy, no_such_version, not_yours,
-    policy_attached, policy_exists, too_many_tags, too_many_versions,
+pub use members::Paging;
+pub use policies::{ManagedPolicy, ManagedPolicyVersion, PolicyRequest, PolicyScope, PolicyUsage};
+pub use policy::size;
+pub use refusals::{
+    Conflict, Noun, conflict, default_version_stays, exists, inline_too_long, name_a_user,
+    no_such_boundary, no_such_inline, no_such_key, no_such_policy, no_such_version, not_found,
+    not_in_group, not_in_profile, not_yours, policy_exists, policy_not_found, profile_full,
+    too_many, too_many_tags, too_many_versions,
 };
-pub use request::{Paging, Request};
-
-use crate::error::{ApiError, Exception};
-
-/// 404 for a role.
-#[must_use]
-pub fn no_such_role(name: &str) -> ApiError {
-    let text = format!("The role with name {name} cannot be found.");
-    ApiError::new(Exception::IamNoSuchEntity, text)
-}
-
-/// 404 for an inline policy.
-#[must_use]
-pub fn no_such_role_policy(name: &str) -> ApiError {
-    let text = format!("The role policy with name {name} cannot be found.");
-    ApiError::new(Exception::IamNoSuchEntity, text)
-}
-
-/// 404 for a policy that is not attached.
-#[must_use]
-pub fn policy_not_attached(arn: &str) -> ApiError {
-    ApiError::new(Exception::IamNoSuchEntity, format!("Policy {arn} was not found."))
-}
-
-/// 409 for a second role of a name.
-#[must_use]
-pub fn role_exists(name: &str) -> ApiError {
-    let text = format!("Role with name {name} already exists.");
-    ApiError::new(Exception::IamEntityAlreadyExists, text)
-}
-
-/// 409 for a role that still has attached policies.
-#[must_use]
-pub fn detach_first() -> ApiError {
-    let text = "Cannot delete entity, must detach all policies first.";
-    ApiError::new(Exception::IamDeleteConflict, text)
-}
-
-/// 409 for a role that still has inline policies.
-#[must_use]
-pub fn delete_policies_first() -> ApiError {
-    let text = "Cannot delete entity, must delete policies first.";
-    ApiError::new(Exception::IamDeleteConflict, text)
-}
+pub use request::{Request, TagRequest, Tagged};
+pub use roles::{Role, RoleRequest};
+pub use users::{AccessKey, AccessKeyRequest, KeyUse, User, UserRequest};

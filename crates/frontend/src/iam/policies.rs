@@ -4,37 +4,24 @@ use std::collections::BTreeMap;
 
 use dormouse_api::error::ApiError;
 use dormouse_api::iam::{
-    self, Answer, AwsPolicy, ManagedPolicy, ManagedPolicyVersion, Paging, PolicyAnswer,
-    PolicyRequest, PolicyScope,
+    self, Answer, AwsPolicy, Conflict, IdentityName, ManagedPolicy, ManagedPolicyVersion, Paging,
+    PolicyHolder, PolicyRequest, PolicyScope, PolicyUsage, conflict,
 };
 use dormouse_store::ChangeError;
-use dormouse_store::iam::{AttachError, CreateError, Policy, PolicyVersion};
+use dormouse_store::iam::{CreateError, Holder, HolderKind, Policy, PolicyVersion};
 
-use super::changes::{add, listed};
-use super::{Iam, page, unique_id};
+use super::{Iam, cut, page, unique_id};
 
 /// Versions a policy may have (IAM quota).
 const VERSIONS: usize = 5;
+/// Characters of a policy, white space not counted (IAM quota).
+const POLICY_CHARS: usize = 6_144;
 /// Policies of an account that are looked at for one list (ours; IAM's quota is 1500 by default).
 const POLICIES: usize = 10_000;
 /// When AWS's own policies are shown to have been made: when IAM began to have them.
 const AWS_CREATED_MS: u64 = 1_423_170_123_000;
 
 impl Iam<'_> {
-    pub(super) async fn attach(&self, role: String, arn: String) -> Result<Answer, ApiError> {
-        let own = self.own_name(&arn).map(str::to_owned);
-        if own.is_none() && !is_awss(&arn) {
-            return Err(iam::no_such_policy(&arn));
-        }
-        let policy = (arn.clone(), own);
-        match self.inner.policies.attach(self.account, &role, policy).await {
-            Ok(()) => Ok(Answer::Done { action: "AttachRolePolicy" }),
-            Err(AttachError::NoRole) => Err(iam::no_such_role(&role)),
-            Err(AttachError::NoPolicy) => Err(iam::no_such_policy(&arn)),
-            Err(AttachError::Storage(fault)) => Err(self.storage(&fault)),
-        }
-    }
-
     pub(super) async fn policy(&self, request: PolicyRequest) -> Result<Answer, ApiError> {
         match request {
             PolicyRequest::Create { .. } => self.create_policy(request).await,
@@ -44,7 +31,7 @@ impl Iam<'_> {
             }
             PolicyRequest::DeleteVersion { arn, version } => {
                 let missing = iam::no_such_version(&arn, &version);
-                self.change_policy("DeletePolicyVersion", &arn, move |policy| {
+                self.change_policy(&arn, move |policy| {
                     if number(&version) == Some(policy.default_version) {
                         return Err(iam::default_version_stays());
                     }
@@ -55,19 +42,9 @@ impl Iam<'_> {
             }
             PolicyRequest::SetDefaultVersion { arn, version } => {
                 let missing = iam::no_such_version(&arn, &version);
-                self.change_policy("SetDefaultPolicyVersion", &arn, move |policy| {
+                self.change_policy(&arn, move |policy| {
                     let found = number(&version).filter(|n| policy.versions.contains_key(n));
                     policy.default_version = found.ok_or(missing)?;
-                    Ok(())
-                })
-                .await
-            }
-            PolicyRequest::Tag { arn, tags } => {
-                self.change_policy("TagPolicy", &arn, |policy| add(&mut policy.tags, tags)).await
-            }
-            PolicyRequest::Untag { arn, keys } => {
-                self.change_policy("UntagPolicy", &arn, move |policy| {
-                    policy.tags.retain(|key, _| !keys.contains(key));
                     Ok(())
                 })
                 .await
@@ -77,19 +54,19 @@ impl Iam<'_> {
     }
 
     async fn read_policy(&self, request: PolicyRequest) -> Result<Answer, ApiError> {
-        let answer = match request {
+        match request {
             PolicyRequest::Get { arn } => {
-                let attached = self.attachments().await?;
-                PolicyAnswer::GetPolicy(described(&self.found(&arn).await?, &attached))
+                let policy = self.found(&arn).await?;
+                Ok(Answer::Policy(described(&policy, &self.holders().await?)))
             }
             PolicyRequest::List { scope, only_attached, path_prefix, paging } => {
-                return self.list_policies(scope, only_attached, &path_prefix, &paging).await;
+                self.list_policies(scope, only_attached, &path_prefix, &paging).await
             }
             PolicyRequest::GetVersion { arn, version } => {
                 let policy = self.found(&arn).await?;
                 let number = number(&version).filter(|n| policy.versions.contains_key(n));
                 let number = number.ok_or_else(|| iam::no_such_version(&arn, &version))?;
-                PolicyAnswer::GetPolicyVersion(version_of(&policy, number, true))
+                Ok(Answer::PolicyVersion(version_of(&policy, number, true)))
             }
             PolicyRequest::ListVersions { arn, paging } => {
                 let policy = self.found(&arn).await?;
@@ -98,47 +75,67 @@ impl Iam<'_> {
                 let numbers = policy.versions.keys().rev().map(|n| format!("v{n}"));
                 let after = paging.marker.as_deref().and_then(number);
                 let rest = numbers.filter(|v| after.is_none_or(|after| number(v) < Some(after)));
-                let (shown, marker) = page(rest, &Paging { marker: None, items: paging.items });
-                let numbers = shown.iter().filter_map(|v| number(v));
-                let versions = numbers.map(|n| version_of(&policy, n, false)).collect();
-                PolicyAnswer::ListPolicyVersions { versions, marker }
+                let page = cut(rest.collect(), String::as_str, &paging);
+                Ok(Answer::PolicyVersions(page.map(|version| {
+                    version_of(&policy, number(&version).unwrap_or_default(), false)
+                })))
             }
-            PolicyRequest::ListTags { arn, paging } => {
-                let tags = self.found(&arn).await?.tags;
-                let (keys, marker) = page(tags.keys().cloned(), &paging);
-                return Ok(listed("ListPolicyTags", tags, &keys, marker));
-            }
-            _ => return Err(ApiError::internal(self.dialect)),
+            PolicyRequest::ListEntities { .. } => self.list_entities(request).await,
+            _ => Err(ApiError::internal(self.dialect)),
+        }
+    }
+
+    async fn list_entities(&self, request: PolicyRequest) -> Result<Answer, ApiError> {
+        let PolicyRequest::ListEntities { arn, only, path_prefix, usage, paging } = request else {
+            return Err(ApiError::internal(self.dialect));
         };
-        Ok(Answer::Policy(answer))
+        if self.attachable(&arn)?.is_some() {
+            self.found(&arn).await?;
+        }
+        let has = |holder: &Holder| {
+            let bounds = holder.boundary.as_ref() == Some(&arn);
+            match usage {
+                Some(PolicyUsage::Permissions) => holder.attached.contains(&arn),
+                Some(PolicyUsage::Boundary) => bounds,
+                None => bounds || holder.attached.contains(&arn),
+            }
+        };
+        let mut found: Vec<(String, PolicyHolder)> = Vec::new();
+        for holder in self.holders().await? {
+            if holder.path.starts_with(&path_prefix) && has(&holder) {
+                let name = identity_name(holder.kind, holder.name);
+                let (kind, text) = name.split();
+                // One list has three kinds in it: their order is that of both.
+                found.push((format!("{kind}/{text}"), PolicyHolder { name, id: holder.id }));
+            }
+        }
+        found.retain(|(_, holder)| only.is_none_or(|only| holder.name.split().0 == only));
+        let page = page(found.into_iter(), |(key, _)| key.as_str(), &paging);
+        Ok(Answer::Holders(page.map(|(_, holder)| holder)))
     }
 
     async fn create_policy(&self, request: PolicyRequest) -> Result<Answer, ApiError> {
         let PolicyRequest::Create { name, path, document, description, tags } = request else {
             return Err(ApiError::internal(self.dialect));
         };
-        let mut all_tags = BTreeMap::new();
-        add(&mut all_tags, tags)?;
+        fits(&document)?;
         let now_ms = self.inner.clock.wall_ms();
         let policy = Policy {
             account: self.account.clone(),
-            arn: format!("arn:aws:iam::{}:policy{path}{name}", self.account),
-            policy_id: unique_id("ANPA", self.inner.chance.bits()),
+            arn: self.arn("policy", &path, &name),
+            policy_id: self.unique_id("ANPA"),
             name,
             path,
             description,
             created_ms: now_ms,
             updated_ms: now_ms,
-            tags: all_tags,
+            tags,
             versions: BTreeMap::from([(1, PolicyVersion { document, created_ms: now_ms })]),
             default_version: 1,
             next_version: 2,
         };
-        match self.inner.policies.create(policy.clone()).await {
-            Ok(()) => {
-                let shown = described(&policy, &BTreeMap::new());
-                Ok(Answer::Policy(PolicyAnswer::CreatePolicy(shown)))
-            }
+        match self.inner.iam.policies.create(policy.clone()).await {
+            Ok(()) => Ok(Answer::MadePolicy(described(&policy, &[]))),
             Err(CreateError::Exists) => Err(iam::policy_exists(&policy.name)),
             Err(CreateError::Storage(fault)) => Err(self.storage(&fault)),
         }
@@ -147,22 +144,22 @@ impl Iam<'_> {
     async fn delete_policy(&self, arn: &str) -> Result<Answer, ApiError> {
         let name = self.changeable(arn)?;
         let wanted = arn.to_owned();
-        let deleted =
-            self.inner.policies.delete_unattached(self.account, name, move |policy, attached| {
-                if policy.arn != wanted {
-                    return Err(iam::policy_not_attached(&wanted));
-                }
-                if attached > 0 {
-                    return Err(iam::policy_attached());
-                }
-                if policy.versions.len() > 1 {
-                    return Err(iam::delete_versions_first());
-                }
-                Ok(())
-            });
+        let policies = &self.inner.iam.policies;
+        let deleted = policies.delete(self.account, name, move |policy, holders| {
+            if policy.arn != wanted {
+                return Err(iam::policy_not_found(&wanted));
+            }
+            if holders > 0 {
+                return Err(conflict(Conflict::AttachedTo));
+            }
+            if policy.versions.len() > 1 {
+                return Err(conflict(Conflict::Versions));
+            }
+            Ok(())
+        });
         match deleted.await {
-            Ok(outcome) => outcome.map(|()| Answer::Done { action: "DeletePolicy" }),
-            Err(ChangeError::Missing) => Err(iam::policy_not_attached(arn)),
+            Ok(outcome) => outcome.map(|()| Answer::Done),
+            Err(ChangeError::Missing) => Err(iam::policy_not_found(arn)),
             Err(ChangeError::Storage(fault)) => Err(self.storage(&fault)),
         }
     }
@@ -173,6 +170,7 @@ impl Iam<'_> {
         document: String,
         set_as_default: bool,
     ) -> Result<Answer, ApiError> {
+        fits(&document)?;
         let created_ms = self.inner.clock.wall_ms();
         let policy = self.changed_policy(arn, move |policy| {
             if policy.versions.len() >= VERSIONS {
@@ -188,8 +186,8 @@ impl Iam<'_> {
             Ok(())
         });
         let policy = policy.await?;
-        let version = version_of(&policy, policy.next_version.saturating_sub(1), false);
-        Ok(Answer::Policy(PolicyAnswer::CreatePolicyVersion(version)))
+        let number = policy.next_version.saturating_sub(1);
+        Ok(Answer::PolicyVersion(version_of(&policy, number, false)))
     }
 
     async fn list_policies(
@@ -199,10 +197,10 @@ impl Iam<'_> {
         path_prefix: &str,
         paging: &Paging,
     ) -> Result<Answer, ApiError> {
-        let attached = self.attachments().await?;
+        let holders = self.holders().await?;
         let mut found = BTreeMap::new();
         if scope != PolicyScope::Aws {
-            let own = self.inner.policies.list(self.account, path_prefix, None, POLICIES).await;
+            let own = self.inner.iam.policies.list(self.account, path_prefix, None, POLICIES).await;
             let own = own.map_err(|fault| self.storage(&fault))?;
             found.extend(own.into_iter().map(|policy| (policy.arn.clone(), policy)));
         }
@@ -210,26 +208,34 @@ impl Iam<'_> {
             let shown = AwsPolicy::all().iter().filter(|it| it.path.starts_with(path_prefix));
             found.extend(shown.map(|policy| (policy.arn(), self.awss(policy))));
         }
-        found.retain(|arn, _| !only_attached || attached.contains_key(arn));
-        let (arns, marker) = page(found.keys().cloned(), paging);
-        let policies = arns.iter().map(|arn| described(&found[arn], &attached)).collect();
-        Ok(Answer::Policy(PolicyAnswer::ListPolicies { policies, marker }))
+        let is_attached = |arn: &String| holders.iter().any(|holder| holder.attached.contains(arn));
+        found.retain(|arn, _| !only_attached || is_attached(arn));
+        let page = page(found.into_values(), |policy| policy.arn.as_str(), paging);
+        Ok(Answer::Policies(page.map(|policy| described(&policy, &holders))))
     }
 
-    async fn found(&self, arn: &str) -> Result<Policy, ApiError> {
+    /// The name of a policy of this account; nothing for one of AWS's.
+    pub(super) fn attachable(&self, arn: &str) -> Result<Option<String>, ApiError> {
+        match self.own_name(arn) {
+            Some(name) => Ok(Some(name.to_owned())),
+            None if is_awss(arn) => Ok(None),
+            None => Err(iam::no_such_policy(arn)),
+        }
+    }
+
+    pub(super) async fn found(&self, arn: &str) -> Result<Policy, ApiError> {
         if let Some(policy) = AwsPolicy::of_arn(arn) {
             return Ok(self.awss(policy));
         }
-        let missing = || iam::policy_not_attached(arn);
+        let missing = || iam::policy_not_found(arn);
         let name = self.own_name(arn).ok_or_else(missing)?;
-        let policy = self.inner.policies.get(self.account, name).await;
+        let policy = self.inner.iam.policies.get(self.account, name).await;
         let policy = policy.map_err(|fault| self.storage(&fault))?;
         policy.filter(|policy| policy.arn == arn).ok_or_else(missing)
     }
 
     async fn change_policy(
         &self,
-        action: &'static str,
         arn: &str,
         change: impl FnOnce(&mut Policy) -> Result<(), ApiError> + Send + 'static,
     ) -> Result<Answer, ApiError> {
@@ -238,39 +244,39 @@ impl Iam<'_> {
             policy.updated_ms = now_ms;
             change(policy)
         });
-        changed.await.map(|_| Answer::Done { action })
+        changed.await.map(|_| Answer::Done)
     }
 
-    async fn changed_policy(
+    pub(super) async fn changed_policy(
         &self,
         arn: &str,
         change: impl FnOnce(&mut Policy) -> Result<(), ApiError> + Send + 'static,
     ) -> Result<Policy, ApiError> {
         let name = self.changeable(arn)?;
         let wanted = arn.to_owned();
-        let changed = self.inner.policies.change(self.account, name, move |policy| {
+        let changed = self.inner.iam.policies.change(self.account, name, move |policy| {
             if policy.arn != wanted {
-                return Err(iam::policy_not_attached(&wanted));
+                return Err(iam::policy_not_found(&wanted));
             }
             change(policy)
         });
         match changed.await {
             Ok(outcome) => outcome,
-            Err(ChangeError::Missing) => Err(iam::policy_not_attached(arn)),
+            Err(ChangeError::Missing) => Err(iam::policy_not_found(arn)),
             Err(ChangeError::Storage(fault)) => Err(self.storage(&fault)),
         }
     }
 
-    async fn attachments(&self) -> Result<BTreeMap<String, usize>, ApiError> {
-        let attached = self.inner.policies.attachments(self.account).await;
-        attached.map_err(|fault| self.storage(&fault))
+    async fn holders(&self) -> Result<Vec<Holder>, ApiError> {
+        let holders = self.inner.iam.policies.holders(self.account).await;
+        holders.map_err(|fault| self.storage(&fault))
     }
 
     fn changeable<'a>(&self, arn: &'a str) -> Result<&'a str, ApiError> {
         if is_awss(arn) {
             return Err(iam::not_yours(arn));
         }
-        self.own_name(arn).ok_or_else(|| iam::policy_not_attached(arn))
+        self.own_name(arn).ok_or_else(|| iam::policy_not_found(arn))
     }
 
     /// The name in the ARN of a policy of this account: its last part.
@@ -315,14 +321,31 @@ fn number(version: &str) -> Option<u32> {
     version.strip_prefix('v')?.parse().ok()
 }
 
-fn described(policy: &Policy, attached: &BTreeMap<String, usize>) -> ManagedPolicy {
+fn fits(document: &str) -> Result<(), ApiError> {
+    if iam::size(document) > POLICY_CHARS {
+        return Err(iam::too_many("PolicySize", POLICY_CHARS));
+    }
+    Ok(())
+}
+
+fn identity_name(kind: HolderKind, name: String) -> IdentityName {
+    match kind {
+        HolderKind::Role => IdentityName::Role(name),
+        HolderKind::User => IdentityName::User(name),
+        HolderKind::Group => IdentityName::Group(name),
+    }
+}
+
+fn described(policy: &Policy, holders: &[Holder]) -> ManagedPolicy {
+    let bounded = |holder: &&Holder| holder.boundary.as_ref() == Some(&policy.arn);
     ManagedPolicy {
         name: policy.name.clone(),
         policy_id: policy.policy_id.clone(),
         arn: policy.arn.clone(),
         path: policy.path.clone(),
         default_version: policy.default_version,
-        attachments: attached.get(&policy.arn).copied().unwrap_or_default(),
+        attachments: holders.iter().filter(|it| it.attached.contains(&policy.arn)).count(),
+        bounds: holders.iter().filter(bounded).count(),
         description: policy.description.clone(),
         created_ms: policy.created_ms,
         updated_ms: policy.updated_ms,

@@ -1,7 +1,5 @@
 //! STS: who the caller is, and credentials for a while. Trust policies are not evaluated yet.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use dormouse_api::error::ApiError;
 use dormouse_api::form::Form;
@@ -11,11 +9,14 @@ use dormouse_api::sts::{
 };
 use dormouse_identity::{Session, account_of, temporary_access_key};
 use dormouse_model::names::{AccountId, RequestId};
+use dormouse_store::StorageError;
+use dormouse_store::iam::User;
 use http::Response;
 use tracing::error;
 
 use crate::caller::Caller;
 use crate::context::Inner;
+use crate::iam::secret;
 
 /// Answers an operation.
 pub(crate) async fn answer(
@@ -30,13 +31,16 @@ pub(crate) async fn answer(
         return Err(ApiError::not_implemented(dialect, operation));
     };
     match request {
-        Request::GetCallerIdentity => Ok(identity(caller).answer(id)),
+        Request::GetCallerIdentity => {
+            Ok(described(identity(inner, caller, dialect).await?).answer(id))
+        }
         Request::AssumeRole { role, session, duration_s } => {
             let assumed = assume(inner, caller, (dialect, role), session, duration_s).await?;
             Ok(assumed.answer(id))
         }
         Request::GetSessionToken { duration_s } => {
-            let CallerIdentity { arn, user_id, account } = identity(caller);
+            let identity = identity(inner, caller, dialect).await?;
+            let CallerIdentity { arn, user_id, account } = described(identity);
             Ok(credentials(inner, &account, (&arn, &user_id), duration_s).answer(id))
         }
         Request::GetAccessKeyInfo { access_key } => {
@@ -47,14 +51,51 @@ pub(crate) async fn answer(
     }
 }
 
-/// Who asks: whom the session token names, or the root of the account.
-fn identity(caller: &Caller) -> CallerIdentity {
+/// Who asks.
+pub(crate) enum Identity {
+    /// Whom a session token names.
+    Session(CallerIdentity),
+    /// A user, by its access key.
+    User(User),
+    /// The root of an account: everybody else, while credentials are not told apart.
+    Root(AccountId),
+}
+
+/// Who asks. Looks for a user only behind keys of the kind that users have.
+pub(crate) async fn identity(
+    inner: &Inner,
+    caller: &Caller,
+    dialect: Dialect,
+) -> Result<Identity, ApiError> {
     let account = caller.scope.account.clone();
-    match &caller.session {
-        Some(session) => {
-            CallerIdentity { account, arn: session.arn.clone(), user_id: session.user_id.clone() }
+    if let Some(session) = &caller.session {
+        let (arn, user_id) = (session.arn.clone(), session.user_id.clone());
+        return Ok(Identity::Session(CallerIdentity { account, arn, user_id }));
+    }
+    let user = match caller.key.as_ref().filter(|(key, _)| account_of(key).is_some()) {
+        Some((key, _)) => user_of(inner, key).await.map_err(|fault| {
+            error!(error = %fault, "store");
+            ApiError::internal(dialect)
+        })?,
+        None => None,
+    };
+    Ok(user.map_or(Identity::Root(account), Identity::User))
+}
+
+async fn user_of(inner: &Inner, key: &str) -> Result<Option<User>, StorageError> {
+    match inner.iam.access_keys.find(key).await? {
+        Some(key) => inner.iam.users.get(&key.account, &key.user).await,
+        None => Ok(None),
+    }
+}
+
+fn described(identity: Identity) -> CallerIdentity {
+    match identity {
+        Identity::Session(identity) => identity,
+        Identity::User(User { account, arn, user_id, .. }) => {
+            CallerIdentity { account, arn, user_id }
         }
-        None => CallerIdentity::root(account),
+        Identity::Root(account) => CallerIdentity::root(account),
     }
 }
 
@@ -65,7 +106,7 @@ async fn assume(
     session: String,
     duration_s: u32,
 ) -> Result<AssumedRole, ApiError> {
-    let found = inner.roles.get(&asked.account, &asked.name).await.map_err(|fault| {
+    let found = inner.iam.roles.get(&asked.account, &asked.name).await.map_err(|fault| {
         error!(error = %fault, "store");
         ApiError::internal(dialect)
     })?;
@@ -76,7 +117,8 @@ async fn assume(
         }
         Some(role) => role.role_id,
         None if asked.account == caller.scope.account => {
-            return Err(sts::may_not_assume(&identity(caller).arn, &asked.arn));
+            let caller = described(identity(inner, caller, dialect).await?);
+            return Err(sts::may_not_assume(&caller.arn, &asked.arn));
         }
         // Another account's roles are its own matter: tools assume them across accounts.
         None => format!("AROA{}", &temporary_access_key(&asked.account, 0)[4..]),
@@ -101,10 +143,6 @@ fn credentials(
         arn: arn.to_owned(),
         user_id: user_id.to_owned(),
     };
-    // Forty characters, as AWS's.
-    let mut secret = [0; 30];
-    secret[..15].copy_from_slice(&inner.chance.bits().to_ne_bytes()[..15]);
-    secret[15..].copy_from_slice(&inner.chance.bits().to_ne_bytes()[..15]);
     let session_token = session.token();
-    Credentials { access_key, secret: STANDARD.encode(secret), session_token, expires_ms }
+    Credentials { access_key, secret: secret(&inner.chance), session_token, expires_ms }
 }
