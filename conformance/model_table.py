@@ -5,6 +5,7 @@ from harness.code import ECHO, ROLE, package
 
 ZIP = package({"app.py": ECHO})
 HERE = "arn:aws:lambda:us-east-1:000000000000:"
+STREAM = "arn:aws:kinesis:us-east-1:000000000000:stream/model"
 NOWHERE = "00000000-0000-4000-8000-000000000000"
 
 
@@ -22,6 +23,7 @@ def examples(runtime, architecture, layer):
         "LayerVersionArn": layer,
         "LayerVersionContentInput": {"ZipFile": ZIP},
         "MasterRegion": "ALL",
+        "Pattern": '{"a": ["b"]}',
         "ResourcePolicy": '{"Version": "2012-10-17", "Statement": []}',
         "RoleArn": ROLE,
         "Runtime": runtime,
@@ -53,6 +55,8 @@ VALUES = {
     "AddPermission.Principal": "s3.amazonaws.com",
     "CreateAlias.FunctionVersion": "1",
     "CreateAlias.RoutingConfig": None,
+    "CreateEventSourceMapping.EventSourceArn": STREAM,
+    "CreateEventSourceMapping.StartingPositionTimestamp": None,
     "CreateFunction.Handler": "app.handler",
     "DeleteFunction.Qualifier": "$LATEST",
     "GetFunction.Qualifier": "$LATEST",
@@ -78,6 +82,7 @@ VALUES = {
 
 # Members that a request needs although the model does not require them.
 NEEDED = {
+    "CreateEventSourceMapping": ["EventSourceArn", "StartingPosition"],
     "CreateFunction": ["Runtime", "Handler"],
     "PutFunctionEventInvokeConfig": ["MaximumRetryAttempts"],
     "UpdateFunctionCode": ["ZipFile"],
@@ -88,6 +93,7 @@ VERSION = ("PublishVersion", {})
 ALIAS = ("CreateAlias", {"Name": "live", "FunctionVersion": "1"})
 URL = ("CreateFunctionUrlConfig", {"AuthType": "NONE"})
 ASYNC = ("PutFunctionEventInvokeConfig", {"MaximumRetryAttempts": 1})
+MAPPING = ("CreateEventSourceMapping", {})
 PROVISION = ("PutProvisionedConcurrencyConfig", {"Qualifier": "1", "ProvisionedConcurrentExecutions": 1})
 LAYER_GRANT = ("AddLayerVersionPermission", {"Action": "lambda:GetLayerVersion", "Principal": "*"})
 GRANT = ("AddPermission", {"Action": "lambda:InvokeFunction", "Principal": "s3.amazonaws.com"})
@@ -96,10 +102,12 @@ GRANT = ("AddPermission", {"Action": "lambda:InvokeFunction", "Principal": "s3.a
 PREPARED = {
     "CreateAlias": ([VERSION], {}),
     "DeleteAlias": ([VERSION, ALIAS], {"Name": "live"}),
+    "DeleteEventSourceMapping": ([MAPPING], {}),
     "DeleteFunctionEventInvokeConfig": ([ASYNC], {}),
     "DeleteFunctionUrlConfig": ([URL], {}),
     "DeleteProvisionedConcurrencyConfig": ([VERSION, PROVISION], {"Qualifier": "1"}),
     "GetAlias": ([VERSION, ALIAS], {"Name": "live"}),
+    "GetEventSourceMapping": ([MAPPING], {}),
     "GetFunctionEventInvokeConfig": ([ASYNC], {}),
     "GetFunctionUrlConfig": ([URL], {}),
     "GetLayerVersionPolicy": ([LAYER_GRANT], {}),
@@ -109,9 +117,21 @@ PREPARED = {
     "RemoveLayerVersionPermission": ([LAYER_GRANT], {}),
     "RemovePermission": ([GRANT], {}),
     "UpdateAlias": ([VERSION, ALIAS], {"Name": "live"}),
+    "UpdateEventSourceMapping": ([MAPPING], {}),
     "UpdateFunctionEventInvokeConfig": ([ASYNC], {}),
     "UpdateFunctionUrlConfig": ([URL], {}),
 }
+
+# What a step makes and its answer names: the member that names it then, and where the name stands.
+MADE = {"CreateEventSourceMapping": {"UUID": "UUID"}}
+
+# Members that not every event source has.
+NOT_OF_STREAMS = "Unsupported '.*' parameter for given event source mapping type"
+OF_OTHER_SOURCES = """
+    AmazonManagedKafkaEventSourceConfig DocumentDBEventSourceConfig LoggingConfig
+    ProvisionedPollerConfig Queues ScalingConfig SelfManagedEventSource
+    SelfManagedKafkaEventSourceConfig SourceAccessConfigurations Topics
+""".split()
 
 # Members whose only right answer to a generated value is this refusal.
 REASONS = {
@@ -133,14 +153,37 @@ REASONS = {
     "RevisionId": "The Revision Id provided does not match the latest Revision Id",
     "VpcConfig": r"Error occurred while Describe(Subnets|SecurityGroups)\. EC2 Error Code: Invalid",
     "AddPermission.Qualifier": r"We currently do not support adding policies for \$LATEST",
+    "CreateEventSourceMapping.KMSKeyArn": "KMS Error Code: NotFoundException",
+    "UpdateEventSourceMapping.KMSKeyArn": "KMS Error Code: NotFoundException",
     "DeleteFunction.Qualifier": r"\$LATEST version cannot be deleted without deleting the function",
 }
+REASONS |= {f"CreateEventSourceMapping.{name}": NOT_OF_STREAMS for name in OF_OTHER_SOURCES}
+REASONS |= {f"UpdateEventSourceMapping.{name}": NOT_OF_STREAMS for name in OF_OTHER_SOURCES}
 
 IMAGE = {"ImageUri": "000000000000.dkr.ecr.us-east-1.amazonaws.com/x:1"}
 S3 = {"S3Bucket": "nowhere-model", "S3Key": "key"}
 NO_BUCKET = "Error occurred while GetObject. S3 Error Code: NoSuchBucket"
 # Further requests that are valid, by what they ask for: what they add, and their only right refusal.
+ACCESS = {"SourceAccessConfigurations": [{"Type": "BASIC_AUTH", "URI": "arn:aws:secretsmanager:x"}]}
+KAFKA = {"Topics": ["topic"], "ProvisionedPollerConfig": {"MinimumPollers": 1}}
+BROKERS = {"SelfManagedEventSource": {"Endpoints": {"KAFKA_BOOTSTRAP_SERVERS": ["k.example:9092"]}}}
+BROKER = {"EventSourceArn": "arn:aws:mq:us-east-1:000000000000:broker:b:b-1", "Queues": ["q"]}
+CLUSTER = "arn:aws:rds:us-east-1:000000000000:cluster:c"
+TAKEN = "^$"
 FURTHER = {
+    "CreateEventSourceMapping": {
+        "AT_TIMESTAMP": (
+            {"StartingPosition": "AT_TIMESTAMP", "StartingPositionTimestamp": 1_700_000_000},
+            TAKEN,
+        ),
+        "MSK": ({"EventSourceArn": "arn:aws:kafka:us-east-1:000000000000:cluster/c/u"} | KAFKA, TAKEN),
+        "self-managed Kafka": ({"EventSourceArn": None} | BROKERS | KAFKA | ACCESS, TAKEN),
+        "MQ": (BROKER | {"StartingPosition": None} | ACCESS, TAKEN),
+        "DocumentDB": (
+            {"EventSourceArn": CLUSTER, "DocumentDBEventSourceConfig": {"DatabaseName": "d"}} | ACCESS,
+            TAKEN,
+        ),
+    },
     "CreateFunction": {
         "Code from S3": ({"Code": S3}, NO_BUCKET),
         "PackageType Image": ({"PackageType": "Image", "Code": IMAGE}, "(?i)source image|image .* does not exist"),
@@ -173,6 +216,10 @@ CONFIGURATION = """
     CodeSha256 Version TracingConfig RevisionId PackageType Architectures EphemeralStorage SnapStart
     LoggingConfig
 """.split()
+EVENT_SOURCE_MAPPING = """
+    UUID BatchSize MaximumBatchingWindowInSeconds FunctionArn LastModified State StateTransitionReason
+    EventSourceMappingArn
+""".split()
 ALWAYS = {
     "AccountLimit": "TotalCodeSize CodeSizeUnzipped CodeSizeZipped ConcurrentExecutions UnreservedConcurrentExecutions".split(),
     "AccountUsage": ["TotalCodeSize", "FunctionCount"],
@@ -181,6 +228,7 @@ ALWAYS = {
     "AliasConfiguration": ["AliasArn", "Name", "FunctionVersion", "Description", "RevisionId"],
     "Concurrency": ["ReservedConcurrentExecutions"],
     "CreateFunctionUrlConfigResponse": ["FunctionUrl", "FunctionArn", "AuthType", "CreationTime"],
+    "EventSourceMappingConfiguration": EVENT_SOURCE_MAPPING,
     "FunctionCodeLocation": ["RepositoryType", "Location"],
     "FunctionConfiguration": CONFIGURATION,
     "FunctionEventInvokeConfig": ["LastModified", "FunctionArn", "DestinationConfig"],
@@ -198,6 +246,7 @@ ALWAYS = {
     "LayerVersionContentOutput": ["Location", "CodeSha256", "CodeSize"],
     "LayerVersionsListItem": ["LayerVersionArn", "Version", "Description", "CreatedDate"],
     "ListAliasesResponse": ["Aliases"],
+    "ListEventSourceMappingsResponse": ["EventSourceMappings"],
     "ListFunctionEventInvokeConfigsResponse": ["FunctionEventInvokeConfigs"],
     "ListFunctionsResponse": ["Functions"],
     "ListFunctionUrlConfigsResponse": ["FunctionUrlConfigs"],

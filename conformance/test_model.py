@@ -110,7 +110,11 @@ class World:
         for step, arguments in steps:
             known = SERVICE.operation_model(step)
             about = {key: value for key, value in values.items() if key in known.input_shape.members}
-            self.call(step, self.smallest(known) | about | arguments)
+            about = self.named(known) | about
+            answer = self.call(step, self.smallest(known) | about | arguments)
+            for member, path in table.MADE.get(step, {}).items():
+                if member in operation.input_shape.members:
+                    values[member] = found_in(json.loads(answer.body), path)
         return self.smallest(operation) | values | more
 
     def smallest(self, operation):
@@ -126,6 +130,13 @@ class World:
         if by_hand in table.VALUES:
             return table.VALUES[by_hand]
         return self.shapes.maximal(operation.input_shape.members[member])
+
+
+def found_in(answer, path):
+    """What stands at a path of an answer."""
+    for member in path.split("."):
+        answer = answer[member]
+    return answer
 
 
 class Findings:

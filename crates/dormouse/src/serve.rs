@@ -192,6 +192,7 @@ async fn assemble(
             layers: store.layers(),
             versions: store.versions(),
             settings: store.settings(),
+            resources: store.resources(),
             aliases: store.aliases(),
             iam: iam_records(store),
             logs: store.logs(),

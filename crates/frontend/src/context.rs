@@ -14,6 +14,7 @@ use dormouse_store::layers::Layers;
 use dormouse_store::logs::Logs;
 use dormouse_store::packages::Packages;
 use dormouse_store::queue::Queues;
+use dormouse_store::resources::Resources;
 use dormouse_store::settings::Settings;
 use dormouse_store::versions::Versions;
 use tokio::task::JoinSet;
@@ -37,6 +38,8 @@ pub struct Config {
     pub versions: Versions,
     /// What is kept beside functions.
     pub settings: Settings,
+    /// Event source mappings and other records of an account in a region.
+    pub resources: Resources,
     /// Aliases of functions.
     pub aliases: Aliases,
     /// Records of IAM.

@@ -10,6 +10,7 @@ pub mod chance;
 pub mod clock;
 pub mod environment;
 pub mod event_invoke;
+pub mod event_source;
 pub mod function;
 pub mod image;
 pub mod invocation;

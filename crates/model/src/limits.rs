@@ -80,6 +80,10 @@ pub const KEY_USES_WAITING: usize = 256;
 pub const CLIENT_CONTEXT_CHARS: usize = 3_583;
 /// Items of one page, whatever `MaxItems` says (developer guide).
 pub const PAGE_ITEMS: usize = 50;
+/// Event source mappings of one page, whatever `MaxItems` says (API model).
+pub const MAPPING_PAGE_ITEMS: usize = 100;
+/// Filters of an event source mapping (developer guide). Past it: 400.
+pub const EVENT_FILTERS: usize = 5;
 /// Environments of an account that may run at once (quota page).
 pub const ACCOUNT_CONCURRENCY: u32 = 1_000;
 /// Of these, how many must stay for functions that reserve none (recorded).

@@ -106,6 +106,10 @@ name!(
     RequestId, "request id", is_uuid
 );
 name!(
+    /// The id of an event source mapping.
+    MappingId, "event source mapping id", is_uuid
+);
+name!(
     /// The id of an environment: 32 lower-case hex digits, the last part of its log stream's name.
     EnvironmentId, "environment id",
     |s| s.len() == 32 && s.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))

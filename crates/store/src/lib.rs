@@ -15,6 +15,7 @@ pub mod metrics;
 pub mod package;
 pub mod packages;
 pub mod queue;
+pub mod resources;
 pub mod settings;
 mod store;
 pub mod versions;

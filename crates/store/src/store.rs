@@ -18,6 +18,7 @@ use crate::lock::{DirectoryLock, LockError};
 use crate::logs::{self, Logs};
 use crate::metrics::{self, Metrics};
 use crate::queue::{self, QueueArrivals, Queues};
+use crate::resources::{self, Resources};
 use crate::settings::{self, Settings};
 use crate::versions::{self, Versions};
 
@@ -35,6 +36,7 @@ const RECORDS: Schema = Schema {
         aliases::TABLE,
         iam::TABLE,
         iam::ROLES_AND_KEYS,
+        resources::TABLE,
     ],
     sweep: |_| Ok(false),
 };
@@ -167,6 +169,12 @@ impl Store {
     #[must_use]
     pub fn aliases(&self) -> Aliases {
         Aliases::new(self.records.handle())
+    }
+
+    /// Event source mappings and other records of an account in a region.
+    #[must_use]
+    pub fn resources(&self) -> Resources {
+        Resources::new(self.records.handle())
     }
 
     /// IAM roles.

@@ -6,10 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use super::name::{Target, is_region};
 use crate::error::{ApiError, Exception};
-use crate::validate::Violations;
+use crate::validate::{Text, Violations};
 
 const DESTINATION_PATTERN: &str = r"$|kafka://([^.]([a-zA-Z0-9\-_.]{0,248}))|arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\-])+:((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1})?:(\d{12})?:(.*)";
 const DESTINATION_CHARS: usize = 350;
+/// Where records can go.
+pub(super) const DESTINATION: Text =
+    Text { min: 0, max: DESTINATION_CHARS, pattern: DESTINATION_PATTERN, fits };
 /// Services that take the records of asynchronous invocations.
 const DESTINATIONS: [&str; 5] = ["sqs", "sns", "lambda", "events", "s3"];
 
@@ -231,7 +234,7 @@ fn arn(key: &FunctionKey, qualifier: Option<&Qualifier>) -> String {
 
 /// Seconds since 1970, with their thousandths.
 #[expect(clippy::cast_precision_loss, reason = "exact until the year 287396")]
-fn seconds(ms: u64) -> f64 {
+pub(super) fn seconds(ms: u64) -> f64 {
     ms as f64 / 1_000.0
 }
 

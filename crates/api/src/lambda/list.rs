@@ -58,15 +58,24 @@ fn after(marker: &str) -> Result<(FunctionName, u64), ApiError> {
 
 /// A page is at most 50, whatever is asked for up to `most`.
 pub(super) fn max_items(query: QueryString<'_>, violations: &mut Violations, most: usize) -> usize {
+    items_of(query, violations, (most, limits::PAGE_ITEMS))
+}
+
+/// A page is at most `page`, whatever is asked for up to `most`.
+pub(super) fn items_of(
+    query: QueryString<'_>,
+    violations: &mut Violations,
+    (most, page): (usize, usize),
+) -> usize {
     let Some(text) = query.get("MaxItems") else {
-        return limits::PAGE_ITEMS;
+        return page;
     };
     let Ok(items) = text.parse::<i64>() else {
         violations.add(&text, "maxItems", "Member must be an integer");
-        return limits::PAGE_ITEMS;
+        return page;
     };
     violations.range(items, "maxItems", 1, i64::try_from(most).unwrap_or(i64::MAX));
-    usize::try_from(items).map_or(limits::PAGE_ITEMS, |items| items.min(limits::PAGE_ITEMS))
+    usize::try_from(items).map_or(page, |items| items.min(page))
 }
 
 /// A page.

@@ -5,7 +5,7 @@ use dormouse_model::limits;
 use dormouse_model::names::{FunctionKey, FunctionReference, Qualifier, Scope};
 
 use crate::error::{ApiError, Exception};
-use crate::validate::{Violations, is_word};
+use crate::validate::{Text, Violations, is_word};
 
 const PATTERN: &str = r"(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?(\d{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\$LATEST|[a-zA-Z0-9-_]+))?";
 const EXISTING_PATTERN: &str = r"(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?(\d{12}:)?(function:)?([a-zA-Z0-9-_\.]+)(:(\$LATEST(\.PUBLISHED)?|[a-zA-Z0-9-_]+))?";
@@ -15,6 +15,14 @@ const URL_QUALIFIER_PATTERN: &str = r"((?!^\d+$)^[0-9a-zA-Z-_]+$)";
 const QUALIFIER_PATTERN: &str = r"\$(LATEST(\.PUBLISHED)?)|[a-zA-Z0-9-_$]+";
 const QUALIFIER_CHARS: usize = 128;
 const EXISTING_CHARS: usize = 256;
+
+/// A name as it stands in a body or a query, of a function that may be there.
+pub(crate) const EXISTING_NAME: Text = Text {
+    min: 1,
+    max: EXISTING_CHARS,
+    pattern: EXISTING_PATTERN,
+    fits: |text| split(text, NameShape::Existing).is_some(),
+};
 
 /// The shapes of `FunctionName` in the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

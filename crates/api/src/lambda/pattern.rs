@@ -15,6 +15,17 @@ pub(crate) const ARN_OR_EMPTY: Text = Text {
     fits: |text| text.is_empty() || is_arn(text),
 };
 
+/// The ARN of anything that can feed a function or be fed by one.
+pub(crate) const ARN: Text = Text {
+    min: 0,
+    max: 10_000,
+    pattern: r"arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\-])+:((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1})?:(\d{12})?:(.*)",
+    fits: is_arn_of_anything,
+};
+
+/// A UUID, of which only the length is told.
+pub(crate) const UUID: Text = Text { min: 36, max: 36, pattern: ".*", fits: |_| true };
+
 /// The ARN of a code signing configuration.
 pub(crate) const CODE_SIGNING_CONFIG: Text = Text {
     min: 0,
@@ -96,6 +107,21 @@ fn is_arn(text: &str) -> bool {
         && is_one_line(rest)
 }
 
+/// `arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\-])+:(region)?:(\d{12})?:(.*)`
+fn is_arn_of_anything(text: &str) -> bool {
+    let parts: Vec<&str> = text.splitn(6, ':').collect();
+    let ["arn", partition, service, region, account, rest] = parts.as_slice() else {
+        return false;
+    };
+    let word = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    partition.strip_prefix("aws").is_some_and(word)
+        && !service.is_empty()
+        && word(service)
+        && (region.is_empty() || is_region(region) || region.parse::<Region>().is_ok())
+        && (account.is_empty() || is_account(account))
+        && is_one_line(rest)
+}
+
 /// `.*`, to which Java counts no line end.
 pub(crate) fn is_one_line(text: &str) -> bool {
     !text.contains(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'])
@@ -163,7 +189,7 @@ mod tests {
 
     #[test]
     fn whatever_a_pattern_makes_is_let_through() {
-        for rule in [&ARN_OR_EMPTY, &CODE_SIGNING_CONFIG, &CAPACITY_PROVIDER, &TAG_VALUE] {
+        for rule in [&ARN, &ARN_OR_EMPTY, &CODE_SIGNING_CONFIG, &CAPACITY_PROVIDER, &TAG_VALUE] {
             fits_what_it_makes(rule.pattern, rule.fits);
         }
     }
@@ -171,7 +197,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_panics_a_pattern(text in "(arn|aws|:|lambda|us-east-1|[0-9]{12}|code-signing-config|csc-|.){0,12}") {
-            for rule in [&ARN_OR_EMPTY, &CODE_SIGNING_CONFIG, &CAPACITY_PROVIDER, &TAG_KEY] {
+            for rule in [&ARN, &ARN_OR_EMPTY, &CODE_SIGNING_CONFIG, &CAPACITY_PROVIDER, &TAG_KEY] {
                 let _ = rule.is_met(&text);
             }
         }

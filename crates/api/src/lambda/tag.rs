@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use dormouse_model::limits;
-use dormouse_model::names::Scope;
+use dormouse_model::names::{MappingId, Scope};
 use http::Uri;
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +22,15 @@ const RESERVED: &str = "aws:";
 /// Tags as a body has them: a null can be written and is refused.
 pub(super) type Given = BTreeMap<String, Option<String>>;
 
+/// What can be tagged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Taggable {
+    /// A function.
+    Function(Target),
+    /// An event source mapping.
+    EventSourceMapping(MappingId),
+}
+
 /// The body of `TagResource`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
@@ -38,7 +47,7 @@ impl TagResourceRequest {
         super::read(body)
     }
 
-    /// The tagged function and its new tags.
+    /// The tagged resource and its new tags.
     ///
     /// # Errors
     /// Every violation in one text; a resource without tags; tags nobody may give.
@@ -46,7 +55,7 @@ impl TagResourceRequest {
         self,
         scope: &Scope,
         resource: &str,
-    ) -> Result<(Target, BTreeMap<String, String>), ApiError> {
+    ) -> Result<(Taggable, BTreeMap<String, String>), ApiError> {
         let mut violations = Violations::default();
         check_resource(&mut violations, resource);
         match &self.tags {
@@ -60,22 +69,22 @@ impl TagResourceRequest {
             let text = "An error occurred and the request cannot be processed.";
             return Err(ApiError::invalid_parameter(text));
         }
-        Ok((function(scope, resource)?, given(tags)?))
+        Ok((taggable(scope, resource)?, given(tags)?))
     }
 }
 
-/// The function whose tags `ListTags` shows.
+/// The resource whose tags `ListTags` shows.
 ///
 /// # Errors
 /// When the label names no resource that has tags.
-pub fn listed(scope: &Scope, resource: &str) -> Result<Target, ApiError> {
+pub fn listed(scope: &Scope, resource: &str) -> Result<Taggable, ApiError> {
     let mut violations = Violations::default();
     check_resource(&mut violations, resource);
     violations.finish()?;
-    function(scope, resource)
+    taggable(scope, resource)
 }
 
-/// The function that `UntagResource` names, and the keys it is to lose.
+/// The resource that `UntagResource` names, and the keys it is to lose.
 ///
 /// # Errors
 /// Every violation in one text; a resource without tags.
@@ -83,7 +92,7 @@ pub fn untagged(
     scope: &Scope,
     resource: &str,
     uri: &Uri,
-) -> Result<(Target, Vec<String>), ApiError> {
+) -> Result<(Taggable, Vec<String>), ApiError> {
     let keys: Vec<String> = QueryString::of(uri).all("tagKeys").map(String::from).collect();
     let mut violations = Violations::default();
     check_resource(&mut violations, resource);
@@ -92,7 +101,7 @@ pub fn untagged(
     }
     violations.members(&keys, "tagKeys", &TAG_KEY);
     violations.finish()?;
-    Ok((function(scope, resource)?, keys))
+    Ok((taggable(scope, resource)?, keys))
 }
 
 /// The answer of `ListTags`.
@@ -146,13 +155,31 @@ fn check_count(count: usize) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// The function an ARN names. What else can be tagged at AWS does not exist here.
-fn function(scope: &Scope, resource: &str) -> Result<Target, ApiError> {
-    let kind = parts(resource).map(|(kind, _)| kind);
-    if kind != Some("function") {
-        let text = "The resource you requested does not exist.";
-        return Err(ApiError::new(Exception::ResourceNotFound, text));
+/// 404 for a resource that is not there.
+#[must_use]
+pub fn not_found() -> ApiError {
+    ApiError::new(Exception::ResourceNotFound, "The resource you requested does not exist.")
+}
+
+/// What an ARN names. What else can be tagged at AWS does not exist here.
+fn taggable(scope: &Scope, resource: &str) -> Result<Taggable, ApiError> {
+    let (kind, rest) = parts(resource).ok_or_else(not_found)?;
+    if kind == "function" {
+        return function(scope, resource).map(Taggable::Function);
     }
+    // Another account's and another region's are not to be seen from here.
+    let here = |id: &str| resource == scope.arn("lambda", format_args!("{kind}:{id}"));
+    match kind {
+        "event-source-mapping" if here(rest) => rest
+            .to_ascii_lowercase()
+            .parse()
+            .map(Taggable::EventSourceMapping)
+            .map_err(|_| not_found()),
+        _ => Err(not_found()),
+    }
+}
+
+fn function(scope: &Scope, resource: &str) -> Result<Target, ApiError> {
     let target = Target::resolve(scope, resource, None, NameShape::Existing)?;
     if target.qualifier.is_some() {
         return Err(ApiError::invalid_parameter(
@@ -224,7 +251,11 @@ mod tests {
         let body = json!({"Tags": tags}).to_string();
         let (target, tags) =
             TagResourceRequest::read(body.as_bytes())?.validate(&scope(), resource)?;
-        Ok(format!("{} {tags:?}", target.key.name))
+        let name = match target {
+            Taggable::Function(target) => target.key.name.to_string(),
+            Taggable::EventSourceMapping(id) => id.to_string(),
+        };
+        Ok(format!("{name} {tags:?}"))
     }
 
     fn refused(resource: &str, tags: &Value, expected: &str) {
@@ -233,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_function_is_named_by_its_arn_alone() {
+    fn a_resource_is_named_by_its_arn_alone() {
         let tags = json!({"a": "b"});
         assert_eq!(tagged(&format!("{ARN}function:f"), &tags).unwrap(), r#"f {"a": "b"}"#);
         let versions = "InvalidParameterValueException: Tags on function aliases and versions are";
@@ -241,7 +272,12 @@ mod tests {
         refused(&format!("{ARN}function:f:$LATEST"), &tags, versions);
         let missing = "ResourceNotFoundException: The resource you requested does not exist.";
         let uuid = "00000000-0000-4000-8000-000000000001";
-        refused(&format!("{ARN}event-source-mapping:{uuid}"), &tags, missing);
+        let mapping = format!("event-source-mapping:{uuid}");
+        let named = tagged(&format!("{ARN}{mapping}"), &tags).unwrap();
+        assert_eq!(named, format!(r#"{uuid} {{"a": "b"}}"#));
+        let elsewhere = "arn:aws:lambda:eu-west-1:123456789012:";
+        refused(&format!("{elsewhere}{mapping}"), &tags, missing);
+        refused(&format!("{ARN}network-connector:n"), &tags, missing);
         for wrong in ["f", "arn:aws:s3:::bucket", "arn:aws:lambda:us-east-1:1:function:f"] {
             let text = format!(
                 "ValidationException: 1 validation error detected: Value '{wrong}' at 'resource' failed to satisfy constraint: Member must satisfy regular expression pattern: arn:("

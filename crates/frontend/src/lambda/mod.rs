@@ -7,6 +7,7 @@ mod code_signing;
 mod concurrency;
 pub(crate) mod deployments;
 mod event_invoke;
+mod event_sources;
 mod functions;
 mod invoke;
 mod layers;
@@ -66,13 +67,13 @@ pub(crate) async fn answer(ask: &Ask<'_>) -> Result<Response<Outgoing>, ApiError
         Group::Permission => permissions::answer(ask).await,
         Group::ReservedConcurrency => concurrency::answer(ask).await,
         Group::EventInvoke => event_invoke::answer(ask).await,
+        Group::EventSource => event_sources::answer(ask).await,
         Group::Url => urls::answer(ask).await,
         Group::Tag => tags::answer(ask).await,
         Group::Behaviour => behaviour::answer(ask).await,
         Group::CodeSigning => code_signing::answer(ask).await,
         Group::ResourcePolicy
         | Group::ProvisionedConcurrency
-        | Group::EventSource
         | Group::DurableExecution
         | Group::CapacityProvider => Err(ask.not_here()),
     };

@@ -1,16 +1,18 @@
-//! Tags of functions: added, removed, listed.
+//! Tags of functions and of what else can have some: added, removed, listed.
 
 use std::collections::BTreeMap;
 
 use dormouse_api::error::ApiError;
-use dormouse_api::lambda::tag::{self, ListTagsResponse, TagResourceRequest};
+use dormouse_api::lambda::tag::{self, ListTagsResponse, TagResourceRequest, Taggable};
 use dormouse_api::lambda::{Operation, Target, json_answer};
+use dormouse_model::event_source::EventSourceMapping;
 use dormouse_model::function::Function;
 use dormouse_model::names::Scope;
 use dormouse_store::ChangeError;
 use http::request::Parts;
 
 use super::ask::{Answer, Ask};
+use super::event_sources;
 use super::functions::storage;
 use super::records::no_content;
 use super::versions::stored;
@@ -29,14 +31,14 @@ pub(super) async fn answer(ask: &Ask<'_>) -> Answer {
 }
 
 async fn tag(inner: &Inner, scope: &Scope, resource: &str, body: &[u8]) -> Answer {
-    let (target, more) = TagResourceRequest::read(body)?.validate(scope, resource)?;
-    change(inner, &target, move |tags| tag::added(tags, more)).await?;
+    let (resource, more) = TagResourceRequest::read(body)?.validate(scope, resource)?;
+    change(inner, scope, resource, move |tags| tag::added(tags, more)).await?;
     Ok(no_content())
 }
 
 async fn untag(inner: &Inner, scope: &Scope, resource: &str, parts: &Parts) -> Answer {
-    let (target, keys) = tag::untagged(scope, resource, &parts.uri)?;
-    change(inner, &target, move |mut tags| {
+    let (resource, keys) = tag::untagged(scope, resource, &parts.uri)?;
+    change(inner, scope, resource, move |mut tags| {
         tags.retain(|key, _| !keys.contains(key));
         Ok(tags)
     })
@@ -45,22 +47,47 @@ async fn untag(inner: &Inner, scope: &Scope, resource: &str, parts: &Parts) -> A
 }
 
 async fn list(inner: &Inner, scope: &Scope, resource: &str) -> Answer {
-    let target = tag::listed(scope, resource)?;
-    let tags = stored(inner, &target).await?.function.tags;
+    let tags = match tag::listed(scope, resource)? {
+        Taggable::Function(target) => stored(inner, &target).await?.function.tags,
+        Taggable::EventSourceMapping(id) => {
+            let found = inner.resources.get(scope, id.as_str()).await;
+            let found: Option<EventSourceMapping> = found.map_err(|fault| storage(&fault))?;
+            found.ok_or_else(tag::not_found)?.tags
+        }
+    };
     Ok(json_answer(Operation::ListTags.status(), &ListTagsResponse { tags }))
 }
 
-/// Tags are no part of what a revision tells: it stays, and with it whatever update is under way.
 async fn change(
+    inner: &Inner,
+    scope: &Scope,
+    resource: Taggable,
+    make: impl FnOnce(Tags) -> Result<Tags, ApiError> + Send + 'static,
+) -> Result<(), ApiError> {
+    match resource {
+        Taggable::Function(target) => change_function(inner, &target, make).await,
+        Taggable::EventSourceMapping(id) => {
+            event_sources::change(inner, scope, id.as_str(), move |found| {
+                let mapping = found.ok_or_else(tag::not_found)?;
+                let tags = make(mapping.tags.clone())?;
+                Ok((Some(EventSourceMapping { tags, ..mapping }), ()))
+            })
+            .await
+        }
+    }
+}
+
+/// Tags are no part of what a revision tells: it stays, and with it whatever update is under way.
+async fn change_function(
     inner: &Inner,
     target: &Target,
     make: impl FnOnce(Tags) -> Result<Tags, ApiError> + Send + 'static,
-) -> Result<Function, ApiError> {
+) -> Result<(), ApiError> {
     let changed = inner.functions.change(&target.key, move |function| {
         Ok(Function { tags: make(function.tags.clone())?, ..function.clone() })
     });
     match changed.await {
-        Ok(result) => result,
+        Ok(result) => result.map(drop),
         Err(ChangeError::Missing) => Err(ApiError::function_not_found(&target.arn())),
         Err(ChangeError::Storage(fault)) => Err(storage(&fault)),
     }
