@@ -56,6 +56,10 @@ pub(crate) struct Typed {
     /// How much CPU functions get: in proportion to memory as on Lambda, or all [default: lambda].
     #[arg(long, env = "DORMOUSE_CPU", value_enum)]
     cpu: Option<Cpu>,
+    /// Directories below which functions may have their code as `S3Bucket=hot-reload,S3Key=/path`; may be
+    /// repeated, in the variable separated by colons.
+    #[arg(long, env = "DORMOUSE_HOT_RELOAD", value_name = "DIR", value_delimiter = ':')]
+    hot_reload: Option<Vec<PathBuf>>,
     /// Seconds after which an environment is replaced, when its invocation is over [default: 14400].
     #[arg(long, env = "DORMOUSE_MAX_LIFE", value_name = "SECONDS")]
     max_life: Option<u64>,
@@ -107,6 +111,7 @@ pub(crate) struct Config {
     pub(crate) allow_weaker: Vec<Guarantee>,
     pub(crate) nearest_runtime: bool,
     pub(crate) cpu: CpuModel,
+    pub(crate) hot_reload: Vec<PathBuf>,
     pub(crate) idle: Duration,
     pub(crate) life: Duration,
     pub(crate) drain: Duration,
@@ -165,6 +170,7 @@ impl Config {
                 Cpu::Lambda => CpuModel::Lambda,
                 Cpu::Full => CpuModel::Full,
             },
+            hot_reload: typed.hot_reload.unwrap_or_default(),
             idle: Duration::from_secs(typed.idle_timeout.unwrap_or(limits::IDLE_S)),
             life: Duration::from_secs(typed.max_life.unwrap_or(limits::LIFE_S)),
             drain: typed
@@ -188,6 +194,7 @@ impl Typed {
             allow_weaker: self.allow_weaker.or(there.allow_weaker),
             strict_runtimes: self.strict_runtimes.or(there.strict_runtimes),
             cpu: self.cpu.or(there.cpu),
+            hot_reload: self.hot_reload.or(there.hot_reload),
             max_life: self.max_life.or(there.max_life),
             idle_timeout: self.idle_timeout.or(there.idle_timeout),
             drain_timeout: self.drain_timeout.or(there.drain_timeout),
@@ -289,6 +296,15 @@ mod tests {
         assert_eq!(config.home.account.as_str(), "123456789012");
         writeln!(file, "regoin = \"x\"").unwrap();
         check(&["--config", &path], Err("regoin"));
+    }
+
+    #[test]
+    fn directories_for_hot_reload_are_given_one_by_one_or_with_colons() {
+        let given = |args: &[&str]| Config::load(typed(args), &around()).unwrap().hot_reload;
+        assert_eq!(given(&[]), Vec::<PathBuf>::new());
+        let two = [PathBuf::from("/a"), PathBuf::from("/b")];
+        assert_eq!(given(&["--hot-reload", "/a", "--hot-reload", "/b"]), two);
+        assert_eq!(given(&["--hot-reload", "/a:/b"]), two);
     }
 
     #[test]

@@ -25,6 +25,7 @@ use dormouse_sandbox::namespace::spawner::Spawner;
 use dormouse_sandbox::namespace::{self, Namespace};
 use dormouse_sandbox::{Backend, Network};
 use dormouse_store::Store;
+use dormouse_store::directories::Directories;
 use dormouse_store::packages::Packages;
 use dormouse_worker::{Connection, Interpreters, Worker};
 use tokio::net::TcpListener;
@@ -155,6 +156,7 @@ async fn assemble(
 ) -> anyhow::Result<(Frontend, Placement)> {
     let Parts { config, store, isolation, clock, chance } = parts;
     let packages = Packages::open(config.data_dir.join("packages")).context("packages")?;
+    let directories = Directories::allow(&config.hot_reload).context("--hot-reload")?;
     let bootstraps = config.data_dir.join("bootstraps");
     install_bootstraps(&bootstraps).context("bootstraps of the managed runtimes")?;
     let needed = store.functions().digests().await?;
@@ -166,6 +168,7 @@ async fn assemble(
             bootstraps: bootstraps.clone(),
             backend: isolation.backend.clone(),
             packages: packages.clone(),
+            directories: directories.clone(),
             needed,
             logs: store.logs(),
             metrics: store.metrics(),
@@ -198,6 +201,7 @@ async fn assemble(
             logs: store.logs(),
             queues: store.queues(),
             packages,
+            directories,
             placement: placement.clone(),
             signer: Signer::new(key(&chance)),
             clock,

@@ -9,6 +9,7 @@ use dormouse_model::names::Scope;
 use dormouse_placement::Placement;
 use dormouse_store::aliases::Aliases;
 use dormouse_store::concurrency::Concurrency;
+use dormouse_store::directories::Directories;
 use dormouse_store::functions::Functions;
 use dormouse_store::layers::Layers;
 use dormouse_store::logs::Logs;
@@ -50,6 +51,8 @@ pub struct Config {
     pub queues: Queues,
     /// Packages.
     pub packages: Packages,
+    /// Directories that may be functions' code.
+    pub directories: Directories,
     /// Runs invocations.
     pub placement: Placement,
     /// Signs download links.

@@ -28,6 +28,12 @@ pub const UNZIPPED_BYTES: u64 = 262_144_000;
 /// Entries in a package (ours): far above any real one, low enough to bound time and inodes.
 /// Past it the package is refused.
 pub const PACKAGE_ENTRIES: usize = 200_000;
+/// Directories that are code, below one that a function names (ours). Past it the code is taken as changed
+/// at each invocation.
+pub const WATCHED_DIRECTORIES: usize = 8_192;
+/// Directories of functions that are watched for changes at once (ours). Past it the one that was invoked
+/// longest ago is forgotten, and is taken as changed when it is invoked again.
+pub const WATCHED_CODE: usize = 256;
 /// Bytes of a path in a package (Linux `PATH_MAX` less the place it is unpacked to).
 pub const PACKAGE_PATH_BYTES: usize = 3_072;
 /// Bytes of any other control-plane request body (ours). Past it: 413.

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::function::{Function, ResolvedVersion, State, Update};
+use crate::function::{Code, Function, ResolvedVersion, State, Update};
 use crate::names::{RevisionId, Version};
 
 /// A published version as it is stored.
@@ -68,6 +68,9 @@ pub enum PublishDenied {
     /// The caller's revision is not the latest.
     #[error("revision is not the latest")]
     StaleRevision,
+    /// The code is a directory, which would change under the version.
+    #[error("code is a directory")]
+    Directory,
 }
 
 impl PublishedVersion {
@@ -136,6 +139,9 @@ impl Function {
         }
         if publish.expected.is_some_and(|expected| expected != self.revision) {
             return Err(PublishDenied::StaleRevision);
+        }
+        if matches!(self.code, Code::Directory { .. }) {
+            return Err(PublishDenied::Directory);
         }
         if newest.is_some_and(|newest| newest.is_same(self)) {
             return Ok(Publication::Unchanged);
@@ -257,6 +263,13 @@ mod tests {
         let stale = Publish { expected: Some(revision(7)), ..asked() };
         // Even when there would be nothing to publish.
         assert_eq!(publish(&active(), Some(&first(None)), stale), "revision is not the latest");
+    }
+
+    #[test]
+    fn a_directory_is_not_published_because_it_changes() {
+        let directory = Code::Directory { directory: "/src".into() };
+        let function = updated(|change| change.code = directory).activated(revision(4));
+        assert_eq!(publish(&function, None, Publish::default()), "code is a directory");
     }
 
     #[test]

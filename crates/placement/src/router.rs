@@ -9,7 +9,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use dormouse_model::clock::Clock;
 use dormouse_model::environment::Cause;
-use dormouse_model::function::ResolvedVersion;
+use dormouse_model::function::{Code, ResolvedVersion};
 use dormouse_model::invocation::{Answer, Invocation};
 use dormouse_model::limits;
 use dormouse_model::metrics::Subject;
@@ -53,23 +53,33 @@ pub enum InvokeError {
     Stopping,
 }
 
-/// Names the owner of a version: a version of a function, in one generation of its configuration.
+/// Names the owner of a version: a version of a function, in one generation of its configuration
+/// and, when its code is a directory, one edition of that.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct RouteKey {
     key: FunctionKey,
     unique_id: String,
     version: Version,
     generation: u64,
+    edition: u64,
 }
 
 impl RouteKey {
-    fn of(version: &ResolvedVersion) -> Self {
+    fn of(version: &ResolvedVersion, edition: u64) -> Self {
         Self {
+            edition,
             key: version.key.clone(),
             unique_id: version.unique_id.clone(),
             version: version.version,
             generation: version.deployment.generation,
         }
+    }
+}
+
+impl RouteKey {
+    /// Whether it is of an earlier edition of the same.
+    fn is_before(&self, other: &Self) -> bool {
+        self.edition < other.edition && Self { edition: other.edition, ..self.clone() } == *other
     }
 }
 
@@ -83,7 +93,7 @@ type Routes = HashMap<RouteKey, Route>;
 
 #[derive(Debug)]
 enum RouterRequest {
-    Route(Arc<ResolvedVersion>, oneshot::Sender<Option<Route>>),
+    Route(Arc<ResolvedVersion>, u64, oneshot::Sender<Option<Route>>),
     Retire { key: FunctionKey, which: Which, cause: Cause },
     Reserve { key: FunctionKey, places: Option<u32>, done: oneshot::Sender<()> },
     Drain(Duration, oneshot::Sender<()>),
@@ -98,6 +108,8 @@ enum Which {
     Not { unique_id: String, version: Version, generation: u64 },
     /// Those of this version.
     Of(Version),
+    /// Those of earlier editions of the same code.
+    Before(RouteKey),
 }
 
 impl Which {
@@ -109,6 +121,7 @@ impl Which {
                     || (route.version == *version && route.generation != *generation)
             }
             Self::Of(version) => route.version == *version,
+            Self::Before(kept) => route.is_before(kept),
         }
     }
 }
@@ -190,11 +203,16 @@ impl Placement {
     }
 
     async fn route(&self, version: &Arc<ResolvedVersion>) -> Result<Route, InvokeError> {
-        if let Some(route) = self.routes.load().get(&RouteKey::of(version)) {
+        let edition = match &version.deployment.code {
+            Code::Directory { directory } => self.worker.edition(directory).await,
+            // It never changes.
+            Code::Zip(_) | Code::Image(_) => 0,
+        };
+        if let Some(route) = self.routes.load().get(&RouteKey::of(version, edition)) {
             return Ok(route.clone());
         }
         let (reply, answer) = oneshot::channel();
-        let request = RouterRequest::Route(version.clone(), reply);
+        let request = RouterRequest::Route(version.clone(), edition, reply);
         self.requests.send(request).await.map_err(|_| InvokeError::Stopping)?;
         answer.await.ok().flatten().ok_or(InvokeError::Stopping)
     }
@@ -313,9 +331,14 @@ impl Router {
 
     async fn request(&mut self, request: RouterRequest) {
         match request {
-            RouterRequest::Route(version, reply) => {
-                let route = self.stopping.is_none().then(|| self.route(version));
+            RouterRequest::Route(version, edition, reply) => {
+                let key = RouteKey::of(&version, edition);
+                let route = self.stopping.is_none().then(|| self.route(version, key.clone()));
                 let _ = reply.send(route);
+                if edition > 0 {
+                    let function = key.key.clone();
+                    self.retire(&function, &Which::Before(key), Cause::Update).await;
+                }
             }
             RouterRequest::Retire { key, which, cause } => {
                 self.retire(&key, &which, cause).await;
@@ -329,20 +352,21 @@ impl Router {
         }
     }
 
-    fn route(&mut self, version: Arc<ResolvedVersion>) -> Route {
-        let key = RouteKey::of(&version);
+    fn route(&mut self, version: Arc<ResolvedVersion>, key: RouteKey) -> Route {
         let routes = self.routes.load();
         if let Some(route) = routes.get(&key) {
             return route.clone();
         }
+        // Who asks for an edition may come later than who asked for the next.
+        if let Some((_, later)) = routes.iter().find(|(other, _)| key.is_before(other)) {
+            return later.clone();
+        }
+        let again = routes.keys().any(|other| other.is_before(&key));
         let (requests, inbox) = mpsc::channel(limits::OWNER_QUEUE);
         let running = self.running.entry(version.key.scope.clone()).or_default().clone();
         let route = Route { requests, running };
-        let first = if version.deployment.generation > 1 && key.version == Version::Latest {
-            ColdReason::Update
-        } else {
-            ColdReason::First
-        };
+        let changed = version.deployment.generation > 1 && key.version == Version::Latest;
+        let first = if changed || again { ColdReason::Update } else { ColdReason::First };
         let assignment = Assignment {
             worker: self.config.worker.clone(),
             version,
@@ -421,10 +445,10 @@ mod tests {
         let (latest, first) = (Version::Latest, Version::Number(1));
         let routes = [("a", latest, 1), ("b", latest, 1), ("b", latest, 2), ("b", first, 1)];
         let ended = routes.map(|(unique_id, version, generation)| {
-            let route =
-                RouteKey { key: key.clone(), unique_id: unique_id.into(), version, generation };
+            let (key, unique_id) = (key.clone(), unique_id.into());
+            let route = RouteKey { key, unique_id, version, generation, edition: 0 };
             let ends = which.ends(&route);
-            ends.then(|| format!("{unique_id}.{version}.{generation}"))
+            ends.then(|| format!("{}.{version}.{generation}", route.unique_id))
         });
         let ended: Vec<String> = ended.into_iter().flatten().collect();
         assert_eq!(ended.join(" "), expected, "{which:?}");
@@ -436,5 +460,21 @@ mod tests {
         let update = Which::Not { unique_id: "b".into(), version: Version::Latest, generation: 2 };
         check(&update, "a.$LATEST.1 b.$LATEST.1");
         check(&Which::Of(Version::Number(1)), "b.1.1");
+    }
+
+    #[test]
+    fn a_later_edition_comes_after_earlier_ones_of_the_same_code_only() {
+        let scope = "123456789012 us-east-1".split_once(' ').unwrap();
+        let scope = Scope { account: scope.0.parse().unwrap(), region: scope.1.parse().unwrap() };
+        let key = |generation, edition| RouteKey {
+            key: FunctionKey { scope: scope.clone(), name: "f".parse().unwrap() },
+            unique_id: "u".into(),
+            version: Version::Latest,
+            generation,
+            edition,
+        };
+        assert!(key(1, 3).is_before(&key(1, 4)));
+        assert!(!key(1, 4).is_before(&key(1, 4)) && !key(1, 5).is_before(&key(1, 4)));
+        assert!(!key(1, 3).is_before(&key(2, 4)));
     }
 }

@@ -158,6 +158,17 @@ pub struct Tree {
     pub hosts: Vec<PathBuf>,
     /// Where it appears inside; absolute, such as `/var/task`.
     pub at: String,
+    /// What a symbolic link on the way to one of `hosts` does.
+    pub links: Links,
+}
+
+/// What a symbolic link in a path of the host does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Links {
+    /// It is followed: the way is the daemon's own.
+    Followed,
+    /// It is refused: strangers may write to directories on the way.
+    Refused,
 }
 
 /// What processes inside can reach besides the two services they may dial.

@@ -10,13 +10,14 @@ mod common;
 
 use std::io::BufRead;
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 
 use common::harness::{self, Trial};
 use common::{World, children_of, next};
 use dormouse_sandbox::namespace::cgroup::Cgroups;
 use dormouse_sandbox::namespace::spawner::{self, Spawner};
-use dormouse_sandbox::{BoxFuture, CreateError, Created, ProcessSpec, Tree};
+use dormouse_sandbox::{BoxFuture, CreateError, Created, Links, ProcessSpec, Tree};
 
 const INTRUDER: &str = "/var/task/intruder";
 /// The argument that makes this binary a daemon to be killed.
@@ -56,6 +57,7 @@ isolation!(
     a_failed_creation_leaves_nothing,
     content_appears_at_any_place_and_in_one_sandbox_only,
     content_of_several_directories_is_merged_and_the_last_one_wins,
+    content_that_strangers_may_move_is_reached_without_links_only,
     a_merge_is_as_closed_as_a_single_directory,
     many_sandboxes_come_and_go_at_once,
 );
@@ -398,7 +400,7 @@ async fn a_failed_creation_leaves_nothing(world: &World) {
         [("/nowhere/at/all", "/var/task"), ("/usr", "/var/../task"), ("/usr", "/proc/x")]
     {
         let mut spec = world.spec();
-        spec.trees = vec![Tree { hosts: vec![host.into()], at: at.to_owned() }];
+        spec.trees = vec![tree(&[host.into()], at)];
         match world.backend.create(spec).await {
             Err(CreateError::Step { step, .. }) => {
                 assert!(["content", "root tree"].contains(&step), "{step}");
@@ -416,9 +418,7 @@ async fn content_appears_at_any_place_and_in_one_sandbox_only(world: &World) {
     std::fs::write(content.path().join("here"), "yes").unwrap();
     let places = ["/opt", "/root/.pyenv/versions/3.11.7", "/usr/local/lib/nodes", "/var/lang"];
     let mut spec = world.spec();
-    spec.trees.extend(
-        places.map(|at| Tree { hosts: vec![content.path().to_owned()], at: at.to_owned() }),
-    );
+    spec.trees.extend(places.map(|at| tree(&[content.path().to_owned()], at)));
     let mut with = world.backend.create(spec).await.unwrap();
     let mut without = world.create().await;
     for place in places {
@@ -431,6 +431,30 @@ async fn content_appears_at_any_place_and_in_one_sandbox_only(world: &World) {
     assert_eq!(attempt(&mut with, &["write", "/root/x"]).await, "refused 30");
     with.sandbox.destroy().await;
     without.sandbox.destroy().await;
+}
+
+async fn content_that_strangers_may_move_is_reached_without_links_only(world: &World) {
+    let root = layer(&[("real/here", "yes")]);
+    std::os::unix::fs::symlink(root.path().join("real"), root.path().join("link")).unwrap();
+    std::os::unix::fs::symlink("real", root.path().join("sibling")).unwrap();
+    let place = |name: &str| {
+        let mut spec = world.spec();
+        let host = root.path().canonicalize().unwrap().join(name);
+        spec.trees = vec![Tree { links: Links::Refused, ..tree(&[host], "/var/task") }];
+        spec
+    };
+    let mut sandbox = world.backend.create(place("real")).await.unwrap();
+    assert_eq!(attempt(&mut sandbox, &["text", "/var/task/here"]).await, "yes");
+    assert_eq!(attempt(&mut sandbox, &["overwrite", "/var/task/here"]).await, "refused 13");
+    // What changes outside is seen inside.
+    std::fs::write(root.path().join("real/here"), "changed").unwrap();
+    assert_eq!(attempt(&mut sandbox, &["text", "/var/task/here"]).await, "changed");
+    sandbox.sandbox.destroy().await;
+    for name in ["link", "sibling", "link/../real", "none"] {
+        let refused = world.backend.create(place(name)).await;
+        assert!(matches!(refused, Err(CreateError::Step { step: "content", .. })), "{refused:?}");
+    }
+    assert!(world.leftovers().is_empty(), "{:?}", world.leftovers());
 }
 
 /// A directory with these files, as an unpacked layer is.
@@ -447,10 +471,13 @@ fn layer(files: &[(&str, &str)]) -> tempfile::TempDir {
 }
 
 fn opt(layers: &[&tempfile::TempDir]) -> Tree {
-    Tree {
-        hosts: layers.iter().map(|layer| layer.path().to_owned()).collect(),
-        at: "/opt".to_owned(),
-    }
+    let hosts: Vec<PathBuf> = layers.iter().map(|layer| layer.path().to_owned()).collect();
+    tree(&hosts, "/opt")
+}
+
+/// Content of the daemon's own.
+fn tree(hosts: &[PathBuf], at: &str) -> Tree {
+    Tree { hosts: hosts.to_vec(), at: at.to_owned(), links: Links::Followed }
 }
 
 async fn content_of_several_directories_is_merged_and_the_last_one_wins(world: &World) {

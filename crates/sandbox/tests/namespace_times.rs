@@ -16,8 +16,8 @@ use std::time::Instant;
 
 use common::harness::{self, Trial};
 use common::{World, next, probe};
-use dormouse_sandbox::Tree;
 use dormouse_sandbox::namespace::spawner::{self, Spawner};
+use dormouse_sandbox::{Links, Tree};
 
 const ROUNDS: usize = 200;
 
@@ -88,6 +88,7 @@ async fn layered(
     spec.trees.push(Tree {
         hosts: layers.iter().map(|layer| layer.path().to_owned()).collect(),
         at: "/opt".to_owned(),
+        links: Links::Followed,
     });
     let since = Instant::now();
     let sandbox = world.backend.create(spec).await.unwrap();

@@ -6,6 +6,7 @@
 pub mod aliases;
 pub mod concurrency;
 mod database;
+pub mod directories;
 pub mod functions;
 pub mod iam;
 pub mod layers;

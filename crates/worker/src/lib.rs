@@ -24,6 +24,7 @@ pub mod logs;
 pub mod metrics;
 mod recipe;
 mod variables;
+mod watch;
 mod worker;
 
 pub use answer::{AnswerStream, Answered, Part, Reply};

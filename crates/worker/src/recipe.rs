@@ -8,7 +8,7 @@ use dormouse_model::function::{Configuration, ResolvedVersion};
 use dormouse_model::limits;
 use dormouse_model::runtime::Runtime;
 use dormouse_runtimes::{Interpreter, Launch, PROVIDED_BOOTSTRAPS, host_trees, launch};
-use dormouse_sandbox::{Network, ProcessId, ProcessSpec, SandboxSpec, Tree};
+use dormouse_sandbox::{Links, Network, ProcessId, ProcessSpec, SandboxSpec, Tree};
 
 use crate::variables::{Surroundings, extension_variables, variables};
 use crate::worker::CpuModel;
@@ -19,8 +19,10 @@ pub(crate) const RUNTIME: ProcessId = ProcessId(1);
 /// Where the parts of an environment lie on this host.
 #[derive(Debug)]
 pub(crate) struct Parts {
-    /// The unpacked package.
+    /// The unpacked package, or a directory in its place.
     pub(crate) code: PathBuf,
+    /// What a link on the way to it does.
+    pub(crate) links: Links,
     /// The unpacked layers, in order.
     pub(crate) layers: Vec<PathBuf>,
     /// The directory with one subdirectory of bootstraps per language.
@@ -50,9 +52,13 @@ pub(crate) fn sandbox(
 }
 
 fn trees(parts: &Parts) -> Vec<Tree> {
-    let mut trees = vec![one(parts.code.clone(), "/var/task")];
+    let mut trees = vec![Tree { links: parts.links, ..one(parts.code.clone(), "/var/task") }];
     if !parts.layers.is_empty() {
-        trees.push(Tree { hosts: parts.layers.clone(), at: "/opt".to_owned() });
+        trees.push(Tree {
+            hosts: parts.layers.clone(),
+            at: "/opt".to_owned(),
+            links: Links::Followed,
+        });
     }
     let Some(interpreter) = &parts.interpreter else {
         return trees;
@@ -66,7 +72,7 @@ fn trees(parts: &Parts) -> Vec<Tree> {
 }
 
 fn one(host: PathBuf, at: &str) -> Tree {
-    Tree { hosts: vec![host], at: at.to_owned() }
+    Tree { hosts: vec![host], at: at.to_owned(), links: Links::Followed }
 }
 
 /// The runtime's process.
@@ -147,6 +153,7 @@ mod tests {
     fn layers_lie_together_under_opt_in_their_order() {
         let mut parts = Parts {
             code: "/code".into(),
+            links: Links::Followed,
             layers: vec![],
             bootstraps: "/bootstraps".into(),
             interpreter: None,
@@ -154,7 +161,7 @@ mod tests {
         let task = one("/code".into(), "/var/task");
         assert_eq!(trees(&parts), vec![task.clone()]);
         parts.layers = vec!["/first".into(), "/last".into()];
-        let opt = Tree { hosts: parts.layers.clone(), at: "/opt".to_owned() };
+        let opt = Tree { hosts: parts.layers.clone(), ..one("/".into(), "/opt") };
         assert_eq!(trees(&parts), vec![task, opt]);
     }
 

@@ -12,6 +12,7 @@ use dormouse_model::function::ResolvedVersion;
 use dormouse_model::names::Digest;
 use dormouse_model::runtime::Runtime;
 use dormouse_sandbox::{Backend, Connection, Network};
+use dormouse_store::directories::Directories;
 use dormouse_store::logs::Logs;
 use dormouse_store::metrics::Metrics;
 use dormouse_store::packages::Packages;
@@ -24,6 +25,7 @@ use crate::interpreters::{Interpreters, NoInterpreter};
 use crate::lives::Lives;
 use crate::logs::LogSink;
 use crate::metrics::Meter;
+use crate::watch::Watch;
 
 /// How much CPU a function gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +53,8 @@ pub struct Config {
     pub logs: Logs,
     /// The metrics of the store.
     pub metrics: Metrics,
+    /// The directories of this host that functions may have for their code.
+    pub directories: Directories,
     /// The interpreters of this host.
     pub interpreters: Interpreters,
     /// What functions can reach.
@@ -88,6 +92,8 @@ impl Worker {
         let shared = Shared {
             backend: config.backend,
             artifacts,
+            watch: Watch::new(config.directories.clone()),
+            directories: config.directories,
             bootstraps: config.bootstraps,
             logs: LogSink::start(config.logs, config.clock.clone(), tasks),
             lives: Lives::start(tasks),
@@ -117,6 +123,11 @@ impl Worker {
     /// When it cannot be unpacked.
     pub async fn prepare(&self, code: &Digest) -> Result<(), Unavailable> {
         self.shared.artifacts.code(code).await.map(|_| ())
+    }
+
+    /// The edition of a directory that is code: environments of an earlier one are out of date.
+    pub async fn edition(&self, directory: &str) -> u64 {
+        self.shared.watch.edition(directory).await
     }
 
     /// An environment for a version: its handle, and its owner task for the caller to spawn. Facts

@@ -27,7 +27,16 @@ pub enum CodeSource {
         /// The object's version, if not the latest.
         version: Option<String>,
     },
+    /// A directory of the server's machine.
+    Directory {
+        /// Its path.
+        path: String,
+    },
 }
+
+/// The bucket that stands for the server's machine: its keys are paths of directories. Tools have it
+/// from `LocalStack`.
+const HOT_RELOAD: &str = "hot-reload";
 
 /// `FunctionCode`.
 #[derive(Debug, Default, Deserialize)]
@@ -92,6 +101,12 @@ impl FunctionCode {
             (Some(_), _, _) => refuse(
                 "Please do not provide other FunctionCode parameters when providing a ZipFile.",
             ),
+            (None, Some(bucket), Some(path)) if bucket == HOT_RELOAD => {
+                match self.s3_object_version {
+                    Some(_) => refuse("A directory has no versions: leave S3ObjectVersion out."),
+                    None => Ok(CodeSource::Directory { path }),
+                }
+            }
             (None, Some(bucket), Some(key)) => {
                 Ok(CodeSource::S3 { bucket, key, version: self.s3_object_version })
             }

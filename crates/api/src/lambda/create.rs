@@ -217,6 +217,18 @@ mod tests {
     }
 
     #[test]
+    fn the_bucket_hot_reload_stands_for_a_directory_of_the_machine() {
+        let code = json!({"S3Bucket": "hot-reload", "S3Key": "/src/app"});
+        let new = outcome(&json!({"Code": code})).unwrap();
+        assert_eq!(new.code, CodeSource::Directory { path: "/src/app".into() });
+        let code = json!({"S3Bucket": "hot-reload", "S3Key": "/a", "S3ObjectVersion": "1"});
+        refused(
+            &json!({"Code": code}),
+            "InvalidParameterValueException: A directory has no versions: leave S3ObjectVersion out.",
+        );
+    }
+
+    #[test]
     fn every_member_is_taken_over() {
         let new = outcome(&json!({
             "Timeout": 900, "MemorySize": 10240, "EphemeralStorage": {"Size": 1024},

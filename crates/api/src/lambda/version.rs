@@ -88,7 +88,17 @@ pub fn denied(denied: &PublishDenied, key: &FunctionKey) -> ApiError {
         PublishDenied::State(state) => ApiError::function_in_state(state),
         PublishDenied::InProgress => ApiError::update_in_progress(&key.arn()),
         PublishDenied::StaleRevision => ApiError::stale_revision(),
+        PublishDenied::Directory => unpublishable(),
     }
+}
+
+/// 400 for a version of code that would change under it.
+#[must_use]
+pub fn unpublishable() -> ApiError {
+    ApiError::invalid_parameter(
+        "A function whose code is a directory cannot be published, because its code changes: update \
+         its code with a deployment package first.",
+    )
 }
 
 /// The number that a qualifier of `DeleteFunction` means, or nothing for the whole function.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use dormouse_api::error::ApiError;
-use dormouse_api::lambda::version::deletable;
+use dormouse_api::lambda::version::{deletable, unpublishable};
 use dormouse_api::lambda::{
     CreateFunctionRequest, FunctionConfiguration, GetAccountSettingsResponse, GetFunctionResponse,
     ListFunctionsRequest, ListFunctionsResponse, Operation, Shown, Target,
@@ -56,13 +56,14 @@ async fn create(inner: &Inner, scope: &Scope, body: &[u8]) -> Answer {
     let new = CreateFunctionRequest::read(body)?.validate(scope)?;
     refuse_foreign(new.configuration.architecture)?;
     let layers = layers::attach(inner, scope, &new.layers).await?;
-    let package = package::store(inner, new.code).await?;
-    layers::check_size(package.unzipped_bytes, &layers)?;
+    let (code, unzipped_bytes) = package::code(inner, new.code).await?;
+    layers::check_size(unzipped_bytes, &layers)?;
+    refuse_version(new.publish, &code)?;
     let function = Function {
         key: new.key,
         unique_id: inner.chance.uuid(),
         configuration: Configuration { layers, ..new.configuration },
-        code: Code::Zip(package.code),
+        code,
         revision: inner.chance.revision_id(),
         last_modified_ms: inner.clock.wall_ms(),
         state: State::Pending,
@@ -124,8 +125,8 @@ async fn update_code(inner: &Inner, target: Result<Target, ApiError>, body: &[u8
         refuse_foreign(architecture)?;
     }
     let current = stored(inner, target).await?.function;
-    let package = package::store(inner, asked.code).await?;
-    let (code, unzipped_bytes) = (Code::Zip(package.code), package.unzipped_bytes);
+    let (code, unzipped_bytes) = package::code(inner, asked.code).await?;
+    refuse_version(asked.publish, &code)?;
     let mut configuration = current.configuration.clone();
     configuration.architecture = asked.architecture.unwrap_or(configuration.architecture);
     if asked.dry_run {
@@ -275,6 +276,14 @@ async fn account_settings(inner: &Inner, scope: &Scope) -> Answer {
     let reserved = inner.concurrency.total(scope).await.map_err(|fault| storage(&fault))?;
     let answer = GetAccountSettingsResponse::of(code_bytes, usage.functions, reserved);
     Ok(json_answer(Operation::GetAccountSettings.status(), &answer))
+}
+
+/// A version of a directory would not stay what it is.
+fn refuse_version(publish: bool, code: &Code) -> Result<(), ApiError> {
+    match code {
+        Code::Directory { .. } if publish => Err(unpublishable()),
+        Code::Directory { .. } | Code::Zip(_) | Code::Image(_) => Ok(()),
+    }
 }
 
 /// Code for another instruction set would fail at its first start; better to hear it now.

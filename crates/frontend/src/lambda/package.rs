@@ -6,9 +6,10 @@ use bytes::Bytes;
 use dormouse_api::error::ApiError;
 use dormouse_api::lambda::CodeSource;
 use dormouse_api::service::Dialect;
-use dormouse_model::function;
+use dormouse_model::function::{self, Code};
 use dormouse_model::limits;
 use dormouse_model::names::Digest;
+use dormouse_store::directories::Unusable;
 use dormouse_store::package;
 use tracing::warn;
 
@@ -22,10 +23,52 @@ pub(super) struct Package {
     pub(super) unzipped_bytes: u64,
 }
 
+/// Takes what a function runs: a package is stored, a directory is looked up.
+pub(super) async fn code(inner: &Inner, source: CodeSource) -> Result<(Code, u64), ApiError> {
+    if let CodeSource::Directory { path } = source {
+        let directory = directory(inner, &path)?;
+        // It is as large as its owner likes.
+        return Ok((Code::Directory { directory }, 0));
+    }
+    let package = store(inner, source).await?;
+    Ok((Code::Zip(package.code), package.unzipped_bytes))
+}
+
+/// A directory that may be code, by a path without links.
+fn directory(inner: &Inner, path: &str) -> Result<String, ApiError> {
+    let found = inner.directories.find(path).map_err(|reason| unusable(path, &reason))?;
+    let path = found.path.into_os_string().into_string();
+    path.map_err(|_| ApiError::invalid_parameter("The path of a directory must be UTF-8."))
+}
+
+/// Says what to do, because who asks is mostly the operator too.
+fn unusable(path: &str, reason: &Unusable) -> ApiError {
+    let advice = match reason {
+        Unusable::NoneAllowed | Unusable::NotAllowed { .. } => {
+            "start the server with --hot-reload for it or for a directory above it"
+        }
+        Unusable::NotPlain { .. } => "give an absolute path without \"..\"",
+        Unusable::Link { .. } => "give the path that the link leads to",
+        Unusable::Missing { .. } => "create it on the machine that the server runs on",
+        Unusable::NotADirectory { .. } => "give the directory that holds the code",
+        Unusable::Closed { .. } => "functions run as another user, so run chmod o+rx on it",
+        Unusable::Io { source, .. } => {
+            warn!(%path, error = %source, "directory is not opened");
+            "look at the server's log"
+        }
+    };
+    ApiError::invalid_parameter(format!("Code cannot be reloaded from there: {reason}; {advice}."))
+}
+
 /// Checks a package and stores it; once this returns it is on disk.
 pub(super) async fn store(inner: &Inner, source: CodeSource) -> Result<Package, ApiError> {
     let zip = match source {
         CodeSource::Zip(zip) => Bytes::from(zip),
+        CodeSource::Directory { .. } => {
+            return Err(ApiError::invalid_parameter(
+                "Only a function's code can be a directory: send the package as ZipFile.",
+            ));
+        }
         CodeSource::S3 { .. } => {
             return Err(ApiError::invalid_parameter(
                 "Code in S3 is not supported by this version of Dormouse: send the package as ZipFile.",

@@ -20,6 +20,7 @@ use dormouse_placement::{Answered, Filter, InvokeError, Life, Placement};
 use dormouse_sandbox::fake::{Fake, FakeProcess, Program};
 use dormouse_sandbox::{Connection, Network, Service, Stream};
 use dormouse_store::Store;
+use dormouse_store::directories::Directories;
 use dormouse_store::logs::{EventsFrom, EventsQuery, GroupKey, StreamKey};
 use dormouse_store::packages::Packages;
 use dormouse_worker::{CpuModel, Interpreters, Worker};
@@ -66,6 +67,7 @@ impl World {
             bootstraps: directory.path().join("bootstraps"),
             backend: fake.clone(),
             packages,
+            directories: Directories::default(),
             needed: [digest.clone()].into(),
             logs: store.logs(),
             metrics: store.metrics(),

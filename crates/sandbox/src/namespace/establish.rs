@@ -19,9 +19,9 @@ use tokio::net::TcpListener;
 use super::cgroup::{Cgroup, Limits};
 use super::ids::Pair;
 use super::owner::{receive, send_patiently, watch};
-use super::wire::{Mapped, Place, Setup, Step};
+use super::wire::{Content, Mapped, Place, Setup, Step};
 use super::{Host, Lease};
-use crate::{CreateError, Network, SandboxSpec};
+use crate::{CreateError, Links, Network, SandboxSpec};
 
 /// All steps together take about a millisecond; a machine that needs this long is out of order.
 const ESTABLISH_DEADLINE: Duration = Duration::from_secs(30);
@@ -136,14 +136,17 @@ async fn order(
         .map_err(step("control socket"))
 }
 
-fn trees(spec: &SandboxSpec) -> io::Result<Vec<(Vec<String>, String)>> {
+fn trees(spec: &SandboxSpec) -> io::Result<Vec<Content>> {
     let text = |path: &PathBuf| path.to_str().map(str::to_owned);
     spec.trees
         .iter()
         .map(|tree| {
             let hosts: Option<Vec<String>> = tree.hosts.iter().map(text).collect();
             match (hosts, tree.at.starts_with('/')) {
-                (Some(hosts), true) if !hosts.is_empty() => Ok((hosts, tree.at.clone())),
+                (Some(hosts), true) if !hosts.is_empty() => {
+                    let follow = tree.links == Links::Followed;
+                    Ok(Content { hosts, at: tree.at.clone(), follow })
+                }
                 _ => Err(io::ErrorKind::InvalidInput.into()),
             }
         })

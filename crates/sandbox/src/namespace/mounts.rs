@@ -46,12 +46,19 @@ pub(super) fn clone_tree(path: &Path, recursive: bool) -> io::Result<OwnedFd> {
     Ok(rustix::mount::open_tree(CWD, path, flags)?)
 }
 
+/// A detached copy of the mount at a directory that is open, without what is mounted below it.
+pub(super) fn clone_place(place: &OwnedFd) -> io::Result<OwnedFd> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    Ok(rustix::mount::open_tree(place, "", flags | OpenTreeFlags::AT_EMPTY_PATH)?)
+}
+
 /// A detached view of several directories as one: a later one covers those before it, directories
 /// are merged. Nothing can be written through it.
-pub(super) fn merge(directories: &[&Path]) -> io::Result<OwnedFd> {
+pub(super) fn merge(directories: &[&Path], follow: bool) -> io::Result<OwnedFd> {
     let topmost_first = directories.iter().rev();
-    let opened: Vec<OwnedFd> =
-        topmost_first.map(|path| directory(path)).collect::<io::Result<_>>()?;
+    let opened: Vec<OwnedFd> = topmost_first
+        .map(|path| if follow { directory(path) } else { direct(path) })
+        .collect::<io::Result<_>>()?;
     // By descriptor: a path may hold the separator, and all together may be longer than the
     // 256 bytes that the kernel takes.
     let lower: Vec<String> =
@@ -113,6 +120,13 @@ pub(super) fn unshare(flags: UnshareFlags) -> io::Result<()> {
     // SAFETY: the descriptor table, which other code could rely on being shared, is not among the
     // flags that this crate passes; the process has one thread.
     Ok(unsafe { rustix::thread::unshare_unsafe(flags) }?)
+}
+
+/// A directory to which no symbolic link leads.
+pub(super) fn direct(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    Ok(rustix::fs::openat2(CWD, path, flags, Mode::empty(), resolve)?)
 }
 
 /// A directory as a handle for paths below it.

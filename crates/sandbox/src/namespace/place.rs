@@ -19,7 +19,7 @@ use rustix::thread::UnshareFlags;
 
 use super::base::{self, ROOT, STAGE};
 use super::mounts::{self, Attributes};
-use super::wire::{At, Failure, Mapped, Place, Setup, Step};
+use super::wire::{At, Content, Failure, Mapped, Place, Setup, Step};
 use crate::{ENDPOINT_ADDRESS, RUNTIME_API_ADDRESS};
 
 /// Directories of every sandbox, besides those for content.
@@ -134,8 +134,8 @@ fn directories(place: &Place, root_path: &Path) -> io::Result<()> {
     for path in fixed {
         rustix::fs::mkdir(&path, Mode::from_raw_mode(0o755))?;
     }
-    for (_, at) in &place.trees {
-        make_all(root_path, at)?;
+    for content in &place.trees {
+        make_all(root_path, &content.at)?;
     }
     Ok(())
 }
@@ -222,19 +222,20 @@ fn tmp(place: &Place, root_path: &Path) -> io::Result<()> {
 fn content(place: &Place, root: &OwnedFd, root_path: &Path) -> io::Result<()> {
     // The base hides /usr/local. Content that belongs there gets a fresh place for it.
     let mut local = None;
-    if place.trees.iter().any(|(_, at)| at.starts_with("/usr/local/")) {
+    let below_local = |content: &&Content| content.at.starts_with("/usr/local/");
+    if place.trees.iter().any(|content| below_local(&content)) {
         let path = root_path.join("usr/local");
         let flags = MountFlags::NOSUID | MountFlags::NODEV;
         rustix::mount::mount("tmpfs", &path, "tmpfs", flags, c"size=64k,mode=755")?;
-        for (_, at) in place.trees.iter().filter(|(_, at)| at.starts_with("/usr/local/")) {
-            make_all(root_path, at)?;
+        for content in place.trees.iter().filter(below_local) {
+            make_all(root_path, &content.at)?;
         }
         local = Some(mounts::directory(&path)?);
     }
-    for (hosts, at) in &place.trees {
-        let tree = tree(hosts)?;
+    for content in &place.trees {
+        let tree = tree(content)?;
         mounts::restrict(&tree, Attributes::CONTENT, false)?;
-        mounts::attach(&tree, root, at)?;
+        mounts::attach(&tree, root, &content.at)?;
     }
     match local {
         Some(local) => mounts::restrict(&local, Attributes::CONTENT, false),
@@ -243,14 +244,16 @@ fn content(place: &Place, root: &OwnedFd, root_path: &Path) -> io::Result<()> {
 }
 
 /// Most content is one directory, which costs less than a merge of several.
-fn tree(hosts: &[String]) -> io::Result<OwnedFd> {
+fn tree(content: &Content) -> io::Result<OwnedFd> {
+    let hosts = &content.hosts;
     // The kernel refuses a directory that comes twice; only the last can show.
     let last = |(i, host): &(usize, &String)| !hosts[i + 1..].contains(host);
     let hosts: Vec<&Path> =
         hosts.iter().enumerate().filter(last).map(|(_, host)| Path::new(host)).collect();
     match hosts.as_slice() {
-        [host] => mounts::clone_tree(host, false),
-        hosts => mounts::merge(hosts),
+        [host] if content.follow => mounts::clone_tree(host, false),
+        [host] => mounts::clone_place(&mounts::direct(host)?),
+        hosts => mounts::merge(hosts, content.follow),
     }
 }
 

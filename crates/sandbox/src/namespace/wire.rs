@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 /// socket, the v2 cgroup directory if `into_cgroup`, and `tasks` v1 files to write "0" to.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Place {
-    /// Read-only content: where on the host, the last covers those before it; where inside.
-    pub(super) trees: Vec<(Vec<String>, String)>,
+    /// Read-only content.
+    pub(super) trees: Vec<Content>,
     /// The size of `/tmp`.
     pub(super) tmp_bytes: u64,
     /// The host's user and group number that is root inside.
@@ -17,6 +17,17 @@ pub(super) struct Place {
     pub(super) into_cgroup: bool,
     /// How many v1 task files come along.
     pub(super) tasks: usize,
+}
+
+/// What appears at one place.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Content {
+    /// Where on the host; the last covers those before it.
+    pub(super) hosts: Vec<String>,
+    /// Where inside.
+    pub(super) at: String,
+    /// Whether links on the way to `hosts` are followed.
+    pub(super) follow: bool,
 }
 
 /// Spawner or unfinished sandbox to daemon.

@@ -15,7 +15,8 @@ use dormouse_sandbox::namespace::cgroup::Cgroups;
 use dormouse_sandbox::namespace::spawner::Spawner;
 use dormouse_sandbox::namespace::{Config, Namespace};
 use dormouse_sandbox::{
-    Backend, Created, Event, Exit, Network, ProcessId, ProcessSpec, SandboxSpec, Stream, Tree,
+    Backend, Created, Event, Exit, Links, Network, ProcessId, ProcessSpec, SandboxSpec, Stream,
+    Tree,
 };
 
 /// Where the probe lies inside.
@@ -81,6 +82,7 @@ impl World {
         let tree = |content: &tempfile::TempDir| Tree {
             hosts: vec![content.path().to_owned()],
             at: "/var/task".to_owned(),
+            links: Links::Followed,
         };
         self.content.iter().map(tree).collect()
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dormouse_model::function::{Code, ResolvedVersion};
 use dormouse_runtimes::Interpreter;
-use dormouse_sandbox::{CreateError, Created};
+use dormouse_sandbox::{CreateError, Created, Links};
 
 use super::{Done, Shared};
 use crate::environment::extensions::external;
@@ -33,9 +33,14 @@ async fn make(shared: &Shared, version: &ResolvedVersion, id: &str) -> Result<Ma
         Code::Zip(package) => {
             shared.artifacts.code(&package.digest).await.map_err(|e| e.to_string())?
         }
-        Code::Directory { .. } | Code::Image(_) => {
-            return Err("this code cannot be run by this version".to_owned());
+        Code::Directory { directory } => {
+            shared.directories.find(directory).map_err(|e| e.to_string())?.path
         }
+        Code::Image(_) => return Err("images cannot be run by this version".to_owned()),
+    };
+    let links = match &version.deployment.code {
+        Code::Directory { .. } => Links::Refused,
+        Code::Zip(_) | Code::Image(_) => Links::Followed,
     };
     let mut layers = Vec::new();
     for layer in &version.deployment.configuration.layers {
@@ -43,7 +48,7 @@ async fn make(shared: &Shared, version: &ResolvedVersion, id: &str) -> Result<Ma
     }
     let bootstraps = shared.bootstraps.clone();
     let external = external(layers.clone()).await.map_err(|e| e.to_string())?;
-    let parts = Parts { code, layers, bootstraps, interpreter: interpreter.clone() };
+    let parts = Parts { code, links, layers, bootstraps, interpreter: interpreter.clone() };
     let spec = recipe::sandbox(id, version, &parts, shared.network);
     let created = shared.backend.create(spec).await.map_err(|e| in_words(&e))?;
     Ok(Made { created, interpreter, external })

@@ -22,6 +22,7 @@ use dormouse_runtimes::Interpreter;
 use dormouse_sandbox::{
     self as sandbox, Backend, Connection, Dialled, Network, Sandbox, Service, StartError, Usage,
 };
+use dormouse_store::directories::Directories;
 use dormouse_store::logs::{GroupKey, StreamKey};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -46,6 +47,7 @@ use crate::lives::{Birth, Lives};
 use crate::logs::LogSink;
 use crate::metrics::{Meter, Running};
 use crate::recipe::{self};
+use crate::watch::Watch;
 use crate::worker::CpuModel;
 
 /// How often lines of a running function are handed to the store.
@@ -56,6 +58,8 @@ const FLUSH: Duration = Duration::from_millis(50);
 pub(crate) struct Shared {
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) artifacts: Artifacts,
+    pub(crate) watch: Watch,
+    pub(crate) directories: Directories,
     pub(crate) bootstraps: PathBuf,
     pub(crate) logs: LogSink,
     pub(crate) lives: Lives,
