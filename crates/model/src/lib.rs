@@ -18,6 +18,7 @@ pub mod layer;
 pub mod limits;
 pub mod metrics;
 pub mod names;
+pub mod object;
 pub mod permission;
 pub mod policy;
 pub mod runtime;

@@ -195,3 +195,32 @@ pub const METRIC_FACTS: usize = 16_384;
 /// Functions, with their qualifiers and versions, that `/metrics` tells apart (ours). Past it they are
 /// told together.
 pub const METRIC_SUBJECTS: usize = 10_000;
+
+/// Characters of a bucket's name (S3 user guide).
+pub const BUCKET_NAME_CHARS: std::ops::RangeInclusive<usize> = 3..=63;
+/// Buckets of an account (S3 user guide: 10 000 unless raised). Past it: `TooManyBuckets`.
+pub const BUCKETS: usize = 10_000;
+/// Bytes of an object's key (S3 user guide). Past it: `KeyTooLongError`.
+pub const OBJECT_KEY_BYTES: usize = 1_024;
+/// Bytes of one put, of a part and of what is copied at once (S3 user guide: 5 GiB). Past it:
+/// `EntityTooLarge`.
+pub const OBJECT_PUT_BYTES: u64 = 5 * 1_073_741_824;
+/// Bytes that every part but the last has at least (S3 user guide: 5 MiB). Below it: `EntityTooSmall`.
+pub const PART_BYTES: u64 = 5 * 1_048_576;
+/// The numbers of parts (S3 user guide). Outside: `InvalidArgument`.
+pub const PART_NUMBERS: std::ops::RangeInclusive<u32> = 1..=10_000;
+/// Bytes of an object's own metadata, names and values (S3 user guide: 2 KB). Past it:
+/// `MetadataTooLarge`.
+pub const OBJECT_METADATA_BYTES: usize = 2_048;
+/// Tags of an object (S3 user guide). Past it: `BadRequest`.
+pub const OBJECT_TAGS: usize = 10;
+/// Entries of one page of a list (S3 API). Larger pages are not given.
+pub const OBJECT_PAGE: usize = 1_000;
+/// Objects that one request deletes (S3 API). Past it: `MalformedXML`.
+pub const OBJECT_DELETES: usize = 1_000;
+/// Bytes of an XML document or policy in a request to S3 (S3 API: 2 MiB for the largest). Past it:
+/// `MaxMessageLengthExceeded`.
+pub const OBJECT_REQUEST_BYTES: usize = 2 * 1_048_576;
+/// Bytes of an object that are in memory at once while it passes in or out (ours): a piece that is
+/// written or read, and one that is on its way. The client waits for the disk, the disk for the client.
+pub const OBJECT_PIECE_BYTES: usize = 262_144;

@@ -13,6 +13,7 @@ pub mod layers;
 mod lock;
 pub mod logs;
 pub mod metrics;
+pub mod objects;
 pub mod package;
 pub mod packages;
 pub mod queue;

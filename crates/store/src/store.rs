@@ -17,6 +17,7 @@ use crate::layers::{self, Layers};
 use crate::lock::{DirectoryLock, LockError};
 use crate::logs::{self, Logs};
 use crate::metrics::{self, Metrics};
+use crate::objects::{self, Objects};
 use crate::queue::{self, QueueArrivals, Queues};
 use crate::resources::{self, Resources};
 use crate::settings::{self, Settings};
@@ -57,6 +58,14 @@ const QUEUES: Schema = Schema {
     sweep: queue::schema::sweep,
 };
 
+/// Objects that were acknowledged. Apart from the records: there may be very many.
+const OBJECTS: Schema = Schema {
+    file: "objects.db",
+    synchronous: "FULL",
+    migrations: &[objects::schema::TABLES],
+    sweep: objects::schema::sweep,
+};
+
 /// An open data directory.
 ///
 /// Its handles answer [`StorageError::Closed`](crate::StorageError::Closed) once it is closed or
@@ -66,7 +75,9 @@ pub struct Store {
     records: Database,
     logs: Database,
     queues: Database,
+    objects: Database,
     arrivals: QueueArrivals,
+    directory: PathBuf,
 }
 
 /// Why a data directory cannot be opened.
@@ -129,10 +140,12 @@ impl Store {
         let lock = Arc::new(lock(directory)?);
         let records = Database::open(directory, &RECORDS, Arc::clone(&lock))?;
         let logs = Database::open(directory, &LOGS, Arc::clone(&lock))?;
-        let queues = Database::open(directory, &QUEUES, lock)?;
+        let queues = Database::open(directory, &QUEUES, Arc::clone(&lock))?;
+        let objects = Database::open(directory, &OBJECTS, lock)?;
         sync(directory)
             .map_err(|source| OpenError::Directory { path: directory.to_owned(), source })?;
-        Ok(Self { records, logs, queues, arrivals: QueueArrivals::default() })
+        let (arrivals, directory) = (QueueArrivals::default(), directory.to_owned());
+        Ok(Self { records, logs, queues, objects, arrivals, directory })
     }
 
     /// Functions.
@@ -231,10 +244,20 @@ impl Store {
         Queues::new(self.queues.handle(), self.arrivals.clone())
     }
 
+    /// Buckets and objects. Opens their files, once in the life of a store: `run` is chance that was
+    /// never one before. Blocks while it does.
+    ///
+    /// # Errors
+    /// When the directory cannot be used.
+    pub fn objects(&self, run: u128) -> io::Result<Objects> {
+        Objects::open(self.objects.handle(), &self.directory, run)
+    }
+
     /// Writes what was accepted, ends the writers and gives the directory up.
     pub async fn close(self) {
         self.logs.close().await;
         self.queues.close().await;
+        self.objects.close().await;
         self.records.close().await;
     }
 }
