@@ -207,9 +207,9 @@ CREATE = {
         {"Code": {"ImageUri": "000000000000.dkr.ecr.us-east-1.amazonaws.com/x:1"}},
         *(400, IPV, re.compile("Please don't provide ImageUri when creating a function with packageType Zip")),
     ),
-    "code in S3, which we do not have": (
+    "code in a bucket that is not there": (
         {"Code": {"S3Bucket": "bucket", "S3Key": "key"}},
-        *(400, IPV, re.compile("S3")),
+        *(400, IPV, "Error occurred while GetObject. S3 Error Code: NoSuchBucket. S3 Error Message: The specified bucket does not exist"),
     ),
     "subnets that are not there": (
         {"VpcConfig": {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}},
@@ -500,7 +500,7 @@ OTHER_SERVICES = {
     "logs": ("describe_queries", {}, "DescribeQueries"),
     "iam": ("create_user", {"UserName": "u"}, "CreateUser"),
     "sts": ("get_federation_token", {"Name": "ab"}, "GetFederationToken"),
-    "s3": ("list_buckets", {}, None),
+    "s3": ("get_object_torrent", {"Bucket": "bucket", "Key": "key"}, "GetObjectTorrent"),
     "sqs": ("start_message_move_task", {"SourceArn": "arn"}, "StartMessageMoveTask"),
     "sns": ("list_topics", {}, "ListTopics"),
     "dynamodb": ("list_tables", {}, "ListTables"),

@@ -15,6 +15,7 @@ pub mod lambda;
 pub mod logs;
 pub mod query;
 pub mod route;
+pub mod s3;
 pub mod service;
 pub mod sqs;
 pub mod sts;

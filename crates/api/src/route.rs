@@ -1,7 +1,7 @@
 //! Which service, and which of its operations, a request asks for.
 //!
-//! All services answer on one port. The order: our own paths; the scope of the signature;
-//! `X-Amz-Target`; the path; the form. A request never falls through from one service to another:
+//! All services answer on one port. The order: S3, when scope or host say so, since its keys may be
+//! anything; our own paths; the scope of the signature; `X-Amz-Target`; the path; the form. A request never falls through from one service to another:
 //! once a service is named, what it does not have is refused in its own shape.
 
 use dormouse_model::names::RequestId;
@@ -13,6 +13,7 @@ use crate::error::{ApiError, Exception};
 use crate::form::Form;
 use crate::lambda::{self, NoCall};
 use crate::query::QueryString;
+use crate::s3;
 use crate::service::{Dialect, Protocol, Service, said_protocol};
 
 /// Where a request goes.
@@ -49,6 +50,8 @@ pub enum Asked {
     Lambda(lambda::Call),
     /// An operation by its name, from `X-Amz-Target`, a query string or an RPC path.
     Named(String),
+    /// An operation of S3.
+    S3(Box<s3::Call>),
     /// The form in the body names it: see [`query_action`].
     InBody,
     /// Method and path name it, in a service whose paths we do not know.
@@ -80,10 +83,16 @@ impl Unroutable {
 /// When the request names no service, a service we never heard of, or nothing the service has.
 pub fn route(parts: &Parts) -> Result<Route, Unroutable> {
     let path = parts.uri.path();
+    let scoped = scope_service(parts);
+    let is_scoped_s3 = scoped.as_deref() == Some(Service::S3.signing_name());
+    // A key may be called as one of our own paths is.
+    if is_scoped_s3 || scoped.is_none() && says_s3(parts) {
+        return asked_of(Service::S3, parts);
+    }
     if let Some(own) = own(path) {
         return Ok(Route::Own(own));
     }
-    if let Some(name) = scope_service(parts) {
+    if let Some(name) = scoped {
         return match Service::of_signing_name(&name) {
             Some(service) => asked_of(service, parts),
             None => Err(unknown_service(parts, &name)),
@@ -146,6 +155,20 @@ fn service_of_credential(credential: &str) -> Option<String> {
     (terminator == "aws4_request" && !service.is_empty()).then(|| service.to_owned())
 }
 
+/// Whether a request without a scope is for S3: by its host, or by a signature of version 2, which only
+/// S3 still has.
+fn says_s3(parts: &Parts) -> bool {
+    let query = QueryString::of(&parts.uri);
+    let is_old = || {
+        let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        header.is_some_and(|header| header.starts_with("AWS "))
+            || query.get("AWSAccessKeyId").is_some()
+                && query.get("Signature").is_some()
+                && query.get("Action").is_none()
+    };
+    target(parts).is_none() && (s3::is_host_of_s3(parts) || is_old())
+}
+
 fn target(parts: &Parts) -> Option<&str> {
     parts.headers.get("x-amz-target")?.to_str().ok()
 }
@@ -161,6 +184,9 @@ fn asked_of(service: Service, parts: &Parts) -> Result<Route, Unroutable> {
 fn asked(dialect: Dialect, parts: &Parts) -> Result<Asked, ApiError> {
     match dialect.protocol {
         Protocol::RestJson if dialect.service == Some(Service::Lambda) => lambda_call(parts),
+        Protocol::RestXml if dialect.service == Some(Service::S3) => {
+            s3::call(parts).map(|call| Asked::S3(Box::new(call)))
+        }
         Protocol::RestJson | Protocol::RestXml => Ok(Asked::ByPath),
         Protocol::Json10 | Protocol::Json11 => {
             let name = target(parts).and_then(|target| target.rsplit_once('.'));
@@ -254,6 +280,7 @@ mod tests {
                 let asked = match asked {
                     Asked::Lambda(call) => call.operation.name().to_owned(),
                     Asked::Named(name) => name,
+                    Asked::S3(call) => format!("{:?}", call.operation),
                     other => format!("{other:?}"),
                 };
                 format!("{} {:?} {asked}", dialect.service_name(), dialect.protocol)
@@ -275,7 +302,8 @@ mod tests {
     fn our_own_paths_come_first() {
         let signed = scope("s3");
         let signed = [("authorization", signed.as_str())];
-        check("GET", "/healthz", &signed, "Health");
+        check("GET", "/healthz", &[], "Health");
+        check("GET", "/healthz", &signed, "s3 RestXml ListObjects");
         check("GET", "/readyz", &[], "Ready");
         check("GET", "/metrics", &[], "Metrics");
         check("GET", "/_dormouse/code/x?y=1", &[], "Internal(\"code/x\")");
@@ -298,7 +326,7 @@ mod tests {
             &[],
             "lambda RestJson refused UnknownOperationException",
         );
-        check("s3", "GET", "/2015-03-31/functions", &[], "s3 RestXml ByPath");
+        check("s3", "GET", "/2015-03-31/functions", &[], "s3 RestXml GetObject");
         check("iam", "POST", "/", &[], "iam Query InBody");
         check("iam", "GET", "/?Action=ListRoles", &[], "iam Query ListRoles");
         check("iam", "GET", "/", &[], "iam Query refused MissingAction");
@@ -326,10 +354,34 @@ mod tests {
     fn a_signed_link_has_its_scope_in_the_query() {
         check(
             "GET",
-            "/b/k?X-Amz-Credential=AKID%2F20260102%2Fus-east-1%2Fs3%2Faws4_request",
+            "/bucket/k?X-Amz-Credential=AKID%2F20260102%2Fus-east-1%2Fs3%2Faws4_request",
             &[],
-            "s3 RestXml ByPath",
+            "s3 RestXml GetObject",
         );
+        check(
+            "GET",
+            "/bucket/k?AWSAccessKeyId=AK&Signature=s&Expires=1",
+            &[],
+            "s3 RestXml GetObject",
+        );
+    }
+
+    #[test]
+    fn a_host_may_say_s3_and_never_for_another_service() {
+        let host = |host| [("host", host)];
+        check("GET", "/healthz", &host("bucket.s3.localhost:9000"), "s3 RestXml GetObject");
+        check("GET", "/key", &host("bucket.localhost"), "s3 RestXml GetObject");
+        check("GET", "/bucket/key", &host("s3.localhost"), "s3 RestXml GetObject");
+        check("GET", "/healthz", &host("lambda.localhost"), "Health");
+        check(
+            "GET",
+            "/2015-03-31/functions",
+            &host("127.0.0.1:9000"),
+            "lambda RestJson ListFunctions",
+        );
+        let signed = scope("lambda");
+        let signed = [("authorization", signed.as_str()), ("host", "bucket.s3.localhost")];
+        check("GET", "/2015-03-31/functions", &signed, "lambda RestJson ListFunctions");
     }
 
     #[test]

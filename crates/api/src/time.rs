@@ -25,6 +25,16 @@ pub(crate) fn iso_nanos(ms: u64) -> String {
     instant(ms).strftime("%Y-%m-%dT%H:%M:%S%.9fZ").to_string()
 }
 
+/// `2026-01-02T03:04:05.678Z`, as in S3's documents.
+pub(crate) fn iso_millis(ms: u64) -> String {
+    instant(ms).strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+}
+
+/// `Fri, 02 Jan 2026 03:04:05 GMT`, as in headers.
+pub(crate) fn http(ms: u64) -> String {
+    instant(ms).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -54,6 +54,25 @@ impl Xml {
         self
     }
 
+    /// As [`Xml::leaf`], with a namespace.
+    pub(crate) fn leaf_with(&mut self, tag: &str, namespace: &str, value: &str) -> &mut Self {
+        self.element_with(tag, Some(namespace), |xml| escape_into(&mut xml.0, value))
+    }
+
+    /// As [`Xml::element`], with the type of an XML schema instance.
+    pub(crate) fn typed_element(
+        &mut self,
+        tag: &str,
+        kind: &str,
+        inside: impl FnOnce(&mut Self),
+    ) -> &mut Self {
+        let schema = "http://www.w3.org/2001/XMLSchema-instance";
+        let _ = write!(self.0, "<{tag} xmlns:xsi=\"{schema}\" xsi:type=\"{kind}\">");
+        inside(self);
+        let _ = write!(self.0, "</{tag}>");
+        self
+    }
+
     /// `<tag>…</tag>` around what `inside` writes.
     pub(crate) fn element(&mut self, tag: &str, inside: impl FnOnce(&mut Self)) -> &mut Self {
         self.element_with(tag, None, inside)

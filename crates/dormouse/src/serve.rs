@@ -26,6 +26,7 @@ use dormouse_sandbox::namespace::{self, Namespace};
 use dormouse_sandbox::{Backend, Network};
 use dormouse_store::Store;
 use dormouse_store::directories::Directories;
+use dormouse_store::objects::Objects;
 use dormouse_store::packages::Packages;
 use dormouse_worker::{Connection, Interpreters, Worker};
 use tokio::net::TcpListener;
@@ -113,12 +114,16 @@ async fn serve_isolated(
     let mut tasks = JoinSet::new();
     let (endpoint, dialled) = mpsc::channel(DIALLED_QUEUE);
     let clock = clock();
-    let parts = Parts { config, store, isolation, clock: clock.clone(), chance: chance() };
+    let chance = chance();
+    let objects = store.objects(chance.bits()).context("objects")?;
+    let parts =
+        Parts { config, store, isolation, objects: objects.clone(), clock: clock.clone(), chance };
     let (frontend, placement) = assemble(parts, endpoint, &mut tasks).await?;
     announce(listener.local_addr()?);
     let (stop, stopping) = watch::channel(false);
     tasks.spawn(store.logs().keep_retention(clock.clone(), stopping.clone()));
     tasks.spawn(store.metrics().keep_retention(clock, stopping.clone()));
+    tasks.spawn(objects.remove_orphans(stopping.clone()));
     let server = Server { frontend, listener, dialled };
     let serving = tasks.spawn(server.run(stopping));
     signals.first().await;
@@ -145,6 +150,7 @@ struct Parts<'a> {
     config: &'a Config,
     store: &'a Store,
     isolation: &'a Isolation,
+    objects: Objects,
     clock: Clock,
     chance: Chance,
 }
@@ -154,7 +160,7 @@ async fn assemble(
     endpoint: mpsc::Sender<Connection>,
     tasks: &mut JoinSet<()>,
 ) -> anyhow::Result<(Frontend, Placement)> {
-    let Parts { config, store, isolation, clock, chance } = parts;
+    let Parts { config, store, isolation, objects, clock, chance } = parts;
     let packages = Packages::open(config.data_dir.join("packages")).context("packages")?;
     let directories = Directories::allow(&config.hot_reload).context("--hot-reload")?;
     let bootstraps = config.data_dir.join("bootstraps");
@@ -200,6 +206,7 @@ async fn assemble(
             iam: iam_records(store),
             logs: store.logs(),
             queues: store.queues(),
+            objects,
             packages,
             directories,
             placement: placement.clone(),

@@ -51,7 +51,7 @@ pub(crate) async fn read(mut body: Incoming, limit_bytes: usize) -> Result<Bytes
 }
 
 /// The next piece of data; `None` at the end.
-async fn next(body: &mut Incoming) -> Result<Option<Bytes>, BodyError> {
+pub(crate) async fn next(body: &mut Incoming) -> Result<Option<Bytes>, BodyError> {
     loop {
         let frame = tokio::time::timeout(PATIENCE, body.frame()).await;
         match frame.map_err(|_| BodyError::Incomplete)? {

@@ -13,6 +13,7 @@ use dormouse_store::directories::Directories;
 use dormouse_store::functions::Functions;
 use dormouse_store::layers::Layers;
 use dormouse_store::logs::Logs;
+use dormouse_store::objects::Objects;
 use dormouse_store::packages::Packages;
 use dormouse_store::queue::Queues;
 use dormouse_store::resources::Resources;
@@ -49,6 +50,8 @@ pub struct Config {
     pub logs: Logs,
     /// Queues.
     pub queues: Queues,
+    /// Buckets and objects.
+    pub objects: Objects,
     /// Packages.
     pub packages: Packages,
     /// Directories that may be functions' code.

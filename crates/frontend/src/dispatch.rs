@@ -1,10 +1,10 @@
 //! One request: routed, its body read under the limit of what it asks, answered by its service.
 
 use bytes::Bytes;
-use dormouse_api::error::{ApiError, Fault};
+use dormouse_api::error::{ApiError, Exception, Fault};
 use dormouse_api::lambda::Call;
-use dormouse_api::route::{Asked, Route, query_action, route};
-use dormouse_api::service::{Dialect, Service};
+use dormouse_api::route::{Asked, Route, Unroutable, query_action, route};
+use dormouse_api::service::{Dialect, Protocol, Service};
 use dormouse_model::limits;
 use dormouse_model::names::{RequestId, Scope};
 use http::request::Parts;
@@ -16,7 +16,7 @@ use crate::body::{self, BodyError};
 use crate::caller::Caller;
 use crate::context::{Frontend, Inner};
 use crate::outgoing::Outgoing;
-use crate::{iam, lambda, logs, own, sqs, sts};
+use crate::{iam, lambda, logs, own, s3, sqs, sts};
 
 impl Frontend {
     /// Answers a request; every request gets an answer.
@@ -40,8 +40,19 @@ impl Frontend {
                 debug!(request_id = %id, ?dialect, ?asked, status, micros, "answered");
                 response
             }
+            Err(unroutable)
+                if is_plain(&unroutable) && s3::is_for_a_bucket(inner, &parts).await =>
+            {
+                match dormouse_api::s3::call(&parts) {
+                    Ok(call) => s3::answer(inner, &call, (&parts, body), &id).await,
+                    Err(error) => s3::refusal(&error, &parts, &id),
+                }
+            }
             Err(unroutable) => {
                 info!(request_id = %id, path = parts.uri.path(), "request names no operation");
+                if unroutable.dialect.service == Some(Service::S3) {
+                    return s3::refusal(&unroutable.error, &parts, &id);
+                }
                 unroutable.answer(&id).map(Outgoing::from)
             }
         }
@@ -55,6 +66,9 @@ impl Frontend {
         id: &RequestId,
     ) -> Response<Outgoing> {
         let inner = self.inner();
+        if let Asked::S3(call) = asked {
+            return s3::answer(inner, call, (parts, body), id).await;
+        }
         let caller = match Caller::of(parts, &inner.home, inner.clock.wall_ms()) {
             Ok(caller) => caller,
             Err(error) => return refuse(dialect, &error, id).map(Outgoing::from),
@@ -72,6 +86,12 @@ impl Frontend {
         };
         response.map(Outgoing::from)
     }
+}
+
+/// Whether nothing at all says what a request is for.
+fn is_plain(unroutable: &Unroutable) -> bool {
+    unroutable.dialect == Dialect { service: None, protocol: Protocol::RestJson }
+        && unroutable.error.exception == Exception::UnknownPath
 }
 
 async fn lambda_call(
@@ -101,7 +121,7 @@ async fn neighbour(
             Ok((dialect, operation, form)) => (dialect, operation, Some(form)),
             Err(unroutable) => return unroutable.answer(id),
         },
-        Asked::ByPath | Asked::Lambda(_) => {
+        Asked::ByPath | Asked::Lambda(_) | Asked::S3(_) => {
             return refuse(dialect, &ApiError::unknown_operation(dialect), id);
         }
     };

@@ -23,6 +23,7 @@ mod lambda;
 mod logs;
 mod outgoing;
 mod own;
+mod s3;
 mod server;
 mod sqs;
 mod sts;

@@ -1,9 +1,9 @@
-//! Response bodies: whole, or events that are encoded when the connection has room for them.
+//! Response bodies: whole, events that are encoded when the connection has room for them, or an object.
 //!
-//! A whole one costs what it would without the other kind. A stream is pulled: each piece leaves as
+//! A whole one costs what it would without the other kinds. A stream is pulled: each piece leaves as
 //! soon as it is there, and none is asked for before the last one has left.
 
-use std::convert::Infallible;
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -13,6 +13,8 @@ use dormouse_placement::{AnswerStream, Part};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 
+use crate::s3::Sending;
+
 /// What a client is answered with.
 #[derive(Debug)]
 pub(crate) enum Outgoing {
@@ -20,6 +22,8 @@ pub(crate) enum Outgoing {
     Whole(Full<Bytes>),
     /// A function's answer as it comes, in events; `None` behind the last one.
     Events(Option<AnswerStream>),
+    /// An object, as it is read. When it cannot be, the connection ends before its announced end.
+    Object(Box<Sending>),
 }
 
 impl From<Bytes> for Outgoing {
@@ -34,16 +38,29 @@ impl From<AnswerStream> for Outgoing {
     }
 }
 
+impl From<Sending> for Outgoing {
+    fn from(sending: Sending) -> Self {
+        Self::Object(Box::new(sending))
+    }
+}
+
 impl Body for Outgoing {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = io::Error;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let events = match self.get_mut() {
-            Self::Whole(whole) => return Pin::new(whole).poll_frame(context),
+            Self::Whole(whole) => {
+                return Pin::new(whole).poll_frame(context).map_err(|never| match never {});
+            }
+            Self::Object(sending) => {
+                return sending
+                    .poll_next(context)
+                    .map(|piece| piece.transpose().map(|piece| piece.map(Frame::data)));
+            }
             Self::Events(events) => events,
         };
         let Some(answer) = events else {
@@ -63,6 +80,7 @@ impl Body for Outgoing {
         match self {
             Self::Whole(whole) => whole.is_end_stream(),
             Self::Events(events) => events.is_none(),
+            Self::Object(sending) => sending.left_bytes() == 0,
         }
     }
 
@@ -70,6 +88,7 @@ impl Body for Outgoing {
         match self {
             Self::Whole(whole) => whole.size_hint(),
             Self::Events(_) => SizeHint::default(),
+            Self::Object(sending) => SizeHint::with_exact(sending.left_bytes()),
         }
     }
 }

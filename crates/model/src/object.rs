@@ -60,14 +60,13 @@ impl fmt::Display for BucketName {
 }
 
 fn is_bucket_name(text: &str) -> bool {
-    let is_end = |byte: Option<&u8>| {
-        byte.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-    };
+    let is_end =
+        |byte: Option<&u8>| byte.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     let bytes = text.as_bytes();
     let fits = limits::BUCKET_NAME_CHARS.contains(&bytes.len())
-        && bytes.iter().all(|b| {
-            b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-')
-        })
+        && bytes
+            .iter()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-'))
         && is_end(bytes.first())
         && is_end(bytes.last());
     fits && !text.contains("..")
@@ -202,9 +201,28 @@ mod tests {
             assert!(name.parse::<BucketName>().is_ok(), "{name}");
         }
         let bad = [
-            "", "ab", &"a".repeat(64), "Abc", "a_b", "-ab", "ab-", ".ab", "ab.", "a..b", "192.168.5.4",
-            "xn--abc", "sthree-abc", "amzn-s3-demo-x", "abc-s3alias", "abc--ol-s3", "abc.mrap",
-            "abc--x-s3", "abc--table-s3", "a/b", "a b", "äbc",
+            "",
+            "ab",
+            &"a".repeat(64),
+            "Abc",
+            "a_b",
+            "-ab",
+            "ab-",
+            ".ab",
+            "ab.",
+            "a..b",
+            "192.168.5.4",
+            "xn--abc",
+            "sthree-abc",
+            "amzn-s3-demo-x",
+            "abc-s3alias",
+            "abc--ol-s3",
+            "abc.mrap",
+            "abc--x-s3",
+            "abc--table-s3",
+            "a/b",
+            "a b",
+            "äbc",
         ];
         for name in bad {
             assert!(name.parse::<BucketName>().is_err(), "{name}");

@@ -35,6 +35,8 @@ use sha2::{Digest as _, Sha256};
 use tokio::task;
 
 const UNFINISHED: &str = "put-";
+/// Bytes of a package that are in memory at once while it is copied or hashed (ours).
+const COPY_BYTES: usize = 1024 * 1024;
 
 /// A blob was not stored.
 #[derive(Debug, thiserror::Error)]
@@ -142,6 +144,15 @@ impl Packages {
         .await
     }
 
+    /// Stores what a file holds, piece by piece, as [`Packages::put`]; says how many bytes it was.
+    ///
+    /// # Errors
+    /// The file cannot be read, or the disk refused; nothing is stored.
+    pub async fn put_file(&self, file: File) -> io::Result<(Digest, u64)> {
+        let shared = Arc::clone(&self.shared);
+        blocking(move || shared.put_file(file)).await
+    }
+
     /// Opens a blob for reading.
     ///
     /// # Errors
@@ -185,10 +196,43 @@ impl Shared {
     }
 
     fn put(&self, digest: &Digest, bytes: &[u8]) -> io::Result<()> {
+        self.place(digest, bytes.len() as u64, || self.write(bytes))
+    }
+
+    /// Copies first: the name is known only once everything was read.
+    fn put_file(&self, mut file: File) -> io::Result<(Digest, u64)> {
+        let (unfinished, mut copy) = self.begin()?;
+        let (mut hasher, mut size) = (Sha256::new(), 0);
+        let mut bytes = vec![0; COPY_BYTES];
+        loop {
+            match file.read(&mut bytes)? {
+                0 => break,
+                read => {
+                    hasher.update(&bytes[..read]);
+                    copy.write_all(&bytes[..read])?;
+                    size += read as u64;
+                }
+            }
+        }
+        let digest = digest(&hasher.finalize());
+        self.place(&digest, size, || {
+            copy.sync_all()?;
+            Ok(unfinished)
+        })?;
+        Ok((digest, size))
+    }
+
+    /// Gives a blob its name, unless it is there already.
+    fn place(
+        &self,
+        digest: &Digest,
+        size: u64,
+        write: impl FnOnce() -> io::Result<Unfinished>,
+    ) -> io::Result<()> {
         let path = self.path(digest);
         let shelf = path.parent().unwrap_or(&self.directory);
-        if !self.refresh(&path, bytes.len() as u64)? {
-            let unfinished = self.write(bytes)?;
+        if !self.refresh(&path, size)? {
+            let unfinished = write()?;
             match fs::create_dir(shelf) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
                 _ => {}
@@ -218,11 +262,15 @@ impl Shared {
         Ok(true)
     }
 
-    fn write(&self, bytes: &[u8]) -> io::Result<Unfinished> {
+    fn begin(&self) -> io::Result<(Unfinished, File)> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let path = self.directory.join(format!("{UNFINISHED}{number}"));
-        let mut file = OpenOptions::new().write(true).create_new(true).open(&path)?;
-        let unfinished = Unfinished { path };
+        let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
+        Ok((Unfinished { path }, file))
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<Unfinished> {
+        let (unfinished, mut file) = self.begin()?;
         file.write_all(bytes)?;
         file.sync_all()?;
         Ok(unfinished)
@@ -310,7 +358,7 @@ impl Drop for Unfinished {
 
 fn hash(file: &mut File) -> io::Result<Digest> {
     let mut hasher = Sha256::new();
-    let mut bytes = vec![0; 1024 * 1024];
+    let mut bytes = vec![0; COPY_BYTES];
     loop {
         match file.read(&mut bytes)? {
             0 => return Ok(digest(&hasher.finalize())),

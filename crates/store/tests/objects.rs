@@ -1,5 +1,7 @@
 //! Buckets and objects on a real directory: versions, lists, uploads, and what is left on the disk.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
 use std::convert::Infallible;
 use std::io::Read;
 use std::path::Path;
@@ -94,7 +96,8 @@ impl World {
     }
 
     async fn part(&self, upload: &UploadKey, number: u32, bytes: &str) {
-        let part = WantedPart { number, etag: bytes.to_owned(), checksum: String::new(), now_ms: 1 };
+        let part =
+            WantedPart { number, etag: bytes.to_owned(), checksum: String::new(), now_ms: 1 };
         let kept = self.kept(bytes);
         self.objects.put_part(self.bucket, upload.clone(), part, kept).await.unwrap();
     }
@@ -168,7 +171,8 @@ async fn with_versions_nothing_is_lost_until_its_version_is_deleted() {
     world.delete("k", Some("null")).await;
     world.delete("k", Some(&first)).await;
     world.objects.delete_bucket(world.bucket).await.unwrap();
-    let gone = world.objects.put(world.bucket, new("k"), world.kept("x"), |_| Ok::<_, ()>(())).await;
+    let gone =
+        world.objects.put(world.bucket, new("k"), world.kept("x"), |_| Ok::<_, ()>(())).await;
     assert!(matches!(gone, Err(PutError::NoSuchBucket)));
     store.close().await;
     assert_eq!(files(&directory.path().join("objects")), 0);
@@ -317,9 +321,7 @@ async fn a_bucket_is_its_accounts_and_lies_in_its_region() {
     assert_eq!(elsewhere, Err("bucket is in us-east-1".to_owned()));
     assert_eq!(open(&scope("us-east-1"), "other").await, Err("no such bucket".to_owned()));
     let stranger = Scope { account: "999999999999".parse().unwrap(), ..scope("us-east-1") };
-    let refused = world
-        .objects
-        .open_object(&stranger, &"bucket".parse().unwrap(), &key("k"), None)
-        .await;
+    let refused =
+        world.objects.open_object(&stranger, &"bucket".parse().unwrap(), &key("k"), None).await;
     assert!(matches!(refused, Err(OpenObjectError::NoSuchBucket)));
 }

@@ -39,6 +39,8 @@ pub enum Detail {
     },
     /// The member `EC2ErrorCode`.
     Ec2(String),
+    /// Elements of S3's errors, by name.
+    Elements(Vec<(&'static str, String)>),
 }
 
 /// `TooManyRequestsException.Reason`.
@@ -204,6 +206,7 @@ impl ApiError {
             Some(Service::Lambda) => Exception::Service,
             Some(Service::Logs) => Exception::LogsServiceUnavailable,
             Some(Service::Iam) => Exception::IamServiceFailure,
+            Some(Service::S3) => Exception::S3InternalError,
             _ => Exception::InternalFailure,
         };
         Self::new(exception, "An error occurred and the request cannot be processed.")

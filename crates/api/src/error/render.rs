@@ -11,6 +11,9 @@ use super::{ApiError, Detail};
 use crate::service::{Dialect, Protocol, Service};
 use crate::xml::Xml;
 
+/// S3's second id of a request, which says which of its hosts answered: we are one.
+const HOST_ID: &str = "dormouse";
+
 impl ApiError {
     /// The whole HTTP answer in the dialect of the service that was asked.
     #[must_use]
@@ -65,7 +68,7 @@ impl ApiError {
     fn rest_json(&self) -> String {
         let facts = self.exception.facts();
         let detail = match &self.detail {
-            Detail::None => None,
+            Detail::None | Detail::Elements(_) => None,
             Detail::Throttle { reason, .. } => Some(("Reason", reason.as_str())),
             Detail::Ec2(code) => Some(("EC2ErrorCode", code.as_str())),
         };
@@ -135,9 +138,13 @@ impl ApiError {
     fn s3(&self, request_id: &RequestId) -> String {
         let mut xml = Xml::declared();
         xml.element("Error", |xml| {
-            xml.leaf("Code", self.exception.facts().query_code)
-                .leaf("Message", &self.message)
-                .leaf("RequestId", request_id.as_str());
+            xml.leaf("Code", self.exception.facts().query_code).leaf("Message", &self.message);
+            if let Detail::Elements(elements) = &self.detail {
+                for (name, value) in elements {
+                    xml.leaf(name, value);
+                }
+            }
+            xml.leaf("RequestId", request_id.as_str()).leaf("HostId", HOST_ID);
         });
         xml.finish()
     }
@@ -222,7 +229,7 @@ mod tests {
         content-type: application/xml
         x-amz-request-id: 11111111-2222-4333-8444-555555555555
         <?xml version="1.0" encoding="UTF-8"?>
-        <Error><Code>NotImplemented</Code><Message>no &lt;such&gt;</Message><RequestId>11111111-2222-4333-8444-555555555555</RequestId></Error>
+        <Error><Code>NotImplemented</Code><Message>no &lt;such&gt;</Message><RequestId>11111111-2222-4333-8444-555555555555</RequestId><HostId>dormouse</HostId></Error>
         "#);
         insta::assert_snapshot!(text(&error, Service::Ec2, Protocol::Ec2Query), @r#"
         501
@@ -384,6 +391,56 @@ mod tests {
         400 InvalidParameterValue InvalidParameterValue {"message":"m"} client
         400 MissingParameter MissingParameter {"message":"m"} client
         404 InvalidAddress InvalidAddress {"message":"m"} client
+        404 NoSuchBucket NoSuchBucket {"message":"m"} client
+        404 NoSuchKey NoSuchKey {"message":"m"} client
+        404 NoSuchVersion NoSuchVersion {"message":"m"} client
+        404 NoSuchUpload NoSuchUpload {"message":"m"} client
+        301 PermanentRedirect PermanentRedirect {"message":"m"} client
+        409 BucketAlreadyOwnedByYou BucketAlreadyOwnedByYou {"message":"m"} client
+        409 BucketNotEmpty BucketNotEmpty {"message":"m"} client
+        400 TooManyBuckets TooManyBuckets {"message":"m"} client
+        400 InvalidBucketName InvalidBucketName {"message":"m"} client
+        400 InvalidLocationConstraint InvalidLocationConstraint {"message":"m"} client
+        400 IllegalLocationConstraintException IllegalLocationConstraintException {"message":"m"} client
+        400 InvalidArgument InvalidArgument {"message":"m"} client
+        400 InvalidRequest InvalidRequest {"message":"m"} client
+        400 InvalidURI InvalidURI {"message":"m"} client
+        400 KeyTooLongError KeyTooLongError {"message":"m"} client
+        400 MalformedXML MalformedXML {"message":"m"} client
+        400 MalformedPolicy MalformedPolicy {"message":"m"} client
+        400 InvalidTag InvalidTag {"message":"m"} client
+        400 BadRequest BadRequest {"message":"m"} client
+        400 MetadataTooLarge MetadataTooLarge {"message":"m"} client
+        400 BadDigest BadDigest {"message":"m"} client
+        400 InvalidDigest InvalidDigest {"message":"m"} client
+        400 XAmzContentSHA256Mismatch XAmzContentSHA256Mismatch {"message":"m"} client
+        400 IncompleteBody IncompleteBody {"message":"m"} client
+        400 MalformedTrailerError MalformedTrailerError {"message":"m"} client
+        411 MissingContentLength MissingContentLength {"message":"m"} client
+        400 RequestTimeout RequestTimeout {"message":"m"} client
+        400 EntityTooLarge EntityTooLarge {"message":"m"} client
+        400 EntityTooSmall EntityTooSmall {"message":"m"} client
+        400 MaxMessageLengthExceeded MaxMessageLengthExceeded {"message":"m"} client
+        400 InvalidPart InvalidPart {"message":"m"} client
+        400 InvalidPartOrder InvalidPartOrder {"message":"m"} client
+        416 InvalidRange InvalidRange {"message":"m"} client
+        416 InvalidPartNumber InvalidPartNumber {"message":"m"} client
+        412 PreconditionFailed PreconditionFailed {"message":"m"} client
+        405 MethodNotAllowed MethodNotAllowed {"message":"m"} client
+        400 InvalidStorageClass InvalidStorageClass {"message":"m"} client
+        400 AccessControlListNotSupported AccessControlListNotSupported {"message":"m"} client
+        403 AccessForbidden AccessForbidden {"message":"m"} client
+        404 NoSuchTagSet NoSuchTagSet {"message":"m"} client
+        404 NoSuchBucketPolicy NoSuchBucketPolicy {"message":"m"} client
+        404 NoSuchLifecycleConfiguration NoSuchLifecycleConfiguration {"message":"m"} client
+        404 NoSuchCORSConfiguration NoSuchCORSConfiguration {"message":"m"} client
+        404 NoSuchWebsiteConfiguration NoSuchWebsiteConfiguration {"message":"m"} client
+        404 ServerSideEncryptionConfigurationNotFoundError ServerSideEncryptionConfigurationNotFoundError {"message":"m"} client
+        404 OwnershipControlsNotFoundError OwnershipControlsNotFoundError {"message":"m"} client
+        404 NoSuchPublicAccessBlockConfiguration NoSuchPublicAccessBlockConfiguration {"message":"m"} client
+        404 ReplicationConfigurationNotFoundError ReplicationConfigurationNotFoundError {"message":"m"} client
+        404 ObjectLockConfigurationNotFoundError ObjectLockConfigurationNotFoundError {"message":"m"} client
+        500 InternalError InternalError {"message":"m"} platform
         "#);
     }
 

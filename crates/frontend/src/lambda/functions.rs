@@ -56,7 +56,7 @@ async fn create(inner: &Inner, scope: &Scope, body: &[u8]) -> Answer {
     let new = CreateFunctionRequest::read(body)?.validate(scope)?;
     refuse_foreign(new.configuration.architecture)?;
     let layers = layers::attach(inner, scope, &new.layers).await?;
-    let (code, unzipped_bytes) = package::code(inner, new.code).await?;
+    let (code, unzipped_bytes) = package::code(inner, scope, new.code).await?;
     layers::check_size(unzipped_bytes, &layers)?;
     refuse_version(new.publish, &code)?;
     let function = Function {
@@ -125,7 +125,7 @@ async fn update_code(inner: &Inner, target: Result<Target, ApiError>, body: &[u8
         refuse_foreign(architecture)?;
     }
     let current = stored(inner, target).await?.function;
-    let (code, unzipped_bytes) = package::code(inner, asked.code).await?;
+    let (code, unzipped_bytes) = package::code(inner, &target.key.scope, asked.code).await?;
     refuse_version(asked.publish, &code)?;
     let mut configuration = current.configuration.clone();
     configuration.architecture = asked.architecture.unwrap_or(configuration.architecture);

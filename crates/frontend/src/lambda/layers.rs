@@ -84,7 +84,7 @@ pub(super) fn check_size(code_bytes: u64, layers: &[AttachedLayer]) -> Result<()
 
 async fn publish(inner: &Inner, scope: &Scope, name: &str, (host, body): (&str, &[u8])) -> Answer {
     let new = PublishLayerVersionRequest::read(body)?.validate(scope, name)?;
-    let package = package::store(inner, new.code).await?;
+    let package = package::store(inner, scope, new.code).await?;
     let content = LayerContent {
         description: new.description,
         license: new.license,

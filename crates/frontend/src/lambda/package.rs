@@ -1,6 +1,7 @@
 //! Packages on their way in and out: checked and stored, then linked to for ten minutes.
 
-use std::io::Cursor;
+use std::fs::File;
+use std::io::{Cursor, Seek};
 
 use bytes::Bytes;
 use dormouse_api::error::ApiError;
@@ -8,8 +9,9 @@ use dormouse_api::lambda::CodeSource;
 use dormouse_api::service::Dialect;
 use dormouse_model::function::{self, Code};
 use dormouse_model::limits;
-use dormouse_model::names::Digest;
+use dormouse_model::names::{Digest, Scope};
 use dormouse_store::directories::Unusable;
+use dormouse_store::objects::{OpenObjectError, OpenedObject};
 use dormouse_store::package;
 use tracing::warn;
 
@@ -24,13 +26,17 @@ pub(super) struct Package {
 }
 
 /// Takes what a function runs: a package is stored, a directory is looked up.
-pub(super) async fn code(inner: &Inner, source: CodeSource) -> Result<(Code, u64), ApiError> {
+pub(super) async fn code(
+    inner: &Inner,
+    scope: &Scope,
+    source: CodeSource,
+) -> Result<(Code, u64), ApiError> {
     if let CodeSource::Directory { path } = source {
         let directory = directory(inner, &path)?;
         // It is as large as its owner likes.
         return Ok((Code::Directory { directory }, 0));
     }
-    let package = store(inner, source).await?;
+    let package = store(inner, scope, source).await?;
     Ok((Code::Zip(package.code), package.unzipped_bytes))
 }
 
@@ -61,20 +67,82 @@ fn unusable(path: &str, reason: &Unusable) -> ApiError {
 }
 
 /// Checks a package and stores it; once this returns it is on disk.
-pub(super) async fn store(inner: &Inner, source: CodeSource) -> Result<Package, ApiError> {
-    let zip = match source {
-        CodeSource::Zip(zip) => Bytes::from(zip),
-        CodeSource::Directory { .. } => {
-            return Err(ApiError::invalid_parameter(
-                "Only a function's code can be a directory: send the package as ZipFile.",
-            ));
+pub(super) async fn store(
+    inner: &Inner,
+    scope: &Scope,
+    source: CodeSource,
+) -> Result<Package, ApiError> {
+    match source {
+        CodeSource::Zip(zip) => store_zip(inner, zip.into()).await,
+        CodeSource::S3 { bucket, key, version } => {
+            let named = (bucket.as_str(), key.as_str(), version.as_deref());
+            store_file(inner, object(inner, scope, named).await?.file).await
         }
-        CodeSource::S3 { .. } => {
-            return Err(ApiError::invalid_parameter(
-                "Code in S3 is not supported by this version of Dormouse: send the package as ZipFile.",
-            ));
+        CodeSource::Directory { .. } => Err(ApiError::invalid_parameter(
+            "Only a function's code can be a directory: send the package as ZipFile.",
+        )),
+    }
+}
+
+/// An object of this server's S3, opened as Lambda opens it for a caller.
+pub(super) async fn object(
+    inner: &Inner,
+    scope: &Scope,
+    (bucket, key, version): (&str, &str, Option<&str>),
+) -> Result<OpenedObject, ApiError> {
+    // What cannot be the name of a bucket names none, and so with a key.
+    let bucket = bucket.parse().map_err(|_| not_opened(&OpenObjectError::NoSuchBucket))?;
+    let key = key.parse().map_err(|_| not_opened(&OpenObjectError::NoSuchKey))?;
+    let opened = inner.objects.open_object(scope, &bucket, &key, version).await;
+    opened.map_err(|error| not_opened(&error))
+}
+
+fn not_opened(error: &OpenObjectError) -> ApiError {
+    let (code, text) = match error {
+        OpenObjectError::NoSuchBucket => ("NoSuchBucket", "The specified bucket does not exist"),
+        OpenObjectError::NoSuchKey => ("NoSuchKey", "The specified key does not exist."),
+        OpenObjectError::NoSuchVersion => {
+            ("NoSuchVersion", "The specified version does not exist.")
+        }
+        OpenObjectError::DeleteMarker => {
+            ("MethodNotAllowed", "The specified method is not allowed against this resource.")
+        }
+        OpenObjectError::OtherRegion { region } => {
+            let text = format!(
+                "Error occurred while GetObject. S3 Error Code: PermanentRedirect. S3 Error Message: The \
+                 bucket is in this region: {region}. Please use this region to retry the request"
+            );
+            return ApiError::invalid_parameter(text);
+        }
+        OpenObjectError::Storage(_) | OpenObjectError::Unreadable(_) => {
+            warn!(%error, "object not opened");
+            return ApiError::internal(Dialect::LAMBDA);
         }
     };
+    ApiError::invalid_parameter(format!(
+        "Error occurred while GetObject. S3 Error Code: {code}. S3 Error Message: {text}"
+    ))
+}
+
+/// A package from a file has no limit of its own but what it is unzipped.
+async fn store_file(inner: &Inner, file: File) -> Result<Package, ApiError> {
+    let unreadable = |error: std::io::Error| {
+        warn!(%error, "package not read");
+        ApiError::internal(Dialect::LAMBDA)
+    };
+    let size_bytes = file.metadata().map_err(unreadable)?.len();
+    if size_bytes > limits::UNZIPPED_BYTES {
+        return Err(unzipped_too_large());
+    }
+    let looked_at = file.try_clone().map_err(unreadable)?;
+    let unzipped_bytes = unzipped(move || package::inspect(looked_at)).await?;
+    let mut file = file;
+    file.rewind().map_err(unreadable)?;
+    let (digest, size_bytes) = inner.packages.put_file(file).await.map_err(unreadable)?;
+    Ok(Package { code: function::Package { digest, size_bytes }, unzipped_bytes })
+}
+
+async fn store_zip(inner: &Inner, zip: Bytes) -> Result<Package, ApiError> {
     if zip.len() > limits::ZIPPED_BYTES {
         return Err(ApiError::zip_too_large(limits::ZIPPED_BYTES));
     }

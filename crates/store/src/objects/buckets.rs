@@ -192,7 +192,9 @@ impl Objects {
                 versioning(connection, bucket)?.ok_or(ChangeError::Missing)?;
                 match value {
                     Some(value) => connection
-                        .prepare_cached("INSERT OR REPLACE INTO bucket_settings VALUES (?1, ?2, ?3)")?
+                        .prepare_cached(
+                            "INSERT OR REPLACE INTO bucket_settings VALUES (?1, ?2, ?3)",
+                        )?
                         .execute(params![bucket.0, kind, value])?,
                     None => connection
                         .prepare_cached(

@@ -61,8 +61,7 @@ impl Files {
         let run = format!("{run:032x}");
         sync_directory(directory)?;
         directory.parent().map_or(Ok(()), sync_directory)?;
-        let shared =
-            Shared { directory: directory.to_owned(), run, next: AtomicU64::new(0) };
+        let shared = Shared { directory: directory.to_owned(), run, next: AtomicU64::new(0) };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -221,6 +220,15 @@ impl Kept {
     #[must_use]
     pub fn size_bytes(&self) -> u64 {
         self.size_bytes
+    }
+
+    /// Opens it for reading. Blocks.
+    ///
+    /// # Errors
+    /// The disk refused.
+    pub fn open(&self) -> io::Result<File> {
+        let name = self.name.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        self.files.read(name)
     }
 
     /// Its name, for a record that is being written. The file stays from now on, whatever becomes of

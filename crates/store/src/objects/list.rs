@@ -90,7 +90,8 @@ impl Objects {
         self.database
             .read(move |connection| {
                 // A marker before the prefix is before all that is listed.
-                let is_within = |marker: &VersionMarker| marker.key.as_str() >= walk.prefix.as_str();
+                let is_within =
+                    |marker: &VersionMarker| marker.key.as_str() >= walk.prefix.as_str();
                 let start = match marker.as_ref().filter(|marker| is_within(marker)) {
                     Some(marker) => Start {
                         key: marker.key.as_str().as_bytes().to_vec(),
@@ -232,7 +233,9 @@ mod tests {
             let end = beyond(walk.prefix.as_bytes());
             let rows = keys
                 .iter()
-                .filter(|key| key.as_bytes() >= start.key.as_slice() && key.as_bytes() < end.as_slice())
+                .filter(|key| {
+                    key.as_bytes() >= start.key.as_slice() && key.as_bytes() < end.as_slice()
+                })
                 .take(limit)
                 .map(|key| (key.as_bytes().to_vec(), key.clone()));
             Ok(rows.collect())
@@ -276,7 +279,11 @@ mod tests {
         check(keys, walk("b", "x/", "", 100), "(b/x/) b/y");
         check(keys, walk("", "/", "", 0), "");
         check(keys, walk("zzz", "/", "", 5), "");
-        check("p\u{10ffff} p\u{10ffff}/1 p/1", walk("p", "/", "", 5), "(p/) p\u{10ffff} (p\u{10ffff}/)");
+        check(
+            "p\u{10ffff} p\u{10ffff}/1 p/1",
+            walk("p", "/", "", 5),
+            "(p/) p\u{10ffff} (p\u{10ffff}/)",
+        );
     }
 
     proptest! {

@@ -6,9 +6,9 @@ use std::io;
 use dormouse_model::names::Scope;
 use dormouse_model::object::{BucketName, ObjectKey};
 
+use crate::StorageError;
 use crate::objects::row::select;
 use crate::objects::{BucketId, Content, Object, Objects, Version, blocking};
-use crate::StorageError;
 
 /// How often a version that vanishes between its record and its file is looked up anew (ours): it was
 /// replaced meanwhile, and the record says by what. Past it the file is missing.

@@ -167,9 +167,7 @@ impl Objects {
                 let file = bytes.recorded().0;
                 let (etag, now, checksum) = (part.etag, stored(part.now_ms), part.checksum);
                 connection
-                    .prepare_cached(
-                        "INSERT INTO object_parts VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                    )?
+                    .prepare_cached("INSERT INTO object_parts VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
                     .execute(params![key.id, part.number, file, size, etag, now, checksum])?;
                 Ok(())
             })
@@ -204,7 +202,8 @@ impl Objects {
                 let versioning = versioning.ok_or(PutError::NoSuchBucket)?;
                 select(connection, bucket, &key)?.ok_or(CompleteError::Changed)?;
                 for part in &parts {
-                    let file = file_of(connection, &key.id, part.number).map_err(StorageError::from)?;
+                    let file =
+                        file_of(connection, &key.id, part.number).map_err(StorageError::from)?;
                     if file.as_ref() != Some(&part.file.0) {
                         return Err(CompleteError::Changed);
                     }
@@ -243,7 +242,8 @@ impl Objects {
         self.database
             .read(move |connection| {
                 let (mut start, mut after) = (Start::of(&walk), String::new());
-                if let Some(marker) = marker.filter(|marker| marker.key.as_str() >= walk.prefix.as_str())
+                if let Some(marker) =
+                    marker.filter(|marker| marker.key.as_str() >= walk.prefix.as_str())
                 {
                     start = Start::at(marker.key.as_str().as_bytes().to_vec());
                     after = marker.id;

@@ -105,6 +105,30 @@ impl Objects {
             .await
     }
 
+    /// Removes many, all or none of them.
+    ///
+    /// # Errors
+    /// When the bucket is gone, or it cannot be written.
+    pub async fn delete_all(
+        &self,
+        bucket: BucketId,
+        wanted: Vec<Wanted>,
+        (now_ms, chance): (u64, u64),
+    ) -> Result<Vec<Deleted>, ChangeError> {
+        self.database
+            .write(move |connection| {
+                let versioning =
+                    row::versioning(connection, bucket)?.ok_or(ChangeError::Missing)?;
+                let mut deleted = Vec::with_capacity(wanted.len());
+                for wanted in &wanted {
+                    let of = (bucket, versioning);
+                    deleted.push(delete(connection, of, wanted, (now_ms, chance))?);
+                }
+                Ok(deleted)
+            })
+            .await
+    }
+
     /// Changes what the owner of a version keeps with it. Says of which version.
     ///
     /// # Errors
