@@ -171,8 +171,10 @@ impl Settings {
         replace_number(&mut configuration.memory_mb, self.memory_size);
         let size = self.ephemeral_storage.and_then(|storage| storage.size);
         replace_number(&mut configuration.ephemeral_mb, size);
-        if let Some(environment) = self.environment {
-            configuration.variables = Some(environment.variables()?);
+        if let Some(environment) = self.environment
+            && let Some(variables) = environment.variables()?
+        {
+            configuration.variables = Some(variables);
         }
         if let Some(mode) = self.tracing_config.and_then(|tracing| tracing.mode) {
             let active = mode == "Active";

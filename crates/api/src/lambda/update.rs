@@ -132,7 +132,10 @@ impl ConfigurationChange {
     /// # Errors
     /// The service's first objection.
     pub fn applied_to(self, current: Configuration) -> Result<Configuration, ApiError> {
-        self.settings.applied_to(current)
+        let mut changed = self.settings.applied_to(current)?;
+        // What was emptied is not shown any more; only a creation shows that it was given none.
+        changed.variables = changed.variables.filter(|variables| !variables.is_empty());
+        Ok(changed)
     }
 
     /// The layer versions that are to take the place of those that are there.
@@ -181,10 +184,13 @@ mod tests {
     #[test]
     fn only_what_is_given_changes() {
         let before = pending().configuration;
-        let after = applied(&json!({"Timeout": 10, "Environment": {}}), &before);
+        let set = json!({"Timeout": 10, "Environment": {"Variables": {"AB": "c"}}});
+        let after = applied(&set, &before);
         assert_eq!(after.timeout_s, 10);
-        assert_eq!(after.variables, Some([].into()));
-        assert_eq!(Configuration { timeout_s: 3, variables: None, ..after }, before);
+        assert_eq!(after.variables.as_ref().unwrap()["AB"], "c");
+        assert_eq!(applied(&json!({"Environment": {}}), &after), after);
+        let emptied = applied(&json!({"Environment": {"Variables": {}}}), &after);
+        assert_eq!(Configuration { timeout_s: 3, ..emptied }, before);
     }
 
     #[test]
@@ -196,9 +202,10 @@ mod tests {
         assert_eq!(after.logging.format, wanted);
         let kept = applied(&json!({"LoggingConfig": {"LogGroup": "/g"}}), &after);
         assert_eq!(kept.logging.format, wanted);
+        assert_eq!(kept.logging.group.as_deref(), Some("/g"));
         let back = applied(&json!({"LoggingConfig": {"LogFormat": "Text"}}), &kept);
         assert_eq!(back.logging.format, LogFormat::Text);
-        assert_eq!(back.logging.group.as_deref(), Some("/g"));
+        assert_eq!(back.logging.group, None);
         let level = json!({"LoggingConfig": {"ApplicationLogLevel": "DEBUG"}});
         let error = change(&level).unwrap().applied_to(text).unwrap_err();
         assert_eq!(error.exception.facts().code, "InvalidParameterValueException");

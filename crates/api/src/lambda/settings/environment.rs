@@ -56,13 +56,14 @@ impl Environment {
         }
     }
 
-    pub(crate) fn variables(self) -> Result<BTreeMap<String, String>, ApiError> {
-        let variables: BTreeMap<String, String> = self
-            .variables
-            .unwrap_or_default()
-            .into_iter()
-            .filter_map(|(key, value)| Some((key, value?)))
-            .collect();
+    /// The variables; nothing when the member is there and says nothing of them (probed on AWS:
+    /// an update with `"Environment": {}` keeps what is set).
+    pub(crate) fn variables(self) -> Result<Option<BTreeMap<String, String>>, ApiError> {
+        let Some(variables) = self.variables else {
+            return Ok(None);
+        };
+        let variables: BTreeMap<String, String> =
+            variables.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
         let reserved: Vec<&str> =
             variables.keys().map(String::as_str).filter(|key| RESERVED.contains(key)).collect();
         if !reserved.is_empty() {
@@ -78,7 +79,7 @@ impl Environment {
                 "{UNABLE} exceeded the 4KB limit. String measured: {measured}"
             )));
         }
-        Ok(variables)
+        Ok(Some(variables))
     }
 }
 

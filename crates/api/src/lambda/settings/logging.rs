@@ -42,7 +42,8 @@ impl LoggingConfig {
             Some(format) => format == "JSON",
             None => matches!(before.format, LogFormat::Json { .. }),
         };
-        let group = self.log_group.or(before.group);
+        // Probed on AWS: without a group the function's own one is back.
+        let group = self.log_group;
         if !json {
             if self.application_log_level.is_some() || self.system_log_level.is_some() {
                 return Err(ApiError::invalid_parameter(
