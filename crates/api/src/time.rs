@@ -15,6 +15,11 @@ pub(crate) fn lambda(ms: u64) -> String {
     instant(ms).strftime("%Y-%m-%dT%H:%M:%S%.3f+0000").to_string()
 }
 
+/// `2026-01-02T03:04:05+0000`, as provisioned concurrency's `LastModified`.
+pub(crate) fn lambda_seconds(ms: u64) -> String {
+    instant(ms).strftime("%Y-%m-%dT%H:%M:%S+0000").to_string()
+}
+
 /// `2026-01-02T03:04:05Z`, as IAM's dates.
 pub(crate) fn iso_seconds(ms: u64) -> String {
     instant(ms).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
@@ -43,6 +48,7 @@ mod tests {
     fn instants_look_as_aws_writes_them() {
         assert_eq!(lambda(1_767_323_045_678), "2026-01-02T03:04:05.678+0000");
         assert_eq!(lambda(1_767_323_045_000), "2026-01-02T03:04:05.000+0000");
+        assert_eq!(lambda_seconds(1_767_323_045_678), "2026-01-02T03:04:05+0000");
         assert_eq!(iso_seconds(1_767_323_045_678), "2026-01-02T03:04:05Z");
         assert_eq!(iso_nanos(1_767_323_045_678), "2026-01-02T03:04:05.678000000Z");
         assert!(lambda(u64::MAX).starts_with("9999"));

@@ -99,6 +99,17 @@ pub const CODE_STORAGE_BYTES: u64 = 80_530_636_800;
 
 /// Milliseconds the on-demand Init may take (developer guide).
 pub const INIT_MS: u64 = 10_000;
+/// Milliseconds the Init of an environment of provisioned concurrency may take; the function's timeout,
+/// if that is longer (developer guide).
+pub const PROVISIONED_INIT_MS: u64 = 130_000;
+/// Environments of provisioned concurrency that one function version has in the making at once (ours).
+/// Further ones wait for these.
+pub const PROVISIONED_STARTS: usize = 4;
+/// Milliseconds after which an environment of provisioned concurrency that could not be made is tried
+/// again (ours); doubled each time, up to the longest.
+pub const PROVISIONED_RETRY_MS: u64 = 1_000;
+/// The longest of these waits, in milliseconds (ours).
+pub const PROVISIONED_RETRY_MOST_MS: u64 = 300_000;
 /// Milliseconds a sandbox may take to be made (ours). Past it the environment is given up.
 pub const PROVISION_MS: u64 = 10_000;
 /// Milliseconds a reset or a killing may take (developer guide: 2 s). Past it the sandbox is destroyed.

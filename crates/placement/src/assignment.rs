@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dormouse_model::clock::Clock;
-use dormouse_model::environment::Cause;
+use dormouse_model::concurrency::Allocation;
+use dormouse_model::environment::{Cause, InitializationType};
 use dormouse_model::function::ResolvedVersion;
 use dormouse_model::invocation::{Answer, ErrorPayload};
 use dormouse_model::limits;
@@ -13,16 +14,19 @@ use dormouse_model::metrics::{Outcome, Subject};
 use dormouse_model::names::EnvironmentId;
 use dormouse_worker::metrics::Meter;
 use dormouse_worker::{ColdReason, EnvironmentHandle, Fact, Job, Worker};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::pool::{Decision, Pool};
+use crate::provision::Provision;
 
 /// What the owner is asked.
 #[derive(Debug)]
 pub(crate) enum Request {
     /// Run this.
     Invoke(Job),
+    /// Keep so many environments ready; answered when that is begun.
+    Provide(u32, oneshot::Sender<()>),
     /// End every environment when it has nothing to do, then end.
     Retire(Cause),
     /// End every environment now, then end.
@@ -38,6 +42,8 @@ pub(crate) struct Assignment {
     pub(crate) idle: Duration,
     /// Why the first environment has to be made.
     pub(crate) first: ColdReason,
+    /// Tells how far the environments have come that are to be ready.
+    pub(crate) allocation: watch::Sender<Allocation>,
 }
 
 impl Assignment {
@@ -48,6 +54,7 @@ impl Assignment {
         let owner = Owner {
             assignment: self,
             pool: Pool::new(limits::WAITERS),
+            provision: Provision::default(),
             handles: HashMap::new(),
             tasks: JoinSet::new(),
             facts: facts_sender,
@@ -65,6 +72,7 @@ const SHUTTING_DOWN: &str = "The server is shutting down";
 struct Owner {
     assignment: Assignment,
     pool: Pool<Job>,
+    provision: Provision,
     handles: HashMap<EnvironmentId, EnvironmentHandle>,
     tasks: JoinSet<()>,
     facts: mpsc::Sender<Fact>,
@@ -87,7 +95,7 @@ impl Owner {
                 }
             }
             let expiry = self.until_idle_expiry();
-            let patience = self.until_patience_ends();
+            let again = self.until_something_is_short();
             tokio::select! {
                 biased;
                 Some(fact) = facts.recv() => self.fact(fact),
@@ -100,7 +108,7 @@ impl Owner {
                 },
                 Some(_) = self.tasks.join_next() => {}
                 () = tokio::time::sleep(expiry.unwrap_or_default()), if expiry.is_some() => self.expire(),
-                () = tokio::time::sleep(patience.unwrap_or_default()), if patience.is_some() => {}
+                () = tokio::time::sleep(again.unwrap_or_default()), if again.is_some() => {}
             }
             self.start_what_is_short();
         }
@@ -113,6 +121,12 @@ impl Owner {
             Request::Invoke(job) => {
                 let decision = self.pool.arrive(job);
                 self.decide(decision);
+            }
+            // One that retires has nothing to keep ready.
+            Request::Provide(..) if self.retired.is_some() => {}
+            Request::Provide(places, begun) => {
+                self.provide(places, Cause::Released);
+                let _ = begun.send(());
             }
             Request::Retire(cause) => self.retire(cause),
             Request::Kill(cause) => {
@@ -128,8 +142,24 @@ impl Owner {
         }
     }
 
+    /// Keeps so many environments ready; those that are too many end for `cause`.
+    fn provide(&mut self, places: u32, cause: Cause) {
+        self.provision.want(places);
+        let pool = &self.pool;
+        for id in self.provision.take_surplus(|id| pool.is_kept_free(id)) {
+            self.pool.released(&id);
+            self.stop(&id, cause);
+        }
+        self.tell_allocation();
+    }
+
+    fn tell_allocation(&self) {
+        self.assignment.allocation.send_replace(self.provision.allocation());
+    }
+
     fn retire(&mut self, cause: Cause) {
         self.retired = Some(cause);
+        self.provide(0, cause);
         for id in self.pool.expire(u64::MAX) {
             self.stop(&id, cause);
         }
@@ -137,14 +167,7 @@ impl Owner {
 
     fn fact(&mut self, fact: Fact) {
         match fact {
-            Fact::Ready(id) => match self.pool.ready(&id, self.assignment.clock.now()) {
-                Some(decision) => self.decide(decision),
-                None => {
-                    if let Some(cause) = self.retired {
-                        self.retire(cause);
-                    }
-                }
-            },
+            Fact::Ready(id) => self.ready(&id),
             Fact::Answered(id) => {
                 let until = self.assignment.clock.now() + limits::SETTLE_MS * 1_000;
                 self.pool.answered(&id, until);
@@ -155,18 +178,42 @@ impl Owner {
         }
     }
 
+    fn ready(&mut self, id: &EnvironmentId) {
+        let now = self.assignment.clock.now();
+        if self.provision.is_ready(id, now) {
+            self.tell_allocation();
+        }
+        match self.pool.ready(id, self.provision.owns(id), now) {
+            Some(decision) => self.decide(decision),
+            None => {
+                if let Some(cause) = self.retired {
+                    self.retire(cause);
+                }
+            }
+        }
+    }
+
     fn dead(&mut self, id: &EnvironmentId, cause: Cause) {
+        let kept = self.provision.has_ended(id, cause, self.assignment.clock.now());
+        if kept {
+            self.tell_allocation();
+        }
         self.pool.dead(id);
         self.handles.remove(id);
         self.reason = match cause {
-            Cause::Idle | Cause::Evicted => ColdReason::IdleExpiry,
+            Cause::Idle | Cause::Evicted | Cause::Released => ColdReason::IdleExpiry,
             Cause::Recycled => ColdReason::Recycled,
             Cause::Update | Cause::Shutdown => ColdReason::Update,
-            Cause::ProvisionFailed | Cause::UnclearEnd | Cause::SandboxLost => ColdReason::Failure,
+            Cause::ProvisionFailed
+            | Cause::InitFailed
+            | Cause::Crashed
+            | Cause::UnclearEnd
+            | Cause::SandboxLost => ColdReason::Failure,
         };
         // One caller pays for one failed attempt, or a machine that can make no sandbox would try
-        // for ever.
+        // for ever. Nobody waits for one that is to be kept ready.
         if cause == Cause::ProvisionFailed
+            && !kept
             && let Some(job) = self.pool.give_up_one()
         {
             self.meter().not_run(self.subject(&job), Outcome::Sandbox);
@@ -209,13 +256,26 @@ impl Owner {
     fn start_what_is_short(&mut self) {
         while self.pool.is_short(self.assignment.clock.now()) {
             let reason = if self.pool.alive() == 0 { self.reason } else { ColdReason::ScaleOut };
-            let version = self.assignment.version.clone();
-            let worker = &self.assignment.worker;
-            let (handle, task) = worker.environment(version, reason, self.facts.clone());
-            self.pool.started(handle.id().clone());
-            self.handles.insert(handle.id().clone(), handle);
-            self.tasks.spawn(task);
+            let id = self.start(reason, InitializationType::OnDemand);
+            self.pool.started(id);
         }
+        while self.provision.is_short(self.assignment.clock.now()) {
+            let id =
+                self.start(ColdReason::Provisioned, InitializationType::ProvisionedConcurrency);
+            self.pool.preparing(id.clone());
+            self.provision.started(id);
+        }
+    }
+
+    fn start(&mut self, reason: ColdReason, initialization: InitializationType) -> EnvironmentId {
+        let version = self.assignment.version.clone();
+        let worker = &self.assignment.worker;
+        let facts = self.facts.clone();
+        let (handle, task) = worker.environment(version, reason, initialization, facts);
+        let id = handle.id().clone();
+        self.handles.insert(id.clone(), handle);
+        self.tasks.spawn(task);
+        id
     }
 
     fn expire(&mut self) {
@@ -232,10 +292,12 @@ impl Owner {
         }
     }
 
-    /// How long callers still wait for an environment that was about to be free.
-    fn until_patience_ends(&self) -> Option<Duration> {
+    /// How long callers still wait for an environment that was about to be free, or until another
+    /// attempt at one that is to be ready.
+    fn until_something_is_short(&self) -> Option<Duration> {
         let now = self.assignment.clock.now();
-        let until = self.pool.patience_ends(now)?;
+        let moments = [self.pool.patience_ends(now), self.provision.next_attempt(now)];
+        let until = moments.into_iter().flatten().min()?;
         Some(Duration::from_micros(until - now))
     }
 

@@ -5,18 +5,20 @@
 //!
 //! | Task | Owns | Gets | Gives |
 //! |---|---|---|---|
-//! | `router` | which versions have an owner, the counts per account and what functions reserve of them | routes asked for, versions retired, places reserved, drain | snapshots of all routes and reservations, readable without waiting |
-//! | `assignment` (one per version) | the environments of that version, the callers who wait | jobs; facts of its environments | leases to environments |
+//! | `router` | which versions have an owner, what functions claim of their account | routes asked for, versions retired, places claimed, drain | snapshots of all routes and counts, readable without waiting |
+//! | `assignment` (one per version) | the environments of that version, the callers who wait | jobs, how many environments to keep ready; facts of its environments | leases to environments; how many are ready |
 //!
 //! The warm path reads the snapshot and sends one message to the version's owner, which sends one
 //! to the environment; the answer goes straight to the caller.
 
 mod assignment;
+mod counts;
 mod pool;
-mod reservations;
+mod provision;
 mod router;
+mod routes;
 
 pub use dormouse_worker::lives::{Filter, Life, Lives, trace};
 pub use dormouse_worker::metrics::{Meter, Seen};
 pub use dormouse_worker::{AnswerStream, Answered, NoInterpreter, Part};
-pub use router::{Config, InvokeError, Placement};
+pub use router::{Config, FunctionClaim, InvokeError, Placement};

@@ -1,7 +1,9 @@
 //! Which environment gets which job, as a plain value: no task, no clock, no channel.
 //!
-//! Rules: a free environment that was used most recently goes first; callers wait oldest first; as
-//! many environments are starting as callers wait, never more.
+//! Rules: a free environment that is kept goes first, then the one that was used most recently;
+//! callers wait oldest first; as many environments are starting for callers as callers wait, never
+//! more. Those that are kept (provisioned concurrency) are started and ended by their own rules, in
+//! `provision`; here they only serve.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -22,9 +24,13 @@ pub(crate) enum Decision<J> {
 /// The environments of one version and the callers who wait for one.
 #[derive(Debug)]
 pub(crate) struct Pool<J> {
+    /// Free ones that never expire.
+    kept: Vec<EnvironmentId>,
     /// Free ones with the moment they became free; the last is the most recently used.
     idle: Vec<(EnvironmentId, Micros)>,
     starting: HashSet<EnvironmentId>,
+    /// Starting, and no caller waits for them.
+    preparing: HashSet<EnvironmentId>,
     busy: HashSet<EnvironmentId>,
     /// Busy ones whose caller has been answered, with the moment until which they are waited for.
     settling: HashMap<EnvironmentId, Micros>,
@@ -35,8 +41,10 @@ pub(crate) struct Pool<J> {
 impl<J> Pool<J> {
     pub(crate) fn new(waiting_limit: usize) -> Self {
         Self {
+            kept: Vec::new(),
             idle: Vec::new(),
             starting: HashSet::new(),
+            preparing: HashSet::new(),
             busy: HashSet::new(),
             settling: HashMap::new(),
             waiting: VecDeque::new(),
@@ -47,7 +55,7 @@ impl<J> Pool<J> {
     /// A job arrives.
     pub(crate) fn arrive(&mut self, job: J) -> Decision<J> {
         // Who waits came first; a free environment and a waiter never meet here.
-        if let Some((id, _)) = self.idle.pop() {
+        if let Some(id) = self.kept.pop().or_else(|| self.idle.pop().map(|(id, _)| id)) {
             self.busy.insert(id.clone());
             return Decision::Lease(id, job);
         }
@@ -84,10 +92,20 @@ impl<J> Pool<J> {
         self.starting.insert(id);
     }
 
-    /// An environment is free: it serves the oldest waiter or becomes idle.
-    pub(crate) fn ready(&mut self, id: &EnvironmentId, now: Micros) -> Option<Decision<J>> {
+    /// An environment is being started that is to be there before anybody waits for it.
+    pub(crate) fn preparing(&mut self, id: EnvironmentId) {
+        self.preparing.insert(id);
+    }
+
+    /// An environment is free: it serves the oldest waiter, or is kept, or becomes idle.
+    pub(crate) fn ready(
+        &mut self,
+        id: &EnvironmentId,
+        kept: bool,
+        now: Micros,
+    ) -> Option<Decision<J>> {
         // Only what was starting or busy can become free; one that is out already stays out.
-        if !self.starting.remove(id) && !self.busy.remove(id) {
+        if !self.busy.remove(id) && !self.starting.remove(id) && !self.preparing.remove(id) {
             return None;
         }
         self.settling.remove(id);
@@ -96,11 +114,27 @@ impl<J> Pool<J> {
                 self.busy.insert(id.clone());
                 Some(Decision::Lease(id.clone(), job))
             }
+            None if kept => {
+                self.kept.push(id.clone());
+                None
+            }
             None => {
                 self.idle.push((id.clone(), now));
                 None
             }
         }
+    }
+
+    /// Whether it is one that is kept and free.
+    pub(crate) fn is_kept_free(&self, id: &EnvironmentId) -> bool {
+        self.kept.contains(id)
+    }
+
+    /// An environment is kept no more: it is on its way out, but still there until it says so.
+    pub(crate) fn released(&mut self, id: &EnvironmentId) {
+        self.kept.retain(|kept| kept != id);
+        self.preparing.remove(id);
+        self.busy.insert(id.clone());
     }
 
     /// A job came back unstarted: it is the oldest again.
@@ -111,8 +145,10 @@ impl<J> Pool<J> {
     /// An environment is no more.
     pub(crate) fn dead(&mut self, id: &EnvironmentId) {
         self.starting.remove(id);
+        self.preparing.remove(id);
         self.busy.remove(id);
         self.settling.remove(id);
+        self.kept.retain(|kept| kept != id);
         self.idle.retain(|(idle, _)| idle != id);
     }
 
@@ -143,7 +179,8 @@ impl<J> Pool<J> {
 
     /// How many environments there are.
     pub(crate) fn alive(&self) -> usize {
-        self.idle.len() + self.starting.len() + self.busy.len()
+        let free = self.kept.len() + self.idle.len();
+        free + self.starting.len() + self.preparing.len() + self.busy.len()
     }
 }
 
@@ -162,11 +199,11 @@ mod tests {
         let mut pool = Pool::new(10);
         for n in 1..=3 {
             pool.started(env(n));
-            assert_eq!(pool.ready(&env(n), u64::try_from(n).unwrap()), None);
+            assert_eq!(pool.ready(&env(n), false, u64::try_from(n).unwrap()), None);
         }
         assert_eq!(pool.arrive("a"), Decision::Lease(env(3), "a"));
         assert_eq!(pool.arrive("b"), Decision::Lease(env(2), "b"));
-        assert_eq!(pool.ready(&env(3), 9), None);
+        assert_eq!(pool.ready(&env(3), false, 9), None);
         assert_eq!(pool.arrive("c"), Decision::Lease(env(3), "c"));
     }
 
@@ -179,9 +216,9 @@ mod tests {
         assert_eq!(pool.arrive("second"), Decision::Start);
         assert!(pool.is_short(0));
         pool.started(env(2));
-        assert_eq!(pool.ready(&env(2), 1), Some(Decision::Lease(env(2), "first")));
-        assert_eq!(pool.ready(&env(2), 2), Some(Decision::Lease(env(2), "second")));
-        assert_eq!(pool.ready(&env(1), 3), None);
+        assert_eq!(pool.ready(&env(2), false, 1), Some(Decision::Lease(env(2), "first")));
+        assert_eq!(pool.ready(&env(2), false, 2), Some(Decision::Lease(env(2), "second")));
+        assert_eq!(pool.ready(&env(1), false, 3), None);
     }
 
     #[test]
@@ -189,13 +226,13 @@ mod tests {
         let mut pool = Pool::new(10);
         assert_eq!(pool.arrive("a"), Decision::Start);
         pool.started(env(1));
-        assert_eq!(pool.ready(&env(1), 1), Some(Decision::Lease(env(1), "a")));
+        assert_eq!(pool.ready(&env(1), false, 1), Some(Decision::Lease(env(1), "a")));
         pool.answered(&env(1), 100);
         assert_eq!(pool.arrive("b"), Decision::Start);
         assert!(!pool.is_short(50));
         assert_eq!(pool.patience_ends(50), Some(100));
         assert!(pool.is_short(100));
-        assert_eq!(pool.ready(&env(1), 60), Some(Decision::Lease(env(1), "b")));
+        assert_eq!(pool.ready(&env(1), false, 60), Some(Decision::Lease(env(1), "b")));
         assert_eq!(pool.patience_ends(60), None);
     }
 
@@ -211,13 +248,35 @@ mod tests {
         let mut pool: Pool<&str> = Pool::new(1);
         for n in 1..=3 {
             pool.started(env(n));
-            pool.ready(&env(n), u64::try_from(n).unwrap());
+            pool.ready(&env(n), false, u64::try_from(n).unwrap());
         }
         assert_eq!(pool.idle_since(), Some(1));
         assert_eq!(pool.expire(2), vec![env(1), env(2)]);
         assert_eq!(pool.alive(), 3);
         pool.dead(&env(1));
         pool.dead(&env(2));
+        assert_eq!(pool.alive(), 1);
+    }
+
+    #[test]
+    fn one_that_is_kept_goes_first_and_stays_and_nobody_waits_for_it_alone() {
+        let mut pool = Pool::new(10);
+        pool.preparing(env(1));
+        assert_eq!(pool.arrive("a"), Decision::Start);
+        assert!(pool.is_short(0));
+        pool.started(env(2));
+        // Whoever is ready first serves.
+        assert_eq!(pool.ready(&env(1), true, 1), Some(Decision::Lease(env(1), "a")));
+        assert_eq!(pool.ready(&env(2), false, 2), None);
+        assert_eq!(pool.ready(&env(1), true, 3), None);
+        assert!(pool.is_kept_free(&env(1)));
+        assert_eq!(pool.arrive("b"), Decision::Lease(env(1), "b"));
+        assert_eq!(pool.arrive("c"), Decision::Lease(env(2), "c"));
+        assert_eq!(pool.ready(&env(1), true, 4), None);
+        assert_eq!(pool.expire(u64::MAX), []);
+        pool.released(&env(1));
+        assert_eq!((pool.arrive("d"), pool.alive()), (Decision::Start, 2));
+        pool.dead(&env(1));
         assert_eq!(pool.alive(), 1);
     }
 
@@ -242,7 +301,7 @@ mod tests {
                             open.remove(&done);
                         }
                         let id = running[at].0.clone();
-                        pool.ready(&id, now as Micros)
+                        pool.ready(&id, pick == 5, now as Micros)
                     }
                     _ => {
                         let (id, job) = running.swap_remove(pick as usize % running.len());

@@ -1,13 +1,14 @@
 //! From a resolved version to its owner: a snapshot that anybody reads without waiting, and one task
 //! that replaces it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use dormouse_model::clock::Clock;
+use dormouse_model::concurrency::{Allocation, Claim};
 use dormouse_model::environment::Cause;
 use dormouse_model::function::{Code, ResolvedVersion};
 use dormouse_model::invocation::{Answer, Invocation};
@@ -18,12 +19,13 @@ use dormouse_model::runtime::Runtime;
 use dormouse_worker::lives::Lives;
 use dormouse_worker::metrics::Meter;
 use dormouse_worker::{Answered, ColdReason, Job, NoInterpreter, Reply, Worker};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::assignment::{Assignment, Request};
-use crate::reservations::Reservations;
+use crate::counts::Counts;
+use crate::routes::{Route, RouteKey, Routes, Which};
 
 /// What placement is made of.
 #[derive(Debug)]
@@ -53,84 +55,40 @@ pub enum InvokeError {
     Stopping,
 }
 
-/// Names the owner of a version: a version of a function, in one generation of its configuration
-/// and, when its code is a directory, one edition of that.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct RouteKey {
-    key: FunctionKey,
-    unique_id: String,
-    version: Version,
-    generation: u64,
-    edition: u64,
-}
-
-impl RouteKey {
-    fn of(version: &ResolvedVersion, edition: u64) -> Self {
-        Self {
-            edition,
-            key: version.key.clone(),
-            unique_id: version.unique_id.clone(),
-            version: version.version,
-            generation: version.deployment.generation,
-        }
+/// The edition of a version's code, for which it has environments of its own.
+async fn edition(worker: &Worker, version: &ResolvedVersion) -> u64 {
+    match &version.deployment.code {
+        Code::Directory { directory } => worker.edition(directory).await,
+        // It never changes.
+        Code::Zip(_) | Code::Image(_) => 0,
     }
 }
 
-impl RouteKey {
-    /// Whether it is of an earlier edition of the same.
-    fn is_before(&self, other: &Self) -> bool {
-        self.edition < other.edition && Self { edition: other.edition, ..self.clone() } == *other
-    }
+/// What a function claims of its account.
+#[derive(Debug, Clone, Default)]
+pub struct FunctionClaim {
+    /// What it has reserved, if it has.
+    pub reserved: Option<u32>,
+    /// Of which versions how many environments are kept ready.
+    pub provisioned: Vec<(Arc<ResolvedVersion>, u32)>,
 }
 
-#[derive(Debug, Clone)]
-struct Route {
-    requests: mpsc::Sender<Request>,
-    running: Arc<AtomicU32>,
-}
-
-type Routes = HashMap<RouteKey, Route>;
+/// Answered by an owner that has begun to do what it was told.
+type Begun = oneshot::Receiver<()>;
 
 #[derive(Debug)]
 enum RouterRequest {
-    Route(Arc<ResolvedVersion>, u64, oneshot::Sender<Option<Route>>),
+    Route(Arc<ResolvedVersion>, u64, oneshot::Sender<Option<Arc<Route>>>),
     Retire { key: FunctionKey, which: Which, cause: Cause },
-    Reserve { key: FunctionKey, places: Option<u32>, done: oneshot::Sender<()> },
+    Claim { key: FunctionKey, claim: FunctionClaim, done: oneshot::Sender<Vec<Begun>> },
     Drain(Duration, oneshot::Sender<()>),
-}
-
-/// Which environments of a function end.
-#[derive(Debug)]
-enum Which {
-    /// All.
-    All,
-    /// Those of another function of that name, and those of this version in another generation.
-    Not { unique_id: String, version: Version, generation: u64 },
-    /// Those of this version.
-    Of(Version),
-    /// Those of earlier editions of the same code.
-    Before(RouteKey),
-}
-
-impl Which {
-    fn ends(&self, route: &RouteKey) -> bool {
-        match self {
-            Self::All => true,
-            Self::Not { unique_id, version, generation } => {
-                route.unique_id != *unique_id
-                    || (route.version == *version && route.generation != *generation)
-            }
-            Self::Of(version) => route.version == *version,
-            Self::Before(kept) => route.is_before(kept),
-        }
-    }
 }
 
 /// Runs invocations. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Placement {
     routes: Arc<ArcSwap<Routes>>,
-    reservations: Arc<ArcSwap<Reservations>>,
+    counts: Arc<ArcSwap<Counts>>,
     requests: mpsc::Sender<RouterRequest>,
     worker: Worker,
 }
@@ -141,19 +99,19 @@ impl Placement {
     pub fn start(config: Config, tasks: &mut JoinSet<()>) -> Self {
         let (requests, inbox) = mpsc::channel(limits::OWNER_QUEUE);
         let routes = Arc::new(ArcSwap::from_pointee(Routes::new()));
-        let reservations = Arc::new(ArcSwap::from_pointee(Reservations::default()));
+        let counts = Arc::new(ArcSwap::from_pointee(Counts::default()));
         let worker = config.worker.clone();
         let router = Router {
             config,
             routes: routes.clone(),
-            reservations: reservations.clone(),
-            running: HashMap::new(),
+            counts: counts.clone(),
+            shared: HashMap::new(),
             owners: JoinSet::new(),
             retiring: Vec::new(),
             stopping: None,
         };
         tasks.spawn(router.run(inbox));
-        Self { routes, reservations, requests, worker }
+        Self { routes, counts, requests, worker }
     }
 
     /// Runs an invocation and waits for its answer. When the caller stops waiting, it runs on.
@@ -188,7 +146,7 @@ impl Placement {
         (reply, answer): (Reply, oneshot::Receiver<T>),
     ) -> Result<T, InvokeError> {
         let route = self.route(version).await?;
-        let permit = self.reservations.load().permit(&version.key, &route.running);
+        let permit = self.counts.load().permit(&version.key, version.version, &route.shared);
         let permit = permit.inspect_err(|_| self.throttled(version, &invocation))?;
         let job = Job { invocation, reply, permit };
         route.requests.send(Request::Invoke(job)).await.map_err(|_| InvokeError::Superseded)?;
@@ -202,12 +160,8 @@ impl Placement {
         self.worker.meter().throttled(Arc::new(subject));
     }
 
-    async fn route(&self, version: &Arc<ResolvedVersion>) -> Result<Route, InvokeError> {
-        let edition = match &version.deployment.code {
-            Code::Directory { directory } => self.worker.edition(directory).await,
-            // It never changes.
-            Code::Zip(_) | Code::Image(_) => 0,
-        };
+    async fn route(&self, version: &Arc<ResolvedVersion>) -> Result<Arc<Route>, InvokeError> {
+        let edition = edition(&self.worker, version).await;
         if let Some(route) = self.routes.load().get(&RouteKey::of(version, edition)) {
             return Ok(route.clone());
         }
@@ -238,15 +192,26 @@ impl Placement {
         let _ = self.requests.send(RouterRequest::Retire { key: key.clone(), which, cause }).await;
     }
 
-    /// Keeps places of its account for a function, and no more than these; none lets it share those
-    /// that nobody has reserved. In force once this returns.
-    pub async fn reserve(&self, key: &FunctionKey, places: Option<u32>) {
+    /// Gives a function what it claims of its account, in place of what it had claimed before. The
+    /// places are its own once this returns; environments that are to be ready are then being made.
+    pub async fn claim(&self, key: &FunctionKey, claim: FunctionClaim) {
         let (done, in_force) = oneshot::channel();
-        let request = RouterRequest::Reserve { key: key.clone(), places, done };
+        let request = RouterRequest::Claim { key: key.clone(), claim, done };
         // A stopping server runs nothing more.
         if self.requests.send(request).await.is_ok() {
-            let _ = in_force.await;
+            for begun in in_force.await.unwrap_or_default() {
+                let _ = begun.await;
+            }
         }
+    }
+
+    /// How far the environments of a version have come that are to be ready.
+    #[must_use]
+    pub fn allocation(&self, version: &ResolvedVersion) -> Allocation {
+        let routes = self.routes.load();
+        let of = routes.iter().filter(|(key, _)| **key == RouteKey::of(version, key.edition));
+        let newest = of.max_by_key(|(key, _)| key.edition);
+        newest.map_or_else(Allocation::default, |(_, route)| *route.allocation.borrow())
     }
 
     /// Unpacks code ahead of its first use.
@@ -300,8 +265,8 @@ const AGAIN: Duration = Duration::from_secs(3_600);
 struct Router {
     config: Config,
     routes: Arc<ArcSwap<Routes>>,
-    reservations: Arc<ArcSwap<Reservations>>,
-    running: HashMap<Scope, Arc<AtomicU32>>,
+    counts: Arc<ArcSwap<Counts>>,
+    shared: HashMap<Scope, Arc<AtomicU32>>,
     owners: JoinSet<()>,
     /// Owners that have no route any more and have not ended.
     retiring: Vec<mpsc::Sender<Request>>,
@@ -343,16 +308,48 @@ impl Router {
             RouterRequest::Retire { key, which, cause } => {
                 self.retire(&key, &which, cause).await;
             }
-            RouterRequest::Reserve { key, places, done } => {
-                self.reservations.store(Arc::new(self.reservations.load().with(&key, places)));
-                self.config.worker.meter().reserve(key, places).await;
-                let _ = done.send(());
+            RouterRequest::Claim { key, claim, done } => {
+                let begun = self.claim(&key, claim).await;
+                let _ = done.send(begun);
             }
             RouterRequest::Drain(limit, reply) => self.stop(limit, Some(reply)).await,
         }
     }
 
-    fn route(&mut self, version: Arc<ResolvedVersion>, key: RouteKey) -> Route {
+    /// Counts what a function claims, and tells the owners of its versions what to keep ready.
+    async fn claim(&mut self, key: &FunctionKey, claim: FunctionClaim) -> Vec<Begun> {
+        let FunctionClaim { reserved, provisioned } = claim;
+        let places = provisioned.iter().map(|(version, places)| (version.version, *places));
+        let counted = Claim { reserved, provisioned: places.collect() };
+        self.config.worker.meter().reserve(key.clone(), reserved).await;
+        self.counts.store(Arc::new(self.counts.load().with(key, counted)));
+        if self.stopping.is_some() {
+            return Vec::new();
+        }
+        let mut told: Vec<(Arc<Route>, u32)> = Vec::new();
+        let mut kept: HashSet<RouteKey> = HashSet::new();
+        for (version, places) in provisioned {
+            let of = RouteKey::of(&version, edition(&self.config.worker, &version).await);
+            kept.insert(of.clone());
+            told.push((self.route(version, of), places));
+        }
+        for (of, route) in self.routes.load().iter() {
+            if of.key == *key && !kept.contains(of) {
+                told.push((route.clone(), 0));
+            }
+        }
+        let mut begun = Vec::new();
+        for (route, places) in told {
+            let (reply, answer) = oneshot::channel();
+            // One that has ended keeps nothing ready.
+            if route.requests.send(Request::Provide(places, reply)).await.is_ok() {
+                begun.push(answer);
+            }
+        }
+        begun
+    }
+
+    fn route(&mut self, version: Arc<ResolvedVersion>, key: RouteKey) -> Arc<Route> {
         let routes = self.routes.load();
         if let Some(route) = routes.get(&key) {
             return route.clone();
@@ -361,18 +358,26 @@ impl Router {
         if let Some((_, later)) = routes.iter().find(|(other, _)| key.is_before(other)) {
             return later.clone();
         }
-        let again = routes.keys().any(|other| other.is_before(&key));
+        let earlier: Vec<&Arc<Route>> =
+            routes.iter().filter(|(other, _)| other.is_before(&key)).map(|(_, it)| it).collect();
         let (requests, inbox) = mpsc::channel(limits::OWNER_QUEUE);
-        let running = self.running.entry(version.key.scope.clone()).or_default().clone();
-        let route = Route { requests, running };
+        let shared = self.shared.entry(version.key.scope.clone()).or_default().clone();
+        let (told, allocation) = watch::channel(Allocation::default());
+        // What is kept ready of an earlier edition is to be kept ready of this one.
+        if let Some(places) = earlier.iter().map(|it| it.allocation.borrow().wanted).max() {
+            let _ = requests.try_send(Request::Provide(places, oneshot::channel().0));
+        }
+        let route = Arc::new(Route { requests, shared, allocation });
         let changed = version.deployment.generation > 1 && key.version == Version::Latest;
-        let first = if changed || again { ColdReason::Update } else { ColdReason::First };
+        let first =
+            if changed || !earlier.is_empty() { ColdReason::Update } else { ColdReason::First };
         let assignment = Assignment {
             worker: self.config.worker.clone(),
             version,
             clock: self.config.clock.clone(),
             idle: self.config.idle,
             first,
+            allocation: told,
         };
         self.owners.spawn(assignment.run(inbox));
         let mut next = Routes::clone(&routes);
@@ -390,7 +395,7 @@ impl Router {
         for route in retired.into_values() {
             // One that has ended needs no telling.
             let _ = route.requests.send(Request::Retire(cause)).await;
-            self.retiring.push(route.requests);
+            self.retiring.push(route.requests.clone());
         }
     }
 
@@ -428,53 +433,5 @@ impl Router {
                 let _ = waiting.send(());
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Which routes of one function end; each is written `function's id.version.generation`.
-    fn check(which: &Which, expected: &str) {
-        let scope = Scope {
-            account: "123456789012".parse().unwrap(),
-            region: "us-east-1".parse().unwrap(),
-        };
-        let key = FunctionKey { scope, name: "f".parse().unwrap() };
-        let (latest, first) = (Version::Latest, Version::Number(1));
-        let routes = [("a", latest, 1), ("b", latest, 1), ("b", latest, 2), ("b", first, 1)];
-        let ended = routes.map(|(unique_id, version, generation)| {
-            let (key, unique_id) = (key.clone(), unique_id.into());
-            let route = RouteKey { key, unique_id, version, generation, edition: 0 };
-            let ends = which.ends(&route);
-            ends.then(|| format!("{}.{version}.{generation}", route.unique_id))
-        });
-        let ended: Vec<String> = ended.into_iter().flatten().collect();
-        assert_eq!(ended.join(" "), expected, "{which:?}");
-    }
-
-    #[test]
-    fn an_update_of_latest_ends_no_published_version_and_a_deletion_only_its_own() {
-        check(&Which::All, "a.$LATEST.1 b.$LATEST.1 b.$LATEST.2 b.1.1");
-        let update = Which::Not { unique_id: "b".into(), version: Version::Latest, generation: 2 };
-        check(&update, "a.$LATEST.1 b.$LATEST.1");
-        check(&Which::Of(Version::Number(1)), "b.1.1");
-    }
-
-    #[test]
-    fn a_later_edition_comes_after_earlier_ones_of_the_same_code_only() {
-        let scope = "123456789012 us-east-1".split_once(' ').unwrap();
-        let scope = Scope { account: scope.0.parse().unwrap(), region: scope.1.parse().unwrap() };
-        let key = |generation, edition| RouteKey {
-            key: FunctionKey { scope: scope.clone(), name: "f".parse().unwrap() },
-            unique_id: "u".into(),
-            version: Version::Latest,
-            generation,
-            edition,
-        };
-        assert!(key(1, 3).is_before(&key(1, 4)));
-        assert!(!key(1, 4).is_before(&key(1, 4)) && !key(1, 5).is_before(&key(1, 4)));
-        assert!(!key(1, 3).is_before(&key(2, 4)));
     }
 }

@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Rows, params};
 
 use crate::database::Handle;
 use crate::functions::{self, of};
+use crate::provisioned;
 use crate::settings;
 use crate::versions;
 use crate::{ChangeError, StorageError};
@@ -138,6 +139,7 @@ impl Aliases {
                          WHERE account = ?1 AND region = ?2 AND function = ?3 AND name = ?4",
                     )?
                     .execute(params![account, region, function, name.as_str()])?;
+                provisioned::forget(connection, &key, name.as_str())?;
                 settings::forget(connection, &key, name.as_str())
             })
             .await

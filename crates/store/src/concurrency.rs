@@ -1,13 +1,18 @@
-//! Reserved concurrency: which functions keep how many of their account's places for themselves.
+//! Reserved concurrency: which functions keep how many of their account's places for themselves. What
+//! is provisioned is in `provisioned`.
 //!
-//! A table of its own, since what an account has left is a sum.
+//! Tables of their own, since what an account has left is a sum: it is built in the transaction that
+//! writes. The rules are in `model::concurrency`.
 
-use dormouse_model::limits;
+use std::collections::BTreeSet;
+
+use dormouse_model::concurrency::{ReserveDenied, may_reserve};
 use dormouse_model::names::{FunctionKey, Scope};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::database::Handle;
 use crate::functions::{exists, of};
+use crate::provisioned::{ProvisionedRecord, places_of, records_of};
 use crate::{ChangeError, StorageError};
 
 /// The table. Plain SQL: it must suit PostgreSQL too.
@@ -23,10 +28,19 @@ pub(crate) const TABLE: &str = "
     );
 ";
 
-/// The reservations of all functions.
+/// What all functions claim of their accounts' concurrency.
 #[derive(Debug, Clone)]
 pub struct Concurrency {
-    database: Handle,
+    pub(crate) database: Handle,
+}
+
+/// What one function claims.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ClaimRecord {
+    /// What it has reserved, if it has.
+    pub reserved: Option<u32>,
+    /// What is provisioned for its versions and aliases.
+    pub provisioned: Vec<ProvisionedRecord>,
 }
 
 /// Why nothing was reserved.
@@ -35,9 +49,9 @@ pub enum ReserveError {
     /// There is no such function.
     #[error("no such function")]
     Missing,
-    /// The functions that reserve nothing would have too little left.
-    #[error("too little would be left unreserved")]
-    TooMuch,
+    /// The rules do not allow it.
+    #[error(transparent)]
+    Denied(#[from] ReserveDenied),
     /// It could not be written.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -57,7 +71,7 @@ impl Concurrency {
     /// Reserves places for a function, in place of what it had reserved before.
     ///
     /// # Errors
-    /// When there is no such function, too little would be left, or it cannot be written.
+    /// When there is no such function, the rules do not allow it, or it cannot be written.
     pub async fn reserve(&self, key: &FunctionKey, places: u32) -> Result<(), ReserveError> {
         let key = key.clone();
         self.database
@@ -65,11 +79,9 @@ impl Concurrency {
                 if !exists(connection, &key)? {
                     return Err(ReserveError::Missing);
                 }
+                let others = claimed(connection, &key.scope, Some(&key))?;
+                may_reserve(places, places_of(connection, &key, None)?, others)?;
                 release(connection, &key)?;
-                let most = limits::ACCOUNT_CONCURRENCY - limits::UNRESERVED_CONCURRENCY;
-                if total(connection, &key.scope)?.saturating_add(places) > most {
-                    return Err(ReserveError::TooMuch);
-                }
                 let [account, region, name] = of(&key);
                 connection
                     .prepare_cached(
@@ -104,41 +116,59 @@ impl Concurrency {
     /// When it cannot be read.
     pub async fn of(&self, key: &FunctionKey) -> Result<Option<u32>, StorageError> {
         let key = key.clone();
+        self.database.read(move |connection| reserved(connection, &key)).await
+    }
+
+    /// All that a function claims.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn claim(&self, key: &FunctionKey) -> Result<ClaimRecord, StorageError> {
+        let key = key.clone();
         self.database
             .read(move |connection| {
-                let mut statement = connection.prepare_cached(
-                    "SELECT reserved FROM function_concurrency
-                     WHERE account = ?1 AND region = ?2 AND name = ?3",
-                )?;
-                Ok(statement.query_row(of(&key), |row| row.get(0)).optional()?)
+                let provisioned = records_of(connection, &key)?;
+                Ok(ClaimRecord { reserved: reserved(connection, &key)?, provisioned })
             })
             .await
     }
 
-    /// What all functions of an account in a region have reserved.
+    /// What all functions of an account in a region claim.
     ///
     /// # Errors
     /// When it cannot be read.
     pub async fn total(&self, scope: &Scope) -> Result<u32, StorageError> {
         let scope = scope.clone();
-        self.database.read(move |connection| total(connection, &scope)).await
+        self.database.read(move |connection| claimed(connection, &scope, None)).await
     }
 
-    /// Every reservation, of whatever account and region.
+    /// Every function that claims something, of whatever account and region.
     ///
     /// # Errors
     /// When they cannot be read.
-    pub async fn all(&self) -> Result<Vec<(FunctionKey, u32)>, StorageError> {
+    pub async fn claiming(&self) -> Result<BTreeSet<FunctionKey>, StorageError> {
         self.database
             .read(|connection| {
                 let mut statement = connection.prepare_cached(
-                    "SELECT account, region, name, reserved FROM function_concurrency",
+                    "SELECT account, region, name FROM function_concurrency
+                     UNION SELECT account, region, name FROM provisioned_concurrency",
                 )?;
-                let rows = statement.query_map([], reservation)?;
+                let rows = statement.query_map([], function)?;
                 Ok(rows.collect::<Result<_, _>>()?)
             })
             .await
     }
+}
+
+pub(crate) fn reserved(
+    connection: &Connection,
+    key: &FunctionKey,
+) -> Result<Option<u32>, StorageError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT reserved FROM function_concurrency
+         WHERE account = ?1 AND region = ?2 AND name = ?3",
+    )?;
+    Ok(statement.query_row(of(key), |row| row.get(0)).optional()?)
 }
 
 fn release(connection: &Connection, key: &FunctionKey) -> Result<(), StorageError> {
@@ -150,20 +180,30 @@ fn release(connection: &Connection, key: &FunctionKey) -> Result<(), StorageErro
     Ok(())
 }
 
-fn total(connection: &Connection, scope: &Scope) -> Result<u32, StorageError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT COALESCE(SUM(reserved), 0) FROM function_concurrency
-         WHERE account = ?1 AND region = ?2",
-    )?;
-    let of = [scope.account.as_str(), scope.region.as_str()];
-    Ok(statement.query_row(of, |row| row.get(0))?)
+/// What the functions of an account in a region claim, but for one of them: what they have reserved and,
+/// of those that have reserved nothing, what is provisioned.
+pub(crate) fn claimed(
+    connection: &Connection,
+    scope: &Scope,
+    but: Option<&FunctionKey>,
+) -> Result<u32, StorageError> {
+    let but = but.map_or("", |key| key.name.as_str());
+    let of = [scope.account.as_str(), scope.region.as_str(), but];
+    let sum = |sql| connection.prepare_cached(sql)?.query_row(of, |row| row.get::<_, u32>(0));
+    let reserved = sum("SELECT COALESCE(SUM(reserved), 0) FROM function_concurrency
+         WHERE account = ?1 AND region = ?2 AND name <> ?3")?;
+    let provisioned = sum("SELECT COALESCE(SUM(places), 0) FROM provisioned_concurrency p
+         WHERE account = ?1 AND region = ?2 AND name <> ?3 AND NOT EXISTS (
+             SELECT 1 FROM function_concurrency r
+             WHERE r.account = p.account AND r.region = p.region AND r.name = p.name)")?;
+    Ok(reserved.saturating_add(provisioned))
 }
 
-fn reservation(row: &Row<'_>) -> rusqlite::Result<(FunctionKey, u32)> {
+fn function(row: &Row<'_>) -> rusqlite::Result<FunctionKey> {
     fn name<T: std::str::FromStr>(row: &Row<'_>, index: usize) -> rusqlite::Result<T> {
         let text: String = row.get(index)?;
         text.parse().map_err(|_| rusqlite::Error::InvalidQuery)
     }
     let scope = Scope { account: name(row, 0)?, region: name(row, 1)? };
-    Ok((FunctionKey { scope, name: name(row, 2)? }, row.get(3)?))
+    Ok(FunctionKey { scope, name: name(row, 2)? })
 }

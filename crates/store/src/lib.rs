@@ -16,6 +16,7 @@ pub mod metrics;
 pub mod objects;
 pub mod package;
 pub mod packages;
+pub mod provisioned;
 pub mod queue;
 pub mod resources;
 pub mod settings;

@@ -18,6 +18,7 @@ use crate::lock::{DirectoryLock, LockError};
 use crate::logs::{self, Logs};
 use crate::metrics::{self, Metrics};
 use crate::objects::{self, Objects};
+use crate::provisioned;
 use crate::queue::{self, QueueArrivals, Queues};
 use crate::resources::{self, Resources};
 use crate::settings::{self, Settings};
@@ -38,6 +39,7 @@ const RECORDS: Schema = Schema {
         iam::TABLE,
         iam::ROLES_AND_KEYS,
         resources::TABLE,
+        provisioned::TABLE,
     ],
     sweep: |_| Ok(false),
 };

@@ -14,6 +14,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Rows, params};
 use crate::aliases;
 use crate::database::Handle;
 use crate::functions::{self, CreateFunctionError, digest_column, held, of};
+use crate::provisioned;
 use crate::settings;
 use crate::{ChangeError, StorageError};
 
@@ -273,7 +274,10 @@ impl Versions {
                 }
                 match remove(connection, &key, number)? {
                     0 => Err(DeleteVersionError::Missing),
-                    _ => Ok(settings::forget(connection, &key, &number.to_string())?),
+                    _ => {
+                        provisioned::forget(connection, &key, &number.to_string())?;
+                        Ok(settings::forget(connection, &key, &number.to_string())?)
+                    }
                 }
             })
             .await

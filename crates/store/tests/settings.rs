@@ -6,6 +6,7 @@ mod made;
 #[cfg(test)]
 mod support;
 
+use dormouse_model::concurrency::ReserveDenied;
 use dormouse_model::names::{FunctionKey, Qualifier};
 use dormouse_model::permission::FunctionPolicy;
 use dormouse_store::concurrency::ReserveError;
@@ -94,10 +95,16 @@ async fn a_hundred_places_stay_for_functions_that_reserve_none() {
     let (one, two) = (created(&store, "one").await, created(&store, "two").await);
     let concurrency = store.concurrency();
     concurrency.reserve(&one, 600).await.unwrap();
-    assert!(matches!(concurrency.reserve(&two, 301).await, Err(ReserveError::TooMuch)));
+    assert!(matches!(
+        concurrency.reserve(&two, 301).await,
+        Err(ReserveError::Denied(ReserveDenied::TooMuch))
+    ));
     concurrency.reserve(&two, 300).await.unwrap();
     // Its own former share is not counted, and a refusal leaves it.
-    assert!(matches!(concurrency.reserve(&one, 601).await, Err(ReserveError::TooMuch)));
+    assert!(matches!(
+        concurrency.reserve(&one, 601).await,
+        Err(ReserveError::Denied(ReserveDenied::TooMuch))
+    ));
     concurrency.reserve(&one, 599).await.unwrap();
     assert_eq!(concurrency.total(&home()).await.unwrap(), 899);
     assert_eq!(concurrency.total(&scope(2, "eu-west-1")).await.unwrap(), 0);
@@ -105,5 +112,5 @@ async fn a_hundred_places_stay_for_functions_that_reserve_none() {
     concurrency.release(&two).await.unwrap();
     concurrency.release(&two).await.unwrap();
     assert_eq!(concurrency.of(&two).await.unwrap(), None);
-    assert_eq!(concurrency.all().await.unwrap(), [(one, 599)]);
+    assert_eq!(concurrency.claiming().await.unwrap(), [one].into());
 }

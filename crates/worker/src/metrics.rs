@@ -272,7 +272,7 @@ impl Owner {
 
 #[cfg(test)]
 mod tests {
-    use dormouse_model::environment::Failure;
+    use dormouse_model::environment::{Failure, InitializationType};
     use dormouse_model::metrics::{Metric, NAMESPACE, Period, Statistic};
     use dormouse_store::Store;
     use dormouse_store::metrics::ValuesQuery;
@@ -290,7 +290,14 @@ mod tests {
     }
 
     fn report(failure: Option<Failure>) -> Report {
-        Report { duration: 1_000, init_duration: None, extension_overhead: None, failure }
+        let initialization = InitializationType::OnDemand;
+        Report {
+            initialization,
+            duration: 1_000,
+            init_duration: None,
+            extension_overhead: None,
+            failure,
+        }
     }
 
     /// A statistic of one of the account's metrics in the only minute there is.

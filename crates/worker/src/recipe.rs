@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use dormouse_model::environment::InitializationType;
 use dormouse_model::function::{Configuration, ResolvedVersion};
 use dormouse_model::limits;
 use dormouse_model::runtime::Runtime;
@@ -29,6 +30,17 @@ pub(crate) struct Parts {
     pub(crate) bootstraps: PathBuf,
     /// The interpreter, for a managed runtime.
     pub(crate) interpreter: Option<Interpreter>,
+}
+
+/// What the processes of one environment are told of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Told<'a> {
+    /// The log stream's name.
+    pub(crate) log_stream: &'a str,
+    /// The secret of the credentials handed to the function.
+    pub(crate) secret: &'a str,
+    /// What the environment is made for.
+    pub(crate) initialization: InitializationType,
 }
 
 /// The sandbox for a version.
@@ -79,8 +91,7 @@ fn one(host: PathBuf, at: &str) -> Tree {
 pub(crate) fn runtime(
     version: &ResolvedVersion,
     interpreter: Option<&Interpreter>,
-    log_stream: &str,
-    secret: &str,
+    told: Told<'_>,
 ) -> ProcessSpec {
     let configuration = &version.deployment.configuration;
     let wrapper = configuration
@@ -89,7 +100,7 @@ pub(crate) fn runtime(
         .and_then(|variables| variables.get("AWS_LAMBDA_EXEC_WRAPPER"))
         .map(String::as_str);
     let Launch { argv, variables: language } = launched(configuration, interpreter, wrapper);
-    let around = Surroundings { log_stream, language: &language, secret };
+    let around = Surroundings { told, language: &language };
     let (programs, args) = match argv.split_first() {
         Some((program, args)) => (vec![program.clone()], args.to_vec()),
         None => (PROVIDED_BOOTSTRAPS.map(str::to_owned).to_vec(), vec![]),
@@ -122,11 +133,11 @@ pub(crate) fn extension(
     version: &ResolvedVersion,
     interpreter: Option<&Interpreter>,
     (id, name): (ProcessId, &str),
-    (log_stream, secret): (&str, &str),
+    told: Told<'_>,
 ) -> ProcessSpec {
     let configuration = &version.deployment.configuration;
     let Launch { variables: language, .. } = launched(configuration, interpreter, None);
-    let around = Surroundings { log_stream, language: &language, secret };
+    let around = Surroundings { told, language: &language };
     ProcessSpec {
         id,
         programs: vec![format!("/opt/extensions/{name}")],

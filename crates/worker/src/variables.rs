@@ -9,6 +9,8 @@ use dormouse_model::function::{LogFormat, ResolvedVersion};
 use dormouse_model::runtime::Runtime;
 use dormouse_sandbox::{ENDPOINT_ADDRESS, RECORDS_DESCRIPTOR, RUNTIME_API_ADDRESS};
 
+use crate::recipe::Told;
+
 /// Where AWS's tracing libraries send segments: the environment's own loopback, as the Runtime API.
 const XRAY_ADDRESS: &str = "127.0.0.1:2000";
 const XRAY_HOST: &str = "127.0.0.1";
@@ -17,12 +19,10 @@ const XRAY_PORT: &str = "2000";
 /// What the table needs beside the version.
 #[derive(Debug)]
 pub(crate) struct Surroundings<'a> {
-    /// The log stream's name.
-    pub(crate) log_stream: &'a str,
+    /// What the environment's processes are told of it.
+    pub(crate) told: Told<'a>,
     /// What the runtime's language suggests: `PATH`, `LANG` and so on.
     pub(crate) language: &'a [(String, String)],
-    /// The secret of the credentials handed to the function.
-    pub(crate) secret: &'a str,
 }
 
 /// All variables, each once, sorted by name.
@@ -98,12 +98,12 @@ fn reserved(version: &ResolvedVersion, around: &Surroundings<'_>) -> Vec<(&'stat
         ("AWS_DEFAULT_REGION", scope.region.to_string()),
         // An access key of twelve digits names the account to this server.
         ("AWS_ACCESS_KEY_ID", scope.account.to_string()),
-        ("AWS_SECRET_ACCESS_KEY", around.secret.to_owned()),
-        ("AWS_SESSION_TOKEN", around.secret.to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", around.told.secret.to_owned()),
+        ("AWS_SESSION_TOKEN", around.told.secret.to_owned()),
         ("AWS_LAMBDA_RUNTIME_API", RUNTIME_API_ADDRESS.to_owned()),
-        ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand".to_owned()),
+        ("AWS_LAMBDA_INITIALIZATION_TYPE", around.told.initialization.as_str().to_owned()),
         ("AWS_LAMBDA_LOG_GROUP_NAME", version.log_group()),
-        ("AWS_LAMBDA_LOG_STREAM_NAME", around.log_stream.to_owned()),
+        ("AWS_LAMBDA_LOG_STREAM_NAME", around.told.log_stream.to_owned()),
         ("_HANDLER", configuration.handler().unwrap_or_default().to_owned()),
         ("LAMBDA_TASK_ROOT", "/var/task".to_owned()),
         ("LAMBDA_RUNTIME_DIR", "/var/runtime".to_owned()),
@@ -116,6 +116,8 @@ fn reserved(version: &ResolvedVersion, around: &Surroundings<'_>) -> Vec<(&'stat
 
 #[cfg(test)]
 mod tests {
+    use dormouse_model::environment::InitializationType;
+
     use super::*;
     use crate::environment::tests::resolved;
 
@@ -128,7 +130,9 @@ mod tests {
         version.deployment.configuration.variables =
             Some(user.iter().map(|(n, v)| ((*n).into(), (*v).into())).collect());
         let language = [("PATH".to_owned(), "/var/lang/bin".to_owned())];
-        variables(&version, &Surroundings { log_stream: "s", language: &language, secret: "x" })
+        let initialization = InitializationType::OnDemand;
+        let told = Told { log_stream: "s", secret: "x", initialization };
+        variables(&version, &Surroundings { told, language: &language })
     }
 
     #[test]

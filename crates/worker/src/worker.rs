@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use dormouse_model::chance::Chance;
 use dormouse_model::clock::Clock;
+use dormouse_model::environment::InitializationType;
 use dormouse_model::function::ResolvedVersion;
 use dormouse_model::names::Digest;
 use dormouse_model::runtime::Runtime;
@@ -136,6 +137,7 @@ impl Worker {
         &self,
         version: Arc<ResolvedVersion>,
         reason: ColdReason,
+        initialization: InitializationType,
         facts: mpsc::Sender<Fact>,
     ) -> (EnvironmentHandle, impl Future<Output = ()> + Send + 'static) {
         let id = self.shared.chance.environment_id();
@@ -144,7 +146,7 @@ impl Worker {
             secret: format!("{:032x}", self.shared.chance.bits()),
         };
         let (handle, commands) = environment::handle(id.clone());
-        let spec = Spec { id, version, reason, facts };
+        let spec = Spec { id, version, reason, initialization, facts };
         let owner = Owner::new(self.shared.clone(), spec, names);
         (handle, owner.run(commands))
     }

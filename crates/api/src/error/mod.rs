@@ -41,6 +41,8 @@ pub enum Detail {
     Ec2(String),
     /// Elements of S3's errors, by name.
     Elements(Vec<(&'static str, String)>),
+    /// There is no member `Type` where others have one: recorded of a few.
+    Untyped,
 }
 
 /// `TooManyRequestsException.Reason`.
@@ -90,6 +92,12 @@ impl ApiError {
     #[must_use]
     pub fn invalid_parameter(message: impl Into<String>) -> Self {
         Self::new(Exception::InvalidParameterValue, message)
+    }
+
+    /// The same without its member `Type`.
+    #[must_use]
+    pub fn untyped_invalid_parameter(message: impl Into<String>) -> Self {
+        Self { detail: Detail::Untyped, ..Self::invalid_parameter(message) }
     }
 
     /// 429, with its reason and the seconds to wait.

@@ -68,11 +68,12 @@ impl ApiError {
     fn rest_json(&self) -> String {
         let facts = self.exception.facts();
         let detail = match &self.detail {
-            Detail::None | Detail::Elements(_) => None,
+            Detail::None | Detail::Elements(_) | Detail::Untyped => None,
             Detail::Throttle { reason, .. } => Some(("Reason", reason.as_str())),
             Detail::Ec2(code) => Some(("EC2ErrorCode", code.as_str())),
         };
         let kind = match facts.kind {
+            _ if self.detail == Detail::Untyped => None,
             Kind::User => Some(("Type", "User")),
             Kind::Service => Some(("Type", "Service")),
             Kind::Unsaid => None,

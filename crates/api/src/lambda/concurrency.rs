@@ -1,5 +1,6 @@
 //! `PutFunctionConcurrency` and its siblings: places of the account that a function keeps.
 
+use dormouse_model::concurrency::ReserveDenied;
 use dormouse_model::limits;
 use dormouse_model::names::{FunctionKey, Scope};
 use serde::{Deserialize, Serialize};
@@ -60,13 +61,27 @@ pub fn whole(scope: &Scope, name: &str) -> Result<FunctionKey, ApiError> {
 }
 
 /// 400 for a reservation that leaves the other functions too little.
+fn too_much() -> ApiError {
+    denied(ReserveDenied::TooMuch)
+}
+
+/// 400 for what a function may not reserve.
 #[must_use]
-pub fn too_much() -> ApiError {
-    ApiError::invalid_parameter(format!(
-        "Specified ReservedConcurrentExecutions for function decreases account's \
-         UnreservedConcurrentExecution below its minimum value of [{}].",
-        limits::UNRESERVED_CONCURRENCY
-    ))
+pub fn denied(reason: ReserveDenied) -> ApiError {
+    match reason {
+        ReserveDenied::TooMuch => ApiError::invalid_parameter(format!(
+            "Specified ReservedConcurrentExecutions for function decreases account's \
+             UnreservedConcurrentExecution below its minimum value of [{}].",
+            limits::UNRESERVED_CONCURRENCY
+        )),
+        // Recorded, with these blanks.
+        ReserveDenied::BelowProvisioned { places, provisioned } => {
+            ApiError::untyped_invalid_parameter(format!(
+                " ReservedConcurrentExecutions  {places} should not be lower than function's total \
+                 provisioned concurrency [{provisioned}]."
+            ))
+        }
+    }
 }
 
 /// What a function has reserved, alone or as a part of `GetFunction`'s answer.

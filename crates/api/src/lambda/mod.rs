@@ -19,6 +19,7 @@ pub mod page;
 pub(crate) mod pattern;
 pub mod permission;
 mod policy;
+pub mod provisioned;
 pub mod settings;
 mod shape;
 pub mod stream;

@@ -12,6 +12,7 @@ const EXISTING_PATTERN: &str = r"(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2
 const UNQUALIFIED_PATTERN: &str = r"(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?(\d{12}:)?(function:)?([a-zA-Z0-9-_]+)";
 const URL_PATTERN: &str = r"(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?(\d{12}:)?(function:)?([a-zA-Z0-9-_]{1,64})(:((?!\d+$)[0-9a-zA-Z-_]+))?";
 const URL_QUALIFIER_PATTERN: &str = r"((?!^\d+$)^[0-9a-zA-Z-_]+$)";
+const QUALIFIED_PATTERN: &str = r"(|[a-zA-Z0-9$_-]+)";
 const QUALIFIER_PATTERN: &str = r"\$(LATEST(\.PUBLISHED)?)|[a-zA-Z0-9-_$]+";
 const QUALIFIER_CHARS: usize = 128;
 const EXISTING_CHARS: usize = 256;
@@ -33,6 +34,8 @@ pub enum NameShape {
     Existing,
     /// Of operations about functions as a whole: no qualifier.
     Unqualified,
+    /// Of operations about one version or alias.
+    Qualified,
     /// Of operations about function URLs, which functions and aliases have: no version.
     Url,
 }
@@ -40,7 +43,7 @@ pub enum NameShape {
 impl NameShape {
     fn pattern(self) -> &'static str {
         match self {
-            Self::Writing => PATTERN,
+            Self::Writing | Self::Qualified => PATTERN,
             Self::Existing => EXISTING_PATTERN,
             Self::Unqualified => UNQUALIFIED_PATTERN,
             Self::Url => URL_PATTERN,
@@ -49,14 +52,16 @@ impl NameShape {
 
     fn max_chars(self) -> usize {
         match self {
-            Self::Writing | Self::Unqualified | Self::Url => limits::FUNCTION_REFERENCE_CHARS,
+            Self::Writing | Self::Unqualified | Self::Qualified | Self::Url => {
+                limits::FUNCTION_REFERENCE_CHARS
+            }
             Self::Existing => EXISTING_CHARS,
         }
     }
 
     fn has_name(self, name: &str) -> bool {
         match self {
-            Self::Writing | Self::Unqualified => is_word(name),
+            Self::Writing | Self::Unqualified | Self::Qualified => is_word(name),
             Self::Existing => is_word(&name.replace('.', "_")),
             Self::Url => is_word(name) && name.len() <= limits::FUNCTION_NAME_CHARS,
         }
@@ -65,7 +70,7 @@ impl NameShape {
     /// Whether this may stand behind the name.
     fn has_suffix(self, qualifier: &str) -> bool {
         match self {
-            Self::Writing => qualifier == "$LATEST" || is_word(qualifier),
+            Self::Writing | Self::Qualified => qualifier == "$LATEST" || is_word(qualifier),
             Self::Existing => {
                 matches!(qualifier, "$LATEST" | "$LATEST.PUBLISHED") || is_word(qualifier)
             }
@@ -78,6 +83,11 @@ impl NameShape {
     fn check_qualifier(self, violations: &mut Violations, qualifier: &str) {
         let (fits, pattern) = match self {
             Self::Url => (is_no_number(qualifier), URL_QUALIFIER_PATTERN),
+            // An empty one is too short.
+            Self::Qualified => {
+                let fits = qualifier.is_empty() || is_word(&qualifier.replace('$', "_"));
+                (fits, QUALIFIED_PATTERN)
+            }
             Self::Writing | Self::Existing | Self::Unqualified => {
                 let word = !qualifier.is_empty() && is_word(&qualifier.replace('$', "_"));
                 (qualifier == "$LATEST.PUBLISHED" || word, QUALIFIER_PATTERN)

@@ -84,6 +84,7 @@ fn count(count: u64) -> String {
 fn cold(environment: &Environment) -> &str {
     match environment.cold_reason.as_str() {
         "idle-expiry" => "idle",
+        "provisioned" => "prov",
         other => other,
     }
 }

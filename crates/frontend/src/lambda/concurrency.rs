@@ -31,10 +31,10 @@ async fn put(inner: &Inner, key: Result<FunctionKey, ApiError>, body: &[u8]) -> 
     let key = &key;
     inner.concurrency.reserve(key, places).await.map_err(|error| match error {
         ReserveError::Missing => ApiError::function_not_found(&key.arn()),
-        ReserveError::TooMuch => api::too_much(),
+        ReserveError::Denied(reason) => api::denied(reason),
         ReserveError::Storage(fault) => storage(&fault),
     })?;
-    inner.deployments.reserved(key).await;
+    inner.deployments.claimed(key).await;
     let answer = FunctionConcurrency::of(Some(places));
     Ok(json_answer(Operation::PutFunctionConcurrency.status(), &answer))
 }
@@ -51,6 +51,6 @@ async fn delete(inner: &Inner, key: &FunctionKey) -> Answer {
         ChangeError::Missing => ApiError::function_not_found(&key.arn()),
         ChangeError::Storage(fault) => storage(&fault),
     })?;
-    inner.deployments.reserved(key).await;
+    inner.deployments.claimed(key).await;
     Ok(no_content())
 }

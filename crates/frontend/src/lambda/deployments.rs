@@ -6,7 +6,7 @@
 //! whenever somebody says that it changed. Only this task writes the snapshot, so what is old can
 //! never come after what is new.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -17,9 +17,9 @@ use dormouse_model::function::{Function, ResolvedVersion};
 use dormouse_model::limits;
 use dormouse_model::names::{FunctionKey, Qualifier, Version};
 use dormouse_model::version::PublishedVersion;
-use dormouse_placement::Placement;
+use dormouse_placement::{FunctionClaim, Placement};
 use dormouse_store::aliases::Aliases;
-use dormouse_store::concurrency::Concurrency;
+use dormouse_store::concurrency::{ClaimRecord, Concurrency};
 use dormouse_store::functions::Functions;
 use dormouse_store::versions::Versions;
 use dormouse_store::{ChangeError, StorageError};
@@ -39,7 +39,8 @@ enum Request {
     /// A version was deleted.
     Unpublished(FunctionKey, u64, oneshot::Sender<()>),
     Remove(FunctionKey, oneshot::Sender<()>),
-    Reserve(FunctionKey, oneshot::Sender<()>),
+    /// What a function claims of its account has changed.
+    Claim(FunctionKey, oneshot::Sender<()>),
 }
 
 /// Where what serves is kept.
@@ -77,8 +78,9 @@ impl Deployments {
             snapshot: snapshot.clone(),
             preparing: JoinSet::new(),
         };
-        for (key, places) in owner.records.concurrency.all().await? {
-            owner.placement.reserve(&key, Some(places)).await;
+        for key in owner.records.concurrency.claiming().await? {
+            let claim = owner.claimed(&key).await?;
+            owner.placement.claim(&key, claim).await;
         }
         // What a former process acknowledged and did not finish.
         for function in owner.records.functions.settling().await? {
@@ -127,9 +129,21 @@ impl Deployments {
         }
     }
 
-    /// What a function has reserved, or no longer has, is in force once this returns.
-    pub(crate) async fn reserved(&self, key: &FunctionKey) {
-        self.ask(|reply| Request::Reserve(key.clone(), reply)).await;
+    /// What a function claims, or no longer claims, is in force once this returns.
+    pub(crate) async fn claimed(&self, key: &FunctionKey) {
+        self.ask(|reply| Request::Claim(key.clone(), reply)).await;
+    }
+
+    /// What gets the places that are provisioned for a version or an alias: the version, if it
+    /// serves, and how many.
+    pub(crate) fn shares(
+        &self,
+        key: &FunctionKey,
+        qualifier: &Qualifier,
+        places: u32,
+    ) -> Vec<(Option<Arc<ResolvedVersion>>, u32)> {
+        let snapshot = self.snapshot.load();
+        snapshot.get(key).map_or_else(Vec::new, |served| served.shares(qualifier, places))
     }
 }
 
@@ -197,22 +211,24 @@ impl Owner {
             Request::Settle(function) => return self.prepare(*function),
             Request::Published(key, reply) => {
                 self.reload(&key).await;
+                self.claim(&key).await;
                 reply
             }
             Request::Unpublished(key, number, reply) => {
                 self.reload(&key).await;
+                self.claim(&key).await;
                 let version = Version::Number(number);
                 self.placement.retire_version(&key, version, Cause::Update).await;
                 reply
             }
             Request::Remove(key, reply) => {
                 self.replace(&key, |served| *served = Served::default());
-                self.placement.reserve(&key, None).await;
+                self.placement.claim(&key, FunctionClaim::default()).await;
                 self.placement.retire(&key, None, Cause::Update).await;
                 reply
             }
-            Request::Reserve(key, reply) => {
-                self.reserve(&key).await;
+            Request::Claim(key, reply) => {
+                self.claim(&key).await;
                 reply
             }
         };
@@ -271,6 +287,7 @@ impl Owner {
         let latest = Some(version.clone());
         self.replace(&function.key, |served| served.latest = latest);
         self.reload(&function.key).await;
+        self.claim(&function.key).await;
         self.placement.retire(&function.key, Some(&version), Cause::Update).await;
     }
 
@@ -287,13 +304,28 @@ impl Owner {
     }
 
     /// What is stored is read here, one after the other, so that the last that was stored counts.
-    async fn reserve(&self, key: &FunctionKey) {
-        match self.records.concurrency.of(key).await {
-            Ok(places) => self.placement.reserve(key, places).await,
+    async fn claim(&self, key: &FunctionKey) {
+        match self.claimed(key).await {
+            Ok(claim) => self.placement.claim(key, claim).await,
             Err(error) => {
-                warn!(%error, function = %key.name, "reservation is not in force until the next start");
+                warn!(%error, function = %key.name, "claim is not in force until the next start");
             }
         }
+    }
+
+    /// What is stored that a function claims, by the versions that serve.
+    async fn claimed(&self, key: &FunctionKey) -> Result<FunctionClaim, StorageError> {
+        let ClaimRecord { reserved, provisioned } = self.records.concurrency.claim(key).await?;
+        let mut places: BTreeMap<Version, (Arc<ResolvedVersion>, u32)> = BTreeMap::new();
+        let snapshot = self.snapshot.load();
+        if let Some(served) = snapshot.get(key) {
+            let shares = provisioned.iter().flat_map(|it| served.shares(&it.qualifier, it.places));
+            for (version, share) in shares {
+                let Some(version) = version else { continue };
+                places.entry(version.version).or_insert_with(|| (version, 0)).1 += share;
+            }
+        }
+        Ok(FunctionClaim { reserved, provisioned: places.into_values().collect() })
     }
 
     async fn published(

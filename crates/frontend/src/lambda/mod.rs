@@ -13,6 +13,7 @@ mod invoke;
 mod layers;
 mod package;
 mod permissions;
+mod provisioned;
 mod records;
 mod served;
 mod tags;
@@ -72,10 +73,10 @@ pub(crate) async fn answer(ask: &Ask<'_>) -> Result<Response<Outgoing>, ApiError
         Group::Tag => tags::answer(ask).await,
         Group::Behaviour => behaviour::answer(ask).await,
         Group::CodeSigning => code_signing::answer(ask).await,
-        Group::ResourcePolicy
-        | Group::ProvisionedConcurrency
-        | Group::DurableExecution
-        | Group::CapacityProvider => Err(ask.not_here()),
+        Group::ProvisionedConcurrency => provisioned::answer(ask).await,
+        Group::ResourcePolicy | Group::DurableExecution | Group::CapacityProvider => {
+            Err(ask.not_here())
+        }
     };
     answered.map(|response| response.map(Outgoing::from))
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use dormouse_model::alias::Alias;
 use dormouse_model::chance::Chance;
+use dormouse_model::concurrency;
 use dormouse_model::function::ResolvedVersion;
 use dormouse_model::names::{AliasName, Qualifier, Version};
 use dormouse_model::version::PublishedVersion;
@@ -42,6 +43,20 @@ impl Served {
             Version::Latest => self.latest.clone(),
             Version::Number(number) => self.versions.get(&number).cloned(),
         }
+    }
+
+    /// What gets the places of a version or an alias: the version if it serves, and how many.
+    pub(super) fn shares(
+        &self,
+        qualifier: &Qualifier,
+        places: u32,
+    ) -> Vec<(Option<Arc<ResolvedVersion>>, u32)> {
+        let alias = match qualifier {
+            Qualifier::Alias(name) => self.aliases.get(name),
+            Qualifier::Version(_) => None,
+        };
+        let shares = concurrency::shares(qualifier, places, alias).into_iter();
+        shares.map(|(version, share)| (self.version(version), share)).collect()
     }
 
     /// Adds a published version.

@@ -1,7 +1,7 @@
 //! From the sandbox to processes that ask for work, and what happens when they never do.
 
 use super::{
-    Cause, Effect, Ending, Environment, Event, Extensions, Failure, Init, InitReport,
+    Cause, Effect, Ending, Environment, Event, Extensions, Failure, Init, InitPhase, InitReport,
     InitRuntimeDone, InitStep, Lease, Micros, Phase, RuntimeDone, ShutdownReason, Span, Then,
     after,
 };
@@ -12,7 +12,7 @@ impl Environment {
         match event {
             Event::Provisioned { external } => {
                 self.external.clone_from(external);
-                Some(self.begin_init(None, after(now, limits::INIT_MS), now))
+                Some(self.begin_init(None, after(now, self.init_limit_ms), now))
             }
             Event::ProvisionFailed => Some(self.die(Cause::ProvisionFailed, vec![])),
             Event::Deadline => Some(self.drain(Cause::ProvisionFailed, vec![])),
@@ -96,7 +96,7 @@ impl Environment {
             InitStep::Extensions => None,
             InitStep::Settling => Some(vec![]),
             InitStep::Runtime => {
-                let done = InitRuntimeDone { phase: init.phase(), failure: None };
+                let done = self.runtime_initialised(init.phase(), None);
                 let mut effects = vec![Effect::LogInitRuntimeDone(done), Effect::CloseRegistration];
                 if self.extensions.all_waiting() {
                     effects.extend(self.initialised(&init, now));
@@ -110,7 +110,7 @@ impl Environment {
 
     fn initialised(&mut self, init: &Init, now: Micros) -> Vec<Effect> {
         let duration = now - init.started;
-        let report = InitReport { phase: init.phase(), duration, failure: None };
+        let report = self.init_report(init.phase(), duration, None);
         let effects = vec![
             Effect::CloseSubscriptions,
             Effect::LogExtensions,
@@ -124,6 +124,19 @@ impl Environment {
             }
             Some(lease) => self.run(lease, effects),
         }
+    }
+
+    fn runtime_initialised(&self, phase: InitPhase, failure: Option<Failure>) -> InitRuntimeDone {
+        InitRuntimeDone { initialization: self.initialization, phase, failure }
+    }
+
+    fn init_report(
+        &self,
+        phase: InitPhase,
+        duration: Micros,
+        failure: Option<Failure>,
+    ) -> InitReport {
+        InitReport { initialization: self.initialization, phase, duration, failure }
     }
 
     fn init_failed(&mut self, init: &Init, failure: Failure, now: Micros) -> Vec<Effect> {
@@ -155,11 +168,11 @@ impl Environment {
         effects.extend(init.lease.map(|_| Effect::Fail(failure.clone())));
         // In the other steps it has not begun or is already done.
         if init.step == InitStep::Runtime {
-            let done = InitRuntimeDone { phase, failure: why.clone() };
+            let done = self.runtime_initialised(phase, why.clone());
             effects.push(Effect::LogInitRuntimeDone(done));
         }
         let duration = now - init.started;
-        let report = InitReport { phase, duration, failure: why.clone() };
+        let report = self.init_report(phase, duration, why.clone());
         effects.extend([
             Effect::CloseSubscriptions,
             Effect::LogExtensions,

@@ -18,6 +18,8 @@
 //! was told of it have asked for more. Shutdown exists only with extensions: the runtime is asked to
 //! end, then they are told, all within a budget. Reset ends every process and keeps the sandbox with
 //! its `/tmp`; the next lease then runs Init again under the function's timeout ("suppressed init").
+//! An environment of provisioned concurrency is never Cold: where another would be, it ends, and
+//! whoever had it made makes another.
 //! An environment whose processes do not end in time is destroyed, never reused.
 
 mod extensions;
@@ -36,7 +38,7 @@ pub use phase::{
 };
 pub use vocabulary::{
     Cause, Effect, Event, Exit, ExtensionFault, Failure, InitPhase, InitReport, InitRuntimeDone,
-    Report, Response, RuntimeDone, ShutdownReason, Span,
+    InitializationType, Report, Response, RuntimeDone, ShutdownReason, Span,
 };
 
 use crate::limits;
@@ -60,10 +62,24 @@ pub struct Denied {
     pub event: Event,
 }
 
+/// What is said of an environment when it is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// What it is made for.
+    pub initialization: InitializationType,
+    /// The function's timeout in milliseconds.
+    pub timeout_ms: u64,
+    /// How long it may serve.
+    pub life: Micros,
+}
+
 /// An environment: its phase and the facts that outlive a phase.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Environment {
     phase: Phase,
+    initialization: InitializationType,
+    /// How long the first Init may take, in milliseconds.
+    init_limit_ms: u64,
     /// The external extensions that each Init starts.
     external: Vec<ExtensionId>,
     /// The extensions that are there now.
@@ -79,10 +95,13 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// An environment whose sandbox is being made; it is to serve for no longer than `life`.
+    /// An environment whose sandbox is being made.
     #[must_use]
-    pub fn new(now: Micros, life: Micros) -> Self {
+    pub fn new(now: Micros, terms: Terms) -> Self {
+        let Terms { initialization, timeout_ms, life } = terms;
         Self {
+            initialization,
+            init_limit_ms: initialization.init_limit_ms(timeout_ms),
             phase: Phase::Provisioning { deadline: after(now, limits::PROVISION_MS) },
             external: Vec::new(),
             extensions: Extensions::default(),
@@ -196,6 +215,7 @@ impl Environment {
     /// An invocation's report; the first one has the Init's duration.
     fn report(&mut self, lease: Lease, ended: Micros, failure: Option<Failure>) -> Report {
         Report {
+            initialization: self.initialization,
             duration: ended - lease.started,
             init_duration: self.init_duration.take(),
             extension_overhead: None,

@@ -1,8 +1,8 @@
 //! The end of all processes, and what comes after it.
 
 use super::{
-    Cause, Effect, Ending, Environment, Event, Extensions, Lease, Micros, Phase, Reset,
-    ShutdownReason, Then, after,
+    Cause, Effect, Ending, Environment, Event, Extensions, InitializationType, Lease, Micros,
+    Phase, Reset, ShutdownReason, Then, after,
 };
 use crate::limits;
 
@@ -31,6 +31,13 @@ impl Environment {
                 let told = tell(reset.ending.clone());
                 Some(match reset.ending {
                     Ending::Idle { next: Some(lease) } => self.suppressed_init(lease, now),
+                    ending if self.initialization == InitializationType::ProvisionedConcurrency => {
+                        let cause = match ending {
+                            Ending::Init => Cause::InitFailed,
+                            Ending::Idle { .. } | Ending::Invocation { .. } => Cause::Crashed,
+                        };
+                        self.drain(self.stop.unwrap_or(cause), told)
+                    }
                     // Assignment already counts on an idle environment.
                     Ending::Idle { next: None } => {
                         self.phase = Phase::Cold;

@@ -135,12 +135,25 @@ fn run_with(externals: u32, script: &str) -> (Environment, String) {
     run_showing(externals, script, |effect| !hidden(effect))
 }
 
+fn terms(initialization: InitializationType) -> Terms {
+    Terms { initialization, timeout_ms: 3_000, life: LIFE_MS * 1_000 }
+}
+
 fn run_showing(
     externals: u32,
     script: &str,
     shown: impl Fn(&Effect) -> bool,
 ) -> (Environment, String) {
-    let mut environment = Environment::new(0, LIFE_MS * 1_000);
+    let environment = Environment::new(0, terms(InitializationType::OnDemand));
+    run_in(environment, externals, script, shown)
+}
+
+fn run_in(
+    mut environment: Environment,
+    externals: u32,
+    script: &str,
+    shown: impl Fn(&Effect) -> bool,
+) -> (Environment, String) {
     let (mut now, mut out) = (0, Vec::new());
     for word in script.split(';').map(str::trim).filter(|w| !w.is_empty()) {
         if let Some(ms) = word.strip_prefix('+') {
@@ -159,6 +172,13 @@ fn run_showing(
         });
     }
     (environment, out.join(" | "))
+}
+
+/// In an environment of provisioned concurrency, without extensions.
+fn check_provisioned(script: &str, expected: &str) {
+    let environment = Environment::new(0, terms(InitializationType::ProvisionedConcurrency));
+    let shown = |effect: &Effect| !tells(effect) && *effect != Effect::CloseRegistration;
+    assert_eq!(run_in(environment, 0, script, shown).1, expected, "\nscript: {script}");
 }
 
 fn check(script: &str, expected: &str) {
@@ -255,6 +275,54 @@ fn a_late_answer_after_a_timeout_changes_nothing() {
         "provisioned; next; lease; +3000; deadline; answered; empty",
         "init start | ready | START deliver | fail(timeout) drain kill_all |  | REPORT(3000ms,init1,timeout) ready",
     );
+}
+
+#[test]
+fn a_provisioned_environment_is_warm_or_ends() {
+    let warm = "init start | ready | freeze";
+    let served = "thaw START deliver | pass soon | drain | REPORT(2ms,init1) ready";
+    check_provisioned(
+        "provisioned; next; quiet; lease; answered; next; drained",
+        &format!("{warm} | {served}"),
+    );
+    check_provisioned(
+        "provisioned; init_error; exit0; empty; lease; gone",
+        "init start |  | INIT_REPORT(init_error,2ms) kill_all | destroy | hand_back | dead(InitFailed)",
+    );
+    check_provisioned(
+        "provisioned; next; quiet; exit0; empty; lease; gone",
+        &format!("{warm} | thaw kill_all | destroy | hand_back | dead(Crashed)"),
+    );
+    check_provisioned(
+        "provisioned; next; quiet; lease; exit0; empty; gone",
+        &format!(
+            "{warm} | thaw START deliver | fail(exit0) drain kill_all | REPORT(1ms,init1,exit0) destroy | dead(Crashed)"
+        ),
+    );
+    // Who has it ended says why.
+    check_provisioned(
+        "provisioned; next; quiet; lease; stop; exit0; empty; gone",
+        &format!(
+            "{warm} | thaw START deliver |  | fail(exit0) drain kill_all | REPORT(2ms,init1,exit0) destroy | dead(Idle)"
+        ),
+    );
+    // A caller who comes while it is being emptied is served all the same.
+    check_provisioned(
+        "provisioned; next; quiet; exit0; lease; empty; next",
+        &format!("{warm} | thaw kill_all |  | init start | START deliver"),
+    );
+}
+
+#[test]
+fn a_provisioned_init_may_take_longer() {
+    let limit = |timeout_ms| {
+        let terms = Terms { timeout_ms, ..terms(InitializationType::ProvisionedConcurrency) };
+        let mut environment = Environment::new(0, terms);
+        environment.step(parse(0, "provisioned"), 0).unwrap();
+        environment.deadline().unwrap() / 1_000
+    };
+    assert_eq!(limit(3_000), 130_000);
+    assert_eq!(limit(900_000), 900_000);
 }
 
 #[test]
@@ -600,9 +668,14 @@ proptest! {
     #[test]
     fn no_order_of_events_breaks_the_promises(
         externals in 0_u32..3,
+        provisioned: bool,
         events in prop::collection::vec(any_event(), 0..60),
     ) {
-        let mut environment = Environment::new(0, LIFE_MS * 1_000);
+        let initialization = match provisioned {
+            true => InitializationType::ProvisionedConcurrency,
+            false => InitializationType::OnDemand,
+        };
+        let mut environment = Environment::new(0, terms(initialization));
         let mut observer = Observer::default();
         for (i, word) in events.into_iter().enumerate() {
             let event = parse(externals, word);
@@ -614,6 +687,7 @@ proptest! {
                     observer.see(&event, &[], true)?;
                 }
             }
+            prop_assert!(!provisioned || *environment.phase() != Phase::Cold, "it went cold");
         }
         // Whatever happened, a kill and the sandbox's end bring it to rest with nothing left open.
         for event in [Event::Kill { cause: Cause::Shutdown }, Event::Gone] {

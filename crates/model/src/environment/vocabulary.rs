@@ -1,6 +1,7 @@
 //! Everything that can happen to an environment, and everything it can ask for.
 
 use super::{ExtensionId, Micros, Registration};
+use crate::limits;
 
 /// What happens to an environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -207,6 +208,12 @@ pub enum Cause {
     Evicted,
     /// The sandbox could not be made.
     ProvisionFailed,
+    /// It was to be ready ahead of its first invocation, and could not initialise.
+    InitFailed,
+    /// It was to be ready at all times, and its processes ended.
+    Crashed,
+    /// Its function has less provisioned concurrency than before.
+    Released,
     /// Its processes could not be ended in time.
     UnclearEnd,
     /// The sandbox ended by itself.
@@ -240,6 +247,35 @@ pub enum Failure {
     Shutdown,
 }
 
+/// What an environment is made for, as its function and its log are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum InitializationType {
+    /// A caller waits for it.
+    OnDemand,
+    /// It is to be ready before anybody calls, and never without processes.
+    ProvisionedConcurrency,
+}
+
+impl InitializationType {
+    /// AWS's name for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OnDemand => "on-demand",
+            Self::ProvisionedConcurrency => "provisioned-concurrency",
+        }
+    }
+
+    /// How long the first Init may take, for a function with this timeout.
+    #[must_use]
+    pub fn init_limit_ms(self, timeout_ms: u64) -> u64 {
+        match self {
+            Self::OnDemand => limits::INIT_MS,
+            Self::ProvisionedConcurrency => limits::PROVISIONED_INIT_MS.max(timeout_ms),
+        }
+    }
+}
+
 /// Of what an Init is part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InitPhase {
@@ -252,6 +288,8 @@ pub enum InitPhase {
 /// The end of the runtime's part of an Init.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InitRuntimeDone {
+    /// Of which environment.
+    pub initialization: InitializationType,
     /// Of which Init.
     pub phase: InitPhase,
     /// What went wrong.
@@ -261,6 +299,8 @@ pub struct InitRuntimeDone {
 /// How an Init went.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InitReport {
+    /// Of which environment.
+    pub initialization: InitializationType,
     /// Which Init.
     pub phase: InitPhase,
     /// How long it took.
@@ -301,6 +341,8 @@ pub struct RuntimeDone {
 /// How an invocation went.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
+    /// In which environment it ran.
+    pub initialization: InitializationType,
     /// How long it took, a suppressed init included.
     pub duration: Micros,
     /// How long the first Init took, on the first invocation after it.

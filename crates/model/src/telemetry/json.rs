@@ -12,9 +12,6 @@ use super::{Event, Record, SchemaVersion, SubscriptionApi, billed_ms, timestamp}
 use crate::environment::{self, Failure, InitPhase, Micros, Response, Span};
 use crate::invocation;
 
-/// The only one so far: provisioned concurrency and SnapStart are not there yet.
-const INITIALIZATION_TYPE: &str = "on-demand";
-
 /// The event as this schema has it; `None` when it does not know of such events.
 #[must_use]
 pub fn to_json(event: &Event, schema: SchemaVersion) -> Option<String> {
@@ -230,7 +227,7 @@ const FALLEN_BEHIND: &str =
 fn init_body(record: &Record, schema: SchemaVersion) -> Option<Body<'_>> {
     Some(match record {
         Record::InitStart(start) => Body::InitStart {
-            initialization_type: INITIALIZATION_TYPE,
+            initialization_type: start.initialization.as_str(),
             phase: phase(start.phase),
             runtime_version: &start.runtime_version,
             runtime_version_arn: &start.runtime_version_arn,
@@ -243,12 +240,12 @@ fn init_body(record: &Record, schema: SchemaVersion) -> Option<Body<'_>> {
             function_arn: (schema >= SchemaVersion::V2025_01_29).then_some(&start.function_arn),
         },
         Record::InitRuntimeDone(done) => Body::InitRuntimeDone {
-            initialization_type: INITIALIZATION_TYPE,
+            initialization_type: done.initialization.as_str(),
             phase: phase(done.phase),
             status: status(done.failure.as_ref()),
         },
         Record::InitReport(report) => Body::InitReport {
-            initialization_type: INITIALIZATION_TYPE,
+            initialization_type: report.initialization.as_str(),
             phase: phase(report.phase),
             status: status(report.failure.as_ref()),
             metrics: Duration { duration_ms: ms(report.duration) },

@@ -6,7 +6,7 @@
 use std::str::FromStr;
 
 use super::Record;
-use crate::environment::Failure;
+use crate::environment::{Failure, InitializationType};
 
 /// How important a line is; the least important first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,7 +59,13 @@ impl Record {
         };
         match self {
             Self::InitRuntimeDone(done) => unless_failed(Level::Debug, &done.failure),
-            Self::InitReport(report) => unless_failed(Level::Debug, &report.failure),
+            Self::InitReport(report) => {
+                let level = match report.initialization {
+                    InitializationType::OnDemand => Level::Debug,
+                    InitializationType::ProvisionedConcurrency => Level::Info,
+                };
+                unless_failed(level, &report.failure)
+            }
             Self::RuntimeDone { done, .. } => unless_failed(Level::Debug, &done.failure),
             Self::Report { report, .. } => unless_failed(Level::Info, &report.failure),
             Self::InitStart(_)

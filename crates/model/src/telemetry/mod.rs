@@ -6,7 +6,7 @@
 //! |---|---|---|---|---|
 //! | `platform.initStart` | `INIT_START` | yes | yes | |
 //! | `platform.initRuntimeDone` | | yes | yes | |
-//! | `platform.initReport` | `INIT_REPORT`, of one that failed | yes | yes | |
+//! | `platform.initReport` | `INIT_REPORT`, of one that failed or is provisioned | yes | yes | |
 //! | `platform.extension` | `EXTENSION` | yes | yes | yes |
 //! | `platform.telemetrySubscription`, `.logsSubscription` | `TELEMETRY`, `LOGS` | yes | yes | yes |
 //! | `platform.start` | `START` | yes | yes | yes |
@@ -29,7 +29,9 @@ pub use level::{Level, NoLevel, keeps};
 pub use schema::{SchemaVersion, SubscriptionApi, Types};
 pub use text::{fault, to_text};
 
-use crate::environment::{self, InitPhase, InitReport, InitRuntimeDone, Micros};
+use crate::environment::{
+    self, InitPhase, InitReport, InitRuntimeDone, InitializationType, Micros,
+};
 use crate::names::{RequestId, Version};
 
 /// Something that happened in an environment, with both times of that moment.
@@ -108,6 +110,8 @@ pub enum Record {
 /// What is told of an environment when its processes are started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InitStart {
+    /// Of which environment.
+    pub initialization: InitializationType,
     /// Of which Init.
     pub phase: InitPhase,
     /// Such as `nodejs:22.v7`.
@@ -189,10 +193,15 @@ impl Record {
     }
 }
 
-/// Milliseconds billed: Duration and, since August 2025, Init, rounded up together.
+/// Milliseconds billed: Duration and, since August 2025, Init, rounded up together. The Init of an
+/// environment that is provisioned is part of what that costs by itself.
 #[must_use]
 pub fn billed_ms(report: &environment::Report) -> u64 {
-    (report.duration + report.init_duration.unwrap_or(0)).div_ceil(1_000).max(1)
+    let init = match report.initialization {
+        InitializationType::OnDemand => report.init_duration.unwrap_or(0),
+        InitializationType::ProvisionedConcurrency => 0,
+    };
+    (report.duration + init).div_ceil(1_000).max(1)
 }
 
 /// `YYYY-MM-DDThh:mm:ss.SSSZ`.

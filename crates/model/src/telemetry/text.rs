@@ -7,7 +7,7 @@ use super::json::is_sampled;
 use super::{
     Extension, InitStart, Memory, Record, Subscribed, SubscriptionApi, billed_ms, timestamp,
 };
-use crate::environment::{Failure, InitPhase, InitReport, Micros, Report};
+use crate::environment::{Failure, InitPhase, InitReport, InitializationType, Micros, Report};
 use crate::invocation;
 use crate::names::RequestId;
 
@@ -60,14 +60,17 @@ fn init_start(start: &InitStart) -> String {
     )
 }
 
-/// Only of an Init that failed.
+/// Only of an Init that failed, or of any in an environment that is provisioned.
 fn init_report(report: &InitReport) -> Option<String> {
+    if report.failure.is_none() && report.initialization == InitializationType::OnDemand {
+        return None;
+    }
     let phase = match report.phase {
         InitPhase::Init => "init",
         InitPhase::Invoke => "invoke",
     };
     let duration = ms(report.duration);
-    let status = status(report.failure.as_ref()?);
+    let status = report.failure.as_ref().map_or("Status: success".to_owned(), status);
     Some(format!("INIT_REPORT Init Duration: {duration} ms\tPhase: {phase}\t{status}\n"))
 }
 
@@ -139,7 +142,8 @@ mod tests {
     const REQUEST: &str = "8476a536-e9f4-11e8-9739-2dfe598c3fcd";
 
     fn report_of(duration: Micros, init: Option<Micros>, failure: Option<Failure>) -> Report {
-        Report { duration, init_duration: init, extension_overhead: None, failure }
+        let initialization = InitializationType::OnDemand;
+        Report { initialization, duration, init_duration: init, extension_overhead: None, failure }
     }
 
     fn check(got: &str, expected: &str) {
@@ -185,6 +189,7 @@ mod tests {
         assert!(line.contains("Billed Duration: 1 ms"));
         check(
             &init_report(&InitReport {
+                initialization: InitializationType::OnDemand,
                 phase: InitPhase::Init,
                 duration: 1_236_040,
                 failure: Some(Failure::Timeout),
@@ -192,6 +197,27 @@ mod tests {
             .unwrap(),
             "INIT_REPORT Init Duration: 1236.04 ms\tPhase: init\tStatus: timeout\n",
         );
+    }
+
+    #[test]
+    fn a_provisioned_init_is_reported_however_it_went_and_not_billed_again() {
+        let report = |initialization, failure| {
+            let phase = InitPhase::Init;
+            init_report(&InitReport { initialization, phase, duration: 1_236_040, failure })
+        };
+        assert_eq!(report(InitializationType::OnDemand, None), None);
+        let (provisioned, exit) = (InitializationType::ProvisionedConcurrency, Exit::Signal(9));
+        check(
+            &report(provisioned, None).unwrap(),
+            "INIT_REPORT Init Duration: 1236.04 ms\tPhase: init\tStatus: success\n",
+        );
+        check(
+            &report(provisioned, Some(Failure::Exited { exit, out_of_memory: false })).unwrap(),
+            "INIT_REPORT Init Duration: 1236.04 ms\tPhase: init\tStatus: error\tError Type: Runtime.ExitError\n",
+        );
+        let first = report_of(3_010, Some(80_000), None);
+        assert_eq!(billed_ms(&first), 84);
+        assert_eq!(billed_ms(&Report { initialization: provisioned, ..first }), 4);
     }
 
     #[test]

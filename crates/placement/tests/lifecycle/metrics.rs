@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use dormouse_model::metrics::{Metric, Outcome, Period, Start, Summary};
-use dormouse_placement::InvokeError;
+use dormouse_placement::{FunctionClaim, InvokeError};
 use dormouse_store::metrics::ValuesQuery;
 
 use crate::world::World;
@@ -70,7 +70,8 @@ async fn each_invocation_is_counted_once_with_how_it_ended() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_refused_is_throttled_and_not_invoked() {
     let world = world().await;
-    world.placement.reserve(&world.version(1).key, Some(0)).await;
+    let claim = FunctionClaim { reserved: Some(0), ..FunctionClaim::default() };
+    world.placement.claim(&world.version(1).key, claim).await;
     for _ in 0..3 {
         assert_eq!(world.invoke("1").await, Err(InvokeError::ReservedUsedUp));
     }

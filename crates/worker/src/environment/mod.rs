@@ -26,7 +26,7 @@ pub(crate) mod tests;
 
 use std::sync::Arc;
 
-use dormouse_model::environment::Cause;
+use dormouse_model::environment::{Cause, InitializationType};
 use dormouse_model::function::ResolvedVersion;
 use dormouse_model::invocation::Invocation;
 use dormouse_model::names::EnvironmentId;
@@ -77,6 +77,8 @@ pub enum ColdReason {
     Recycled,
     /// The last one ended because something went wrong.
     Failure,
+    /// Nobody waits for it: it is to be ready before.
+    Provisioned,
 }
 
 impl ColdReason {
@@ -90,6 +92,7 @@ impl ColdReason {
             Self::IdleExpiry => "idle-expiry",
             Self::Recycled => "recycled",
             Self::Failure => "failure",
+            Self::Provisioned => "provisioned",
         }
     }
 }
@@ -153,6 +156,7 @@ pub(crate) struct Spec {
     pub(crate) id: EnvironmentId,
     pub(crate) version: Arc<ResolvedVersion>,
     pub(crate) reason: ColdReason,
+    pub(crate) initialization: InitializationType,
     pub(crate) facts: mpsc::Sender<Fact>,
 }
 

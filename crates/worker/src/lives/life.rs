@@ -67,6 +67,8 @@ pub struct Birth {
     pub log_stream: String,
     /// Why it had to be made.
     pub cold_reason: &'static str,
+    /// What it is made for: `on-demand` or `provisioned-concurrency`.
+    pub initialization_type: &'static str,
     /// When it was asked for, in milliseconds since 1970.
     pub created_ms: u64,
     /// The same on the monotonic clock.
@@ -285,6 +287,9 @@ fn cause_word(cause: Cause) -> &'static str {
         Cause::Shutdown => "server-shutdown",
         Cause::Evicted => "evicted",
         Cause::ProvisionFailed => "provision-failed",
+        Cause::InitFailed => "init-failed",
+        Cause::Crashed => "crashed",
+        Cause::Released => "released",
         Cause::UnclearEnd => "unclear-end",
         Cause::SandboxLost => "sandbox-lost",
     }
@@ -334,6 +339,7 @@ pub(super) mod tests {
             log_group: "/aws/lambda/hello".into(),
             log_stream: "2026/01/01/[$LATEST]0123456789abcdef0123456789abcdef".into(),
             cold_reason: "first",
+            initialization_type: "on-demand",
             created_ms: 1_000,
             born: 50,
         }

@@ -1,7 +1,9 @@
 //! Each event in each schema that knows it.
 
 use super::*;
-use crate::environment::{Exit, InitReport, InitRuntimeDone, Report, RuntimeDone};
+use crate::environment::{
+    Exit, InitReport, InitRuntimeDone, InitializationType, Report, RuntimeDone,
+};
 use crate::names::{RequestId, Version};
 use crate::telemetry::{Extension, InitStart, Memory, Subscribed, Types};
 
@@ -27,6 +29,7 @@ fn check(record: Record, schema: SchemaVersion, expected: &str) {
 
 fn init_start() -> Record {
     Record::InitStart(InitStart {
+        initialization: InitializationType::OnDemand,
         phase: InitPhase::Init,
         runtime_version: "nodejs:22.v1".into(),
         runtime_version_arn: "arn:r".into(),
@@ -42,6 +45,7 @@ fn report(failure: Option<Failure>) -> Record {
     Record::Report {
         request: request(),
         report: Report {
+            initialization: InitializationType::OnDemand,
             duration: 11_642,
             init_duration: Some(174_055),
             extension_overhead: Some(Span { began: 8_998_000, ended: 8_999_500 }),
@@ -87,12 +91,17 @@ fn the_end_of_init_says_what_went_wrong() {
     let failure =
         Some(Failure::Extension(environment::ExtensionFault::Launch { reason: "x".into() }));
     check(
-        Record::InitRuntimeDone(InitRuntimeDone { phase: InitPhase::Invoke, failure }),
+        Record::InitRuntimeDone(InitRuntimeDone {
+            initialization: InitializationType::OnDemand,
+            phase: InitPhase::Invoke,
+            failure,
+        }),
         SchemaVersion::V2022_12_13,
         r#"platform.initRuntimeDone {"errorType":"Extension.LaunchError","initializationType":"on-demand","phase":"invoke","status":"error"}"#,
     );
     // Recorded.
     let timeout = InitReport {
+        initialization: InitializationType::OnDemand,
         phase: InitPhase::Init,
         duration: 10_000_487,
         failure: Some(Failure::Timeout),

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use dormouse_model::chance::Chance;
 use dormouse_model::clock::Clock;
 use dormouse_model::environment::{
-    Environment, Event, Exit, ExtensionFault, ExtensionId, Micros, Phase, Report,
+    Environment, Event, Exit, ExtensionFault, ExtensionId, Micros, Phase, Report, Terms,
 };
 use dormouse_model::function::ResolvedVersion;
 use dormouse_model::invocation::{Answer, Completion};
@@ -164,8 +164,14 @@ impl Owner {
             shared.lives.clone(),
             shared.clock.clone(),
         );
+        let configuration = &spec.version.deployment.configuration;
+        let terms = Terms {
+            initialization: spec.initialization,
+            timeout_ms: u64::from(configuration.timeout_s) * 1_000,
+            life: shared.life,
+        };
         Self {
-            machine: Environment::new(shared.clock.now(), shared.life),
+            machine: Environment::new(shared.clock.now(), terms),
             interpreter: None,
             log_stream: names.log_stream,
             secret: names.secret,
@@ -230,6 +236,7 @@ impl Owner {
                 log_group: version.log_group(),
                 log_stream: self.log_stream.clone(),
                 cold_reason: self.spec.reason.as_str(),
+                initialization_type: self.spec.initialization.as_str(),
                 created_ms: self.shared.clock.wall_ms(),
                 born: self.journal.born(),
             },

@@ -8,7 +8,7 @@ use super::{Done, Owner};
 use crate::environment::extensions::{Extensions, process};
 use crate::environment::runtime::Runtime;
 use crate::environment::telemetry::Telemetry;
-use crate::recipe;
+use crate::recipe::{self, Told};
 
 impl Owner {
     /// A new start of all processes: nothing of an earlier one may be taken for it.
@@ -42,7 +42,7 @@ impl Owner {
                 &self.spec.version,
                 self.interpreter.as_ref(),
                 (process(id), name),
-                (&self.log_stream, &self.secret),
+                self.told(),
             );
             let sandbox = sandbox.clone();
             self.effects
@@ -50,13 +50,16 @@ impl Owner {
         }
     }
 
+    fn told(&self) -> Told<'_> {
+        Told {
+            log_stream: &self.log_stream,
+            secret: &self.secret,
+            initialization: self.spec.initialization,
+        }
+    }
+
     pub(super) fn start_runtime(&mut self) {
-        let process = recipe::runtime(
-            &self.spec.version,
-            self.interpreter.as_ref(),
-            &self.log_stream,
-            &self.secret,
-        );
+        let process = recipe::runtime(&self.spec.version, self.interpreter.as_ref(), self.told());
         if let Some(sandbox) = self.sandbox.clone() {
             self.effects.spawn(async move { Done::Started(sandbox.start(process).await) });
         }

@@ -13,6 +13,7 @@ impl Owner {
         let version = &self.spec.version;
         let configuration = &version.deployment.configuration;
         InitStart {
+            initialization: self.spec.initialization,
             phase,
             runtime_version: self.runtime_version(),
             runtime_version_arn: configuration

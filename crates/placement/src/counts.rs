@@ -1,0 +1,265 @@
+//! Which count an invocation is counted in: its version's, when that has a provisioned place free; or
+//! its function's, when that has reserved some; or the account's, which is smaller by all that is
+//! claimed. The arithmetic is in `model::concurrency`.
+//!
+//! A plain value, replaced as a whole by the router. What is taken is counted by atomics that the next
+//! value has, too.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use dormouse_model::concurrency::{Claim, unclaimed};
+use dormouse_model::names::{FunctionKey, Scope, Version};
+use dormouse_worker::Permit;
+
+use crate::router::InvokeError;
+
+/// What all functions claim, and how much of it is taken.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Counts {
+    functions: HashMap<FunctionKey, Counted>,
+    /// What is claimed of each account.
+    claimed: HashMap<Scope, u32>,
+}
+
+/// A function that claims something, or did when what still runs began.
+#[derive(Debug, Clone, Default)]
+struct Counted {
+    claim: Claim,
+    /// What runs in its reservation.
+    reserved: Arc<AtomicU32>,
+    /// What runs in provisioned places of its versions. There are few.
+    provisioned: Vec<(Version, u32, Arc<AtomicU32>)>,
+}
+
+impl Counts {
+    /// The counts with another claim for a function. What already runs stays counted where it was
+    /// counted when it began.
+    pub(crate) fn with(&self, key: &FunctionKey, claim: Claim) -> Self {
+        let mut next = self.clone();
+        let before = next.functions.remove(key).unwrap_or_default();
+        let claimed = next.claimed.entry(key.scope.clone()).or_default();
+        *claimed = *claimed - before.claim.total() + claim.total();
+        let counted = before.with(claim);
+        if !counted.is_nothing() {
+            next.functions.insert(key.clone(), counted);
+        }
+        next
+    }
+
+    /// A place for an invocation; `shared` counts those of the account that nobody claims.
+    pub(crate) fn permit(
+        &self,
+        key: &FunctionKey,
+        version: Version,
+        shared: &Arc<AtomicU32>,
+    ) -> Result<Permit, InvokeError> {
+        if let Some(counted) = self.functions.get(key) {
+            let provisioned = counted.provisioned.iter().find(|(it, ..)| *it == version);
+            let free = provisioned.and_then(|(_, places, taken)| Permit::take(taken, *places));
+            if let Some(permit) = free {
+                return Ok(permit);
+            }
+            if let Some(places) = counted.claim.on_demand() {
+                return Permit::take(&counted.reserved, places).ok_or(InvokeError::ReservedUsedUp);
+            }
+        }
+        let claimed = self.claimed.get(&key.scope).copied().unwrap_or(0);
+        Permit::take(shared, unclaimed(claimed)).ok_or(InvokeError::Throttled)
+    }
+}
+
+impl Counted {
+    fn with(self, claim: Claim) -> Self {
+        let mut provisioned = self.provisioned;
+        for (version, places, _) in &mut provisioned {
+            *places = claim.provisioned.get(version).copied().unwrap_or(0);
+        }
+        for (version, places) in &claim.provisioned {
+            if !provisioned.iter().any(|(it, ..)| it == version) {
+                provisioned.push((*version, *places, Arc::default()));
+            }
+        }
+        // One that is gone is remembered while something runs in it: should it come back, that counts.
+        provisioned.retain(|(_, places, taken)| *places > 0 || is_taken(taken));
+        Self { claim, reserved: self.reserved, provisioned }
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.claim == Claim::default() && self.provisioned.is_empty() && !is_taken(&self.reserved)
+    }
+}
+
+fn is_taken(taken: &AtomicU32) -> bool {
+    taken.load(Ordering::Acquire) > 0
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LATEST: Version = Version::Latest;
+
+    fn key(name: &str) -> FunctionKey {
+        let scope = Scope {
+            account: "123456789012".parse().unwrap(),
+            region: "us-east-1".parse().unwrap(),
+        };
+        FunctionKey { scope, name: name.parse().unwrap() }
+    }
+
+    fn claim(reserved: Option<u32>, provisioned: &[(u64, u32)]) -> Claim {
+        let provisioned = provisioned.iter();
+        let provisioned = provisioned.map(|(number, n)| (Version::Number(*number), *n)).collect();
+        Claim { reserved, provisioned }
+    }
+
+    /// How many of this version of a function get a place at once.
+    fn places(counts: &Counts, name: &str, version: Version) -> (usize, InvokeError) {
+        let shared = Arc::default();
+        let mut held = Vec::new();
+        loop {
+            match counts.permit(&key(name), version, &shared) {
+                Ok(permit) => held.push(permit),
+                Err(error) => return (held.len(), error),
+            }
+        }
+    }
+
+    #[test]
+    fn a_reservation_is_a_limit_and_taken_from_all_others() {
+        let none = Counts::default();
+        assert_eq!(places(&none, "f", LATEST), (1_000, InvokeError::Throttled));
+        let reserving = |places| claim(Some(places), &[]);
+        let some = none.with(&key("f"), reserving(10)).with(&key("g"), reserving(0));
+        assert_eq!(places(&some, "f", LATEST), (10, InvokeError::ReservedUsedUp));
+        assert_eq!(places(&some, "g", LATEST), (0, InvokeError::ReservedUsedUp));
+        assert_eq!(places(&some, "h", LATEST), (990, InvokeError::Throttled));
+        let less = some.with(&key("f"), reserving(3)).with(&key("g"), Claim::default());
+        assert_eq!(places(&less, "f", LATEST), (3, InvokeError::ReservedUsedUp));
+        assert_eq!(places(&less, "g", LATEST), (997, InvokeError::Throttled));
+        assert_eq!(less.functions.len(), 1);
+    }
+
+    #[test]
+    fn provisioned_places_are_a_versions_own_and_the_rest_spills_over() {
+        let (one, two) = (Version::Number(1), Version::Number(2));
+        let some = Counts::default().with(&key("f"), claim(None, &[(1, 5)]));
+        assert_eq!(places(&some, "f", one), (1_000, InvokeError::Throttled));
+        assert_eq!(places(&some, "f", two), (995, InvokeError::Throttled));
+        assert_eq!(places(&some, "g", LATEST), (995, InvokeError::Throttled));
+        let within = some.with(&key("f"), claim(Some(8), &[(1, 5)]));
+        assert_eq!(places(&within, "f", one), (8, InvokeError::ReservedUsedUp));
+        assert_eq!(places(&within, "f", LATEST), (3, InvokeError::ReservedUsedUp));
+        assert_eq!(places(&within, "g", LATEST), (992, InvokeError::Throttled));
+        // All that is reserved is provisioned: nothing is left for the others.
+        let starved = within.with(&key("f"), claim(Some(5), &[(1, 5)]));
+        assert_eq!(places(&starved, "f", one), (5, InvokeError::ReservedUsedUp));
+        assert_eq!(places(&starved, "f", LATEST), (0, InvokeError::ReservedUsedUp));
+    }
+
+    #[test]
+    fn what_runs_is_still_counted_when_a_claim_changes() {
+        let shared = Arc::default();
+        let take = |counts: &Counts| counts.permit(&key("f"), Version::Number(1), &shared);
+        for claim in [claim(Some(1), &[]), claim(Some(1), &[(1, 1)])] {
+            let one = Counts::default().with(&key("f"), claim.clone());
+            let held = take(&one).unwrap();
+            let again = one.with(&key("f"), Claim::default()).with(&key("f"), claim);
+            assert!(take(&again).is_err());
+            drop(held);
+            assert!(take(&again).is_ok());
+            assert!(again.with(&key("f"), Claim::default()).functions.is_empty());
+        }
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Invoke(u8, u64),
+        End(usize),
+        Claim(u8, Claim),
+    }
+
+    fn any_step() -> impl Strategy<Value = Step> {
+        let provisioned = prop::collection::vec((1_u64..3, 1_u32..4), 0..3);
+        let any_claim = (prop::option::of(0_u32..6), provisioned)
+            .prop_map(|(reserved, provisioned)| claim(reserved, &provisioned))
+            // The rules let nobody provision more than is reserved.
+            .prop_filter("allowed", |it| it.total() >= it.provisioned_total());
+        prop_oneof![
+            4 => (0_u8..3, 0_u64..4).prop_map(|(function, version)| Step::Invoke(function, version)),
+            2 => any::<usize>().prop_map(Step::End),
+            1 => (0_u8..3, any_claim).prop_map(|(function, claim)| Step::Claim(function, claim)),
+        ]
+    }
+
+    /// What an invocation may take, in its order: how much of it is taken and how much there is.
+    fn lines(
+        counts: &Counts,
+        key: &FunctionKey,
+        version: Version,
+        shared: &AtomicU32,
+    ) -> Vec<(u32, u32)> {
+        let line = |taken: &AtomicU32, places: u32| (taken.load(Ordering::Acquire), places);
+        let claimed = counts.claimed.get(&key.scope).copied().unwrap_or(0);
+        let shared = line(shared, unclaimed(claimed));
+        let Some(counted) = counts.functions.get(key) else { return vec![shared] };
+        let own = counted.provisioned.iter().filter(|(it, ..)| *it == version);
+        let rest = counted.claim.on_demand();
+        let rest = rest.map_or(shared, |places| line(&counted.reserved, places));
+        own.map(|(_, places, taken)| line(taken, *places)).chain([rest]).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn no_permit_leaks_and_no_count_exceeds_its_places_when_it_is_taken(
+            steps in prop::collection::vec(any_step(), 0..200),
+        ) {
+            let mut counts = Counts::default();
+            let shared: Arc<AtomicU32> = Arc::default();
+            let mut held: Vec<Permit> = Vec::new();
+            let name = |function: u8| key(&format!("f{function}"));
+            for step in steps {
+                match step {
+                    Step::Invoke(function, number) => {
+                        let version = if number == 0 { LATEST } else { Version::Number(number) };
+                        let before = lines(&counts, &name(function), version, &shared);
+                        let granted = counts.permit(&name(function), version, &shared);
+                        let after = lines(&counts, &name(function), version, &shared);
+                        let free = before.iter().position(|(taken, places)| taken < places);
+                        // It is the first that was free, and one more is counted there.
+                        prop_assert_eq!(granted.is_ok(), free.is_some());
+                        for (at, (before, after)) in before.iter().zip(&after).enumerate() {
+                            prop_assert_eq!(after.0, before.0 + u32::from(free == Some(at)));
+                        }
+                        held.extend(granted);
+                    }
+                    Step::End(which) if !held.is_empty() => {
+                        held.swap_remove(which % held.len());
+                    }
+                    Step::End(_) => {}
+                    Step::Claim(function, claim) => counts = counts.with(&name(function), claim),
+                }
+                let mut taken = shared.load(Ordering::Acquire);
+                for counted in counts.functions.values() {
+                    taken += counted.reserved.load(Ordering::Acquire);
+                    let provisioned = counted.provisioned.iter();
+                    taken += provisioned.map(|(.., it)| it.load(Ordering::Acquire)).sum::<u32>();
+                }
+                prop_assert_eq!(taken as usize, held.len());
+                let claimed: u32 = counts.functions.values().map(|it| it.claim.total()).sum();
+                prop_assert_eq!(counts.claimed.values().sum::<u32>(), claimed);
+            }
+            // When all has ended and nothing is claimed, nothing is left.
+            drop(held);
+            for function in 0..3 {
+                counts = counts.with(&name(function), Claim::default());
+            }
+            prop_assert!(counts.functions.is_empty());
+            prop_assert_eq!(shared.load(Ordering::Acquire), 0);
+        }
+    }
+}
