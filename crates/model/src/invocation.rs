@@ -33,10 +33,34 @@ pub struct Invocation {
 pub struct Answer {
     /// The function's result or the error's JSON.
     pub payload: Bytes,
-    /// Whether it is an error.
-    pub function_error: bool,
+    /// Whose error it is, if it is one.
+    pub error: Option<ErrorOf>,
     /// The end of the log, if it was wanted.
     pub log_tail: Option<Bytes>,
+}
+
+/// Who has to answer for an error. A caller is told the same of both; who may try again is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorOf {
+    /// The function: it raised, exited, took too long or too much.
+    Function,
+    /// The platform: the environment could not be made, got lost, or had to end.
+    Platform,
+}
+
+impl ErrorOf {
+    /// Who has to answer for a failure.
+    #[must_use]
+    pub fn failure(failure: &Failure) -> Self {
+        match failure {
+            Failure::Sandbox | Failure::Shutdown => Self::Platform,
+            Failure::Timeout
+            | Failure::Exited { .. }
+            | Failure::InitError { .. }
+            | Failure::InvalidEntrypoint
+            | Failure::Extension(_) => Self::Function,
+        }
+    }
 }
 
 /// How a streamed answer ended: what its caller is told behind the last byte.

@@ -8,7 +8,7 @@ use dormouse_model::clock::Clock;
 use dormouse_model::concurrency::Allocation;
 use dormouse_model::environment::{Cause, InitializationType};
 use dormouse_model::function::ResolvedVersion;
-use dormouse_model::invocation::{Answer, ErrorPayload};
+use dormouse_model::invocation::{Answer, ErrorOf, ErrorPayload};
 use dormouse_model::limits;
 use dormouse_model::metrics::{Outcome, Subject};
 use dormouse_model::names::EnvironmentId;
@@ -314,6 +314,7 @@ fn fail(mut job: Job, message: &str) {
         error_type: "Sandbox.Failure".to_owned(),
         error_message: format!("RequestId: {} Error: {message}", job.invocation.request),
     };
-    let answer = Answer { payload: payload.to_json().into(), function_error: true, log_tail: None };
+    let error = Some(ErrorOf::Platform);
+    let answer = Answer { payload: payload.to_json().into(), error, log_tail: None };
     job.reply.give(answer);
 }

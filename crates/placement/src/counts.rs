@@ -61,6 +61,9 @@ impl Counts {
             if let Some(permit) = free {
                 return Ok(permit);
             }
+            if counted.claim.reserved == Some(0) {
+                return Err(InvokeError::SwitchedOff);
+            }
             if let Some(places) = counted.claim.on_demand() {
                 return Permit::take(&counted.reserved, places).ok_or(InvokeError::ReservedUsedUp);
             }
@@ -136,7 +139,7 @@ mod tests {
         let reserving = |places| claim(Some(places), &[]);
         let some = none.with(&key("f"), reserving(10)).with(&key("g"), reserving(0));
         assert_eq!(places(&some, "f", LATEST), (10, InvokeError::ReservedUsedUp));
-        assert_eq!(places(&some, "g", LATEST), (0, InvokeError::ReservedUsedUp));
+        assert_eq!(places(&some, "g", LATEST), (0, InvokeError::SwitchedOff));
         assert_eq!(places(&some, "h", LATEST), (990, InvokeError::Throttled));
         let less = some.with(&key("f"), reserving(3)).with(&key("g"), Claim::default());
         assert_eq!(places(&less, "f", LATEST), (3, InvokeError::ReservedUsedUp));

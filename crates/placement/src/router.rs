@@ -44,6 +44,9 @@ pub enum InvokeError {
     /// Too many invocations run or wait.
     #[error("too many invocations")]
     Throttled,
+    /// The function has reserved no place at all: it is switched off.
+    #[error("function is switched off")]
+    SwitchedOff,
     /// As many invocations run as the function has reserved places.
     #[error("reserved concurrency is used up")]
     ReservedUsedUp,

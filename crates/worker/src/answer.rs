@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     fn answer() -> Answer {
-        Answer { payload: "1".into(), function_error: false, log_tail: None }
+        Answer { payload: "1".into(), error: None, log_tail: None }
     }
 
     fn begun(mut answered: oneshot::Receiver<Answered>) -> AnswerStream {

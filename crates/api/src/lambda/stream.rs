@@ -69,8 +69,8 @@ pub fn invoke_complete(completion: &Completion) -> Bytes {
 /// and an error is told at the end alone.
 #[must_use]
 pub fn whole(answer: Answer) -> Bytes {
-    let Answer { payload, function_error, log_tail } = answer;
-    if function_error {
+    let Answer { payload, error, log_tail } = answer;
+    if error.is_some() {
         let details = String::from_utf8_lossy(&payload).into_owned();
         let error = StreamError { code: "Unhandled".to_owned(), details };
         return invoke_complete(&Completion { error: Some(error), log_tail });
@@ -102,6 +102,8 @@ mod tests {
     use aws_smithy_eventstream::frame::read_message_from;
     use proptest::prelude::*;
 
+    use dormouse_model::invocation::ErrorOf;
+
     use super::*;
 
     /// The events as a client reads them: the values of their headers, then the payload.
@@ -129,19 +131,21 @@ mod tests {
 
     #[test]
     fn a_response_that_was_not_streamed_is_one_chunk_and_the_end() {
-        let answer = |payload: &'static str, function_error, log_tail: Option<&'static str>| {
-            Answer { payload: payload.into(), function_error, log_tail: log_tail.map(Into::into) }
+        let answer = |payload: &'static str, error, log_tail: Option<&'static str>| Answer {
+            payload: payload.into(),
+            error,
+            log_tail: log_tail.map(Into::into),
         };
         let chunk = "PayloadChunk application/octet-stream event: {\"a\":1}";
         let end = "InvokeComplete application/json event: {}";
-        check(answer("{\"a\":1}", false, None), &[chunk, end]);
-        check(answer("", false, None), &[end]);
+        check(answer("{\"a\":1}", None, None), &[chunk, end]);
+        check(answer("", None, None), &[end]);
         check(
-            answer("", false, Some("END\n")),
+            answer("", None, Some("END\n")),
             &["InvokeComplete application/json event: {\"LogResult\":\"RU5ECg==\"}"],
         );
         check(
-            answer("{\"errorType\":\"E\"}", true, Some("END\n")),
+            answer("{\"errorType\":\"E\"}", Some(ErrorOf::Function), Some("END\n")),
             &["InvokeComplete application/json event: {\"ErrorCode\":\"Unhandled\",\
                \"ErrorDetails\":\"{\\\"errorType\\\":\\\"E\\\"}\",\"LogResult\":\"RU5ECg==\"}"],
         );

@@ -61,7 +61,7 @@ async fn invoke(ask: &Ask<'_>) -> Answer {
             let (answer, executed) = run_on(inner, &asked, version, run).await?;
             InvokeAnswer::Done {
                 payload: answer.payload,
-                function_error: answer.function_error,
+                function_error: answer.error.is_some(),
                 log_tail: answer.log_tail,
                 executed,
             }
@@ -129,7 +129,7 @@ async fn run_on<T, F: Future<Output = Result<T, InvokeError>>>(
                 let reason = ThrottleReason::ConcurrentInvocationLimitExceeded;
                 return Err(ApiError::throttled(reason, RETRY_AFTER_S));
             }
-            Err(InvokeError::ReservedUsedUp) => {
+            Err(InvokeError::ReservedUsedUp | InvokeError::SwitchedOff) => {
                 let reason = ThrottleReason::ReservedFunctionConcurrentInvocationLimitExceeded;
                 return Err(ApiError::throttled(reason, RETRY_AFTER_S));
             }

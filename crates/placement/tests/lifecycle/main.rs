@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use dormouse_model::environment::Cause;
+use dormouse_model::invocation::ErrorOf;
 use world::World;
 
 const LONG: Duration = Duration::from_secs(600);
@@ -49,7 +50,7 @@ async fn check(event: &str, payload: &str, log: &str) {
     // Whatever happened, the next one works, in the same environment.
     let next = world.invoke("\"next\"").await.unwrap();
     assert_eq!(&next.payload[..], b"\"next\"", "{event}");
-    assert!(!next.function_error);
+    assert!(next.error.is_none());
     let logs = world.drain_and_read_logs().await;
     // One that is being reset is not waited for.
     assert!(logs.len() <= 2, "{event}: {} environments", logs.len());
@@ -169,7 +170,7 @@ async fn an_init_that_keeps_failing_gives_the_caller_its_own_words() {
     let world = World::new(Arc::new(|| "init error"), LONG).await;
     for _ in 0..2 {
         let answer = world.invoke("1").await.unwrap();
-        assert!(answer.function_error);
+        assert_eq!(answer.error, Some(ErrorOf::Function));
         assert_eq!(&answer.payload[..], br#"{"errorType":"Init","errorMessage":"no"}"#);
     }
     let logs = mask(&world.drain_and_read_logs().await[0]);
@@ -223,7 +224,7 @@ async fn a_sandbox_that_cannot_be_made_fails_one_caller_and_not_the_next() {
     let world = world().await;
     world.fake.refuse_next("clone");
     let answer = world.invoke("1").await.unwrap();
-    assert!(answer.function_error);
+    assert_eq!(answer.error, Some(ErrorOf::Platform));
     assert_eq!(&world.invoke("1").await.unwrap().payload[..], b"1");
 }
 
@@ -239,7 +240,7 @@ async fn a_drain_with_no_patience_answers_what_still_runs() {
         tokio::time::timeout(Duration::from_secs(10), busy).await.expect("it starts");
         world.placement.drain(Duration::ZERO).await;
     });
-    assert!(answer.unwrap().function_error);
+    assert_eq!(answer.unwrap().error, Some(ErrorOf::Platform));
     assert_eq!(world.fake.live(), 0);
 }
 

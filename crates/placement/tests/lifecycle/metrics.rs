@@ -100,8 +100,8 @@ async fn an_init_that_fails_is_counted_with_its_invocation() {
         _ => "well",
     };
     let world = World::new(Arc::new(boot), LONG).await;
-    assert!(world.invoke("\"a\"").await.unwrap().function_error);
-    assert!(!world.invoke("\"b\"").await.unwrap().function_error);
+    assert!(world.invoke("\"a\"").await.unwrap().error.is_some());
+    assert!(world.invoke("\"b\"").await.unwrap().error.is_none());
     let outcomes = outcomes(&world).await;
     assert_eq!(outcomes.values().sum::<u64>(), 2, "{outcomes:?}");
     let failed = |(outcome, _): &(Outcome, Start)| *outcome == Outcome::InitError;

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use dormouse_model::environment::Event;
-use dormouse_model::invocation::{self, ErrorPayload};
+use dormouse_model::invocation::{self, ErrorOf, ErrorPayload};
 use dormouse_model::limits;
 use dormouse_model::telemetry::{Record, Subscribed, SubscriptionApi};
 use dormouse_runtime_api::{
@@ -86,12 +86,12 @@ impl Owner {
         &mut self,
         request: Request<'_>,
         reply: Verdict,
-        (payload, function_error): (Bytes, bool),
+        (payload, is_error): (Bytes, bool),
     ) {
         let verdict = self.runtime.admit(request);
         if verdict.is_ok() {
             let bytes = payload.len() as u64;
-            self.outcome = Some(Final::answer(payload, function_error));
+            self.outcome = Some(Final::answer(payload, is_error.then_some(ErrorOf::Function)));
             self.step(Event::Answered { bytes }).await;
             self.runtime.progress(Progress::Sent);
         }

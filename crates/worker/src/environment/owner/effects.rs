@@ -1,7 +1,7 @@
 //! The effects: each does one thing that the machine named, and decides nothing.
 
 use dormouse_model::environment::{Effect, Failure, Micros, Phase, ShutdownReason};
-use dormouse_model::invocation;
+use dormouse_model::invocation::{self, ErrorOf};
 use dormouse_model::telemetry::Record;
 use dormouse_runtime_api::{self as runtime_api, Delivery, ExtensionEvent, Identifier, Progress};
 use dormouse_sandbox::Signal;
@@ -167,7 +167,7 @@ impl Owner {
             (Failure::InitError { .. }, Some(body)) => body,
             _ => invocation::payload(failure, &request, self.timeout_s()).to_json().into(),
         };
-        self.answer(Final::answer(payload, true));
+        self.answer(Final::answer(payload, Some(ErrorOf::failure(failure))));
     }
 
     pub(super) fn answer(&mut self, outcome: Final) {

@@ -15,7 +15,7 @@ use dormouse_model::environment::{
     Environment, Event, Exit, ExtensionFault, ExtensionId, Micros, Phase, Report, Terms,
 };
 use dormouse_model::function::ResolvedVersion;
-use dormouse_model::invocation::{Answer, Completion};
+use dormouse_model::invocation::{Answer, Completion, ErrorOf};
 use dormouse_model::metrics::Subject;
 use dormouse_model::names::RequestId;
 use dormouse_runtimes::Interpreter;
@@ -96,14 +96,14 @@ enum Final {
 }
 
 impl Final {
-    fn answer(payload: Bytes, function_error: bool) -> Self {
-        Self::Answer(Answer { payload, function_error, log_tail: None })
+    fn answer(payload: Bytes, error: Option<ErrorOf>) -> Self {
+        Self::Answer(Answer { payload, error, log_tail: None })
     }
 
     /// Whether it is an error, at once or at the end.
     fn is_error(&self) -> bool {
         match self {
-            Self::Answer(answer) => answer.function_error,
+            Self::Answer(answer) => answer.error.is_some(),
             Self::End(completion) => completion.error.is_some(),
         }
     }
