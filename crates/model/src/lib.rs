@@ -22,6 +22,7 @@ pub mod names;
 pub mod object;
 pub mod permission;
 pub mod policy;
+pub mod retry;
 pub mod runtime;
 pub mod telemetry;
 pub mod url;

@@ -235,3 +235,21 @@ pub const OBJECT_REQUEST_BYTES: usize = 2 * 1_048_576;
 /// Bytes of an object that are in memory at once while it passes in or out (ours): a piece that is
 /// written or read, and one that is on its way. The client waits for the disk, the disk for the client.
 pub const OBJECT_PIECE_BYTES: usize = 262_144;
+/// Bytes of an event that is queued (API model: 1 MB). Past it: 413.
+pub const EVENT_BYTES: usize = 1_048_576;
+/// Bytes of an event that `InvokeAsync` queues (API model: 256 KB). Past it: 413.
+pub const INVOKE_ASYNC_BYTES: usize = 262_144;
+/// Seconds for which an event is kept (API model).
+pub const EVENT_AGE_S: std::ops::RangeInclusive<u32> = 60..=21_600;
+/// How often an event is tried again after its function failed (API model: at most twice, which is
+/// also what holds unless said).
+pub const EVENT_RETRIES: u32 = 2;
+/// Milliseconds before a failed event is tried again; twice as many before its second retry (developer
+/// guide: one minute, then two).
+pub const EVENT_RETRY_MS: u64 = 60_000;
+/// Milliseconds before an event that could not be run is tried again, at first and at most (developer
+/// guide: 1 second, doubled up to 5 minutes).
+pub const EVENT_BACK_OFF_MS: std::ops::RangeInclusive<u64> = 1_000..=300_000;
+/// Queued events that run at once, over all functions (ours). Of these a function gets no more than it
+/// leaves free, so that none can keep another waiting. Past it events wait on disk.
+pub const EVENTS_RUNNING: usize = 128;
