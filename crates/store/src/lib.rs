@@ -7,6 +7,7 @@ pub mod aliases;
 pub mod concurrency;
 mod database;
 pub mod directories;
+pub mod events;
 pub mod functions;
 pub mod iam;
 pub mod layers;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::aliases::{self, Aliases};
 use crate::concurrency::{self, Concurrency};
 use crate::database::{Database, Schema};
+use crate::events::{self, QueuedEvents};
 use crate::functions::{self, Functions};
 use crate::iam::{self, AccessKeys, Groups, InstanceProfiles, Policies, Roles, Users};
 use crate::layers::{self, Layers};
@@ -52,12 +53,13 @@ const LOGS: Schema = Schema {
     sweep: logs::write::sweep,
 };
 
-/// Messages that were acknowledged. Apart from the records: nobody who changes one waits for them.
+/// Messages and events that were acknowledged. Apart from the records: nobody who changes one waits
+/// for them.
 const QUEUES: Schema = Schema {
     file: "queues.db",
     synchronous: "FULL",
-    migrations: &[queue::schema::TABLES],
-    sweep: queue::schema::sweep,
+    migrations: &[queue::schema::TABLES, events::schema::TABLES],
+    sweep: |connection| Ok(queue::schema::sweep(connection)? | events::schema::sweep(connection)?),
 };
 
 /// Objects that were acknowledged. Apart from the records: there may be very many.
@@ -253,6 +255,12 @@ impl Store {
     /// When the directory cannot be used.
     pub fn objects(&self, run: u128) -> io::Result<Objects> {
         Objects::open(self.objects.handle(), &self.directory, run)
+    }
+
+    /// Events that wait to be run.
+    #[must_use]
+    pub fn events(&self) -> QueuedEvents {
+        QueuedEvents::new(self.queues.handle())
     }
 
     /// Writes what was accepted, ends the writers and gives the directory up.

@@ -14,10 +14,12 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use dormouse_model::clock::Clock;
 use dormouse_store::Store;
+use dormouse_store::events::{self, FunctionId, NewEvent, QueuedEvent, Turn};
 use dormouse_store::logs::{Event, EventsFrom, EventsQuery, GroupKey, StreamKey};
 use dormouse_store::queue::{Draft, Order, Queue, QueueKey, Queues, Rules, Wait, Wanted};
 use made::function;
@@ -214,4 +216,94 @@ async fn a_process_that_queues_until_it_is_killed() {
         });
     }
     while writers.join_next().await.is_some() {}
+}
+
+async fn due(store: &Store, of: &FunctionId) -> Vec<QueuedEvent> {
+    let held = std::collections::HashSet::new();
+    let wanted = vec![events::Wanted { function: of.clone(), max: usize::MAX / 4, held }];
+    let turn = Turn { now_ms: 1, longest_ms: u64::MAX / 4, wanted, ..Turn::default() };
+    store.events().turn(turn).await.expect("it can be read").remove(0).events
+}
+
+fn evented() -> FunctionId {
+    FunctionId { key: function(&home(), "f").key, unique_id: "u".into() }
+}
+
+#[tokio::test]
+async fn events_that_were_acknowledged_survive_and_those_that_ended_stay_away() {
+    let (directory, store) = store();
+    store.close().await;
+    let mut told = Vec::new();
+    for round in 0..ROUNDS {
+        let enough = 1 + RandomState::new().hash_one(round) % 150;
+        let child =
+            child::start(directory.path(), round, "a_process_that_accepts_until_it_is_killed");
+        told.extend(child::acknowledged_before_death(child, enough));
+        let store = Store::open(directory.path()).unwrap();
+        let found: std::collections::HashSet<String> = due(&store, &evented())
+            .await
+            .into_iter()
+            .map(|event| String::from_utf8(event.payload.to_vec()).unwrap())
+            .collect();
+        let said: std::collections::HashSet<&str> = told.iter().map(String::as_str).collect();
+        for line in &told {
+            let (what, payload) = line.split_once('-').unwrap();
+            let ending = said.contains(format!("ending-{payload}").as_str());
+            assert!(what != "accepted" || ending || found.contains(payload), "{payload} is lost");
+            assert!(what != "ended" || !found.contains(payload), "{payload} came back");
+        }
+        store.close().await;
+    }
+    println!("{} acknowledgements in {ROUNDS} rounds", told.len());
+}
+
+#[tokio::test]
+#[ignore = "the child of events_that_were_acknowledged_survive_and_those_that_ended_stay_away"]
+async fn a_process_that_accepts_until_it_is_killed() {
+    let directory = std::env::var_os(DIRECTORY).expect("run by its parent test only");
+    let round = std::env::var_os(ROUND).expect("run by its parent test only");
+    let store = Arc::new(Store::open(Path::new(&directory)).unwrap());
+    let say = |what: &str, payload: &str| {
+        let line = format!("acknowledged {what}-{payload} .\n");
+        std::io::stdout().write_all(line.as_bytes()).unwrap();
+    };
+    let mut tasks = JoinSet::new();
+    for writer in 0..4_u64 {
+        let (store, round) = (store.clone(), round.to_string_lossy().into_owned());
+        tasks.spawn(async move {
+            for number in 0_u64.. {
+                let payload = format!("{round}.{writer}.{number}");
+                let event = NewEvent {
+                    function: evented(),
+                    qualifier: None,
+                    request: "00000000-0000-4000-8000-000000000001".parse().unwrap(),
+                    payload: payload.clone().into(),
+                    trace: None,
+                    tenant: None,
+                    accepted_ms: number,
+                };
+                store.events().accept(event, || {}).await.unwrap();
+                say("accepted", &payload);
+            }
+        });
+    }
+    tasks.spawn(async move {
+        loop {
+            let wanted = events::Wanted {
+                function: evented(),
+                max: 3,
+                held: std::collections::HashSet::new(),
+            };
+            let turn = Turn { now_ms: 1, longest_ms: 1, wanted: vec![wanted], ..Turn::default() };
+            let found = store.events().turn(turn).await.unwrap().remove(0).events;
+            let payloads: Vec<String> =
+                found.iter().map(|it| String::from_utf8_lossy(&it.payload).into_owned()).collect();
+            // They may end without our being told so.
+            payloads.iter().for_each(|payload| say("ending", payload));
+            let ended = found.iter().map(|event| event.id).collect();
+            store.events().turn(Turn { ended, ..Turn::default() }).await.unwrap();
+            payloads.iter().for_each(|payload| say("ended", payload));
+        }
+    });
+    while tasks.join_next().await.is_some() {}
 }
