@@ -69,6 +69,10 @@ pub(crate) struct Typed {
     /// Seconds a stopping server waits for running invocations [default: 30].
     #[arg(long, env = "DORMOUSE_DRAIN_TIMEOUT", value_name = "SECONDS")]
     drain_timeout: Option<u64>,
+    /// Milliseconds before a queued event whose function failed is tried again; twice as many before the
+    /// second time. Hidden: for tests that cannot wait as long as AWS does [default: 60000].
+    #[arg(long, env = "DORMOUSE_ASYNC_RETRY_BASE", value_name = "MILLISECONDS", hide = true)]
+    async_retry_base: Option<u64>,
     /// A TOML file with any of these options, under the same names with underscores.
     #[arg(long, env = "DORMOUSE_CONFIG", value_name = "FILE")]
     #[serde(skip)]
@@ -115,6 +119,7 @@ pub(crate) struct Config {
     pub(crate) idle: Duration,
     pub(crate) life: Duration,
     pub(crate) drain: Duration,
+    pub(crate) event_retry_ms: u64,
 }
 
 /// The facts about the process that defaults depend on.
@@ -176,6 +181,7 @@ impl Config {
             drain: typed
                 .drain_timeout
                 .map_or(Duration::from_millis(limits::DRAIN_MS), Duration::from_secs),
+            event_retry_ms: typed.async_retry_base.unwrap_or(limits::EVENT_RETRY_MS),
         })
     }
 }
@@ -198,6 +204,7 @@ impl Typed {
             max_life: self.max_life.or(there.max_life),
             idle_timeout: self.idle_timeout.or(there.idle_timeout),
             drain_timeout: self.drain_timeout.or(there.drain_timeout),
+            async_retry_base: self.async_retry_base.or(there.async_retry_base),
             config: self.config,
         }
     }

@@ -207,6 +207,8 @@ async fn assemble(
             logs: store.logs(),
             queues: store.queues(),
             objects,
+            queued: store.events(),
+            event_retry_ms: config.event_retry_ms,
             packages,
             directories,
             placement: placement.clone(),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use dormouse_events::{Events, Resolve};
 use dormouse_identity::Signer;
 use dormouse_model::chance::Chance;
 use dormouse_model::clock::Clock;
@@ -10,6 +11,7 @@ use dormouse_placement::Placement;
 use dormouse_store::aliases::Aliases;
 use dormouse_store::concurrency::Concurrency;
 use dormouse_store::directories::Directories;
+use dormouse_store::events::QueuedEvents;
 use dormouse_store::functions::Functions;
 use dormouse_store::layers::Layers;
 use dormouse_store::logs::Logs;
@@ -52,6 +54,10 @@ pub struct Config {
     pub queues: Queues,
     /// Buckets and objects.
     pub objects: Objects,
+    /// Events that wait to be run.
+    pub queued: QueuedEvents,
+    /// Milliseconds before the first retry of an event whose function failed.
+    pub event_retry_ms: u64,
     /// Packages.
     pub packages: Packages,
     /// Directories that may be functions' code.
@@ -77,6 +83,8 @@ pub(crate) struct Inner {
     pub(crate) config: Config,
     pub(crate) deployments: Deployments,
     pub(crate) key_uses: KeyUses,
+    /// Queues events.
+    pub(crate) events: Events,
     /// Ends what waits for something to come.
     pub(crate) stopping: CancellationToken,
 }
@@ -103,8 +111,9 @@ impl Frontend {
         )
         .await?;
         let key_uses = KeyUses::start(config.iam.access_keys.clone(), tasks);
+        let events = Events::start(later(&config, deployments.resolve()), tasks).await?;
         let stopping = CancellationToken::new();
-        Ok(Self { inner: Arc::new(Inner { config, deployments, key_uses, stopping }) })
+        Ok(Self { inner: Arc::new(Inner { config, deployments, key_uses, events, stopping }) })
     }
 
     /// Requests that wait for something to come are answered that nothing did.
@@ -114,6 +123,19 @@ impl Frontend {
 
     pub(crate) fn inner(&self) -> &Inner {
         &self.inner
+    }
+}
+
+/// What queued events are run with.
+fn later(config: &Config, resolve: Resolve) -> dormouse_events::Config {
+    dormouse_events::Config {
+        queued: config.queued.clone(),
+        functions: config.functions.clone(),
+        settings: config.settings.clone(),
+        resolve,
+        placement: config.placement.clone(),
+        clock: config.clock.clone(),
+        retry_ms: config.event_retry_ms,
     }
 }
 

@@ -165,6 +165,21 @@ pub fn check_payload(payload: &[u8]) -> Result<(), ApiError> {
     }
 }
 
+/// Whether a payload may be queued for its function.
+///
+/// # Errors
+/// `RequestTooLargeException` when it is larger than an event may be.
+pub fn check_event_size(payload: &[u8]) -> Result<(), ApiError> {
+    let (bytes, limit) = (payload.len(), limits::EVENT_BYTES);
+    if bytes <= limit {
+        return Ok(());
+    }
+    let text = format!(
+        "{bytes} byte payload is too large for the Event invocation type (limit {limit} bytes)"
+    );
+    Err(ApiError::new(Exception::RequestTooLarge, text))
+}
+
 /// The payload to hand on: `{}` for an empty one.
 #[must_use]
 pub fn event(payload: Bytes) -> Bytes {

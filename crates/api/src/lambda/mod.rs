@@ -33,7 +33,9 @@ pub use account::GetAccountSettingsResponse;
 pub use code::CodeSource;
 pub use configuration::{FunctionConfiguration, GetFunctionResponse, Shown};
 pub use create::{CreateFunctionRequest, NewFunction};
-pub use invoke::{InvocationType, InvokeAnswer, InvokeMode, InvokeRequest, check_payload, event};
+pub use invoke::{
+    InvocationType, InvokeAnswer, InvokeMode, InvokeRequest, check_event_size, check_payload, event,
+};
 pub use list::{ListFunctionsRequest, ListFunctionsResponse};
 pub use name::{NameShape, Target};
 pub use operation::{Call, Group, NoCall, Operation, call, is_lambda_path};

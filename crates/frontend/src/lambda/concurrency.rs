@@ -35,6 +35,7 @@ async fn put(inner: &Inner, key: Result<FunctionKey, ApiError>, body: &[u8]) -> 
         ReserveError::Storage(fault) => storage(&fault),
     })?;
     inner.deployments.claimed(key).await;
+    inner.events.loosened(key);
     let answer = FunctionConcurrency::of(Some(places));
     Ok(json_answer(Operation::PutFunctionConcurrency.status(), &answer))
 }
@@ -52,5 +53,6 @@ async fn delete(inner: &Inner, key: &FunctionKey) -> Answer {
         ChangeError::Storage(fault) => storage(&fault),
     })?;
     inner.deployments.claimed(key).await;
+    inner.events.loosened(key);
     Ok(no_content())
 }

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use dormouse_events::Resolve;
 use dormouse_model::alias::Alias;
 use dormouse_model::chance::Chance;
 use dormouse_model::environment::Cause;
@@ -98,6 +99,12 @@ impl Deployments {
         qualifier: Option<&Qualifier>,
     ) -> Option<Arc<ResolvedVersion>> {
         self.snapshot.load().get(key)?.get(qualifier, &self.chance)
+    }
+
+    /// The same for who outlives this handle: the owner ends all the same.
+    pub(crate) fn resolve(&self) -> Resolve {
+        let (snapshot, chance) = (self.snapshot.clone(), self.chance.clone());
+        Resolve::new(move |key, qualifier| snapshot.load().get(key)?.get(qualifier, &chance))
     }
 
     /// Makes a created or changed function serve; the record tells when it does.

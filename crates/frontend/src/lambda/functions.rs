@@ -22,7 +22,7 @@ use tracing::error;
 
 use super::ask::{Answer, Ask};
 use super::versions::stored;
-use super::{layers, package, versions};
+use super::{events, layers, package, versions};
 use crate::context::Inner;
 
 pub(super) async fn answer(ask: &Ask<'_>) -> Answer {
@@ -257,10 +257,9 @@ async fn delete(inner: &Inner, target: &Target) -> Answer {
         versions::delete(inner, target, number).await?;
     } else {
         let deleted = inner.functions.delete(&target.key).await.map_err(|fault| storage(&fault))?;
-        if deleted.is_none() {
-            return Err(ApiError::function_not_found(&target.arn()));
-        }
+        let deleted = deleted.ok_or_else(|| ApiError::function_not_found(&target.arn()))?;
         inner.deployments.removed(&target.key).await;
+        events::forget(inner, deleted).await;
     }
     let mut answer = Response::new(Bytes::new());
     // Recorded from AWS, though the model says 200.

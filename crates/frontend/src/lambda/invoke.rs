@@ -6,10 +6,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dormouse_api::error::{ApiError, Exception, ThrottleReason};
+use dormouse_api::error::{ApiError, ThrottleReason};
 use dormouse_api::lambda::{
-    InvocationType, InvokeAnswer, InvokeMode, InvokeRequest, Operation, check_payload, event,
-    stream,
+    InvocationType, InvokeAnswer, InvokeMode, InvokeRequest, Operation, Target, check_event_size,
+    check_payload, event, stream,
 };
 use dormouse_api::service::Dialect;
 use dormouse_model::function::{ResolvedVersion, State};
@@ -19,8 +19,8 @@ use dormouse_placement::{Answered, InvokeError};
 use http::Response;
 
 use super::ask::{Answer, Ask};
-use super::trace;
 use super::versions::stored;
+use super::{events, trace};
 use crate::context::Inner;
 use crate::outgoing::Outgoing;
 
@@ -33,6 +33,7 @@ const ATTEMPTS: usize = 3;
 pub(super) async fn answer(ask: &Ask<'_>) -> Answer {
     match ask.operation() {
         Operation::Invoke => invoke(ask).await,
+        Operation::InvokeAsync => events::invoke_async(ask).await,
         _ => Err(ask.not_here()),
     }
 }
@@ -41,16 +42,18 @@ async fn invoke(ask: &Ask<'_>) -> Answer {
     let Ask { inner, request, .. } = *ask;
     let asked = read(ask, InvokeMode::Buffered)?;
     let payload = ask.body.clone();
+    if asked.invocation_type == InvocationType::Event {
+        check_event_size(&payload)?;
+    }
     check_payload(&payload)?;
-    let version = resolve(inner, &asked).await?;
+    let version = resolve(inner, &asked.target).await?;
     let trace = trace(inner, &asked, &version);
     let answer = match asked.invocation_type {
         InvocationType::DryRun => InvokeAnswer::Checked,
         InvocationType::Event => {
-            return Err(ApiError::new(
-                Exception::InvalidParameterValue,
-                "Asynchronous invocation is not supported by this version of Dormouse.",
-            ));
+            let (trace, tenant) = (Some(trace.clone()), asked.tenant);
+            events::queue(ask, asked.target, &version, (trace, tenant)).await?;
+            InvokeAnswer::Queued
         }
         InvocationType::RequestResponse => {
             let invocation = invocation(&asked, payload, request, &trace);
@@ -75,7 +78,7 @@ pub(super) async fn with_response_stream(ask: &Ask<'_>) -> Result<Response<Outgo
     let asked = read(ask, InvokeMode::ResponseStream)?;
     let payload = ask.body.clone();
     check_payload(&payload)?;
-    let version = resolve(inner, &asked).await?;
+    let version = resolve(inner, &asked.target).await?;
     let trace = trace(inner, &asked, &version);
     if asked.invocation_type == InvocationType::DryRun {
         return Ok(InvokeAnswer::Checked.answer(request, Some(&trace)).map(Outgoing::from));
@@ -124,7 +127,7 @@ async fn run_on<T, F: Future<Output = Result<T, InvokeError>>>(
     for _ in 0..ATTEMPTS {
         match run(version.clone()).await {
             Ok(answer) => return Ok((answer, version.version)),
-            Err(InvokeError::Superseded) => version = resolve(inner, asked).await?,
+            Err(InvokeError::Superseded) => version = resolve(inner, &asked.target).await?,
             Err(InvokeError::Throttled) => {
                 let reason = ThrottleReason::ConcurrentInvocationLimitExceeded;
                 return Err(ApiError::throttled(reason, RETRY_AFTER_S));
@@ -140,8 +143,10 @@ async fn run_on<T, F: Future<Output = Result<T, InvokeError>>>(
 }
 
 /// The version to run: from the snapshot, or the exact reason why there is none.
-async fn resolve(inner: &Inner, asked: &InvokeRequest) -> Result<Arc<ResolvedVersion>, ApiError> {
-    let target = &asked.target;
+pub(super) async fn resolve(
+    inner: &Inner,
+    target: &Target,
+) -> Result<Arc<ResolvedVersion>, ApiError> {
     let served = || inner.deployments.get(&target.key, target.qualifier.as_ref());
     if let Some(version) = served() {
         return Ok(version);

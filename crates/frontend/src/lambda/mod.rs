@@ -8,6 +8,7 @@ mod concurrency;
 pub(crate) mod deployments;
 mod event_invoke;
 mod event_sources;
+mod events;
 mod functions;
 mod invoke;
 mod layers;
@@ -38,6 +39,7 @@ pub(crate) fn body_limit(operation: Operation) -> usize {
         | Operation::UpdateFunctionCode
         | Operation::PublishLayerVersion => limits::CREATE_REQUEST_BYTES,
         Operation::Invoke | Operation::InvokeWithResponseStream => limits::INVOKE_REQUEST_BYTES,
+        Operation::InvokeAsync => limits::INVOKE_ASYNC_BYTES,
         _ => limits::CONTROL_REQUEST_BYTES,
     }
 }
