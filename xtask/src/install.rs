@@ -1,7 +1,7 @@
 //! What tests need and a new machine lacks: said, installed where we may, skipped where it is there.
 //!
-//! It installs Debian packages as root, and a Python environment in `.venv`. What it cannot install it
-//! names with the command that does.
+//! It installs Debian packages as root, a Python environment in `.venv` and the SAM CLI's own in
+//! `.venv-sam`. What it cannot install it names with the command that does.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -100,9 +100,22 @@ fn apt(args: &[&str]) -> anyhow::Result<()> {
 
 /// The Python of `.venv`, with what `conformance/requirements.txt` pins; made when it is not there.
 pub(crate) fn python() -> anyhow::Result<PathBuf> {
+    environment(".venv", "conformance/requirements.txt")
+}
+
+/// The SAM CLI in `.venv-sam`. Without it its tests say that they are skipped.
+pub(crate) fn sam() {
+    let list = "conformance/requirements-sam.txt";
+    if let Err(error) = environment(".venv-sam", list) {
+        shell::warn(&format!("{list} is not installed, its tests are skipped: {error:#}"));
+    }
+}
+
+/// The Python of an environment with what a list pins; made when it is not there.
+fn environment(directory: &str, list: &str) -> anyhow::Result<PathBuf> {
     let root = shell::root();
-    let requirements = root.join("conformance/requirements.txt");
-    let venv = root.join(".venv");
+    let requirements = root.join(list);
+    let venv = root.join(directory);
     let python = venv.join("bin/python");
     if is_stamped(&venv, &requirements)? && python.is_file() {
         return Ok(python);

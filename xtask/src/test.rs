@@ -66,6 +66,7 @@ fn documentation() -> anyhow::Result<Watched> {
 /// The real AWS CLI and SDK against the release binary.
 fn conformance() -> anyhow::Result<Watched> {
     let python = install::python()?;
+    install::sam();
     let binary = build::release("dormouse")?;
     let mut pytest = Command::new(python);
     pytest.current_dir(shell::root().join("conformance"));

@@ -26,8 +26,8 @@ const FORBIDDEN: [(&str, &str, &str); 6] = [
 const WORKPLACES: [(&str, &str); 3] = [("/work/", "main"), ("/work/", "shared"), ("/tmp/", "h/")];
 
 /// Directories that hold nothing of ours.
-const SKIPPED: [&str; 7] =
-    [".git", ".venv", "artifacts", "corpus", "node_modules", "target", "__pycache__"];
+const SKIPPED: [&str; 8] =
+    [".git", ".venv", ".venv-sam", "artifacts", "corpus", "node_modules", "target", "__pycache__"];
 /// Kinds of files whose lines are looked at for [`WORKPLACES`].
 const TEXTS: [&str; 10] = ["cjs", "js", "json", "md", "mjs", "py", "rs", "sh", "toml", "txt"];
 
