@@ -94,6 +94,7 @@ ALIAS = ("CreateAlias", {"Name": "live", "FunctionVersion": "1"})
 URL = ("CreateFunctionUrlConfig", {"AuthType": "NONE"})
 ASYNC = ("PutFunctionEventInvokeConfig", {"MaximumRetryAttempts": 1})
 MAPPING = ("CreateEventSourceMapping", {})
+SIGNING = ("CreateCodeSigningConfig", {})
 PROVISION = ("PutProvisionedConcurrencyConfig", {"Qualifier": "1", "ProvisionedConcurrentExecutions": 1})
 LAYER_GRANT = ("AddLayerVersionPermission", {"Action": "lambda:GetLayerVersion", "Principal": "*"})
 GRANT = ("AddPermission", {"Action": "lambda:InvokeFunction", "Principal": "s3.amazonaws.com"})
@@ -102,28 +103,36 @@ GRANT = ("AddPermission", {"Action": "lambda:InvokeFunction", "Principal": "s3.a
 PREPARED = {
     "CreateAlias": ([VERSION], {}),
     "DeleteAlias": ([VERSION, ALIAS], {"Name": "live"}),
+    "DeleteCodeSigningConfig": ([SIGNING], {}),
     "DeleteEventSourceMapping": ([MAPPING], {}),
     "DeleteFunctionEventInvokeConfig": ([ASYNC], {}),
     "DeleteFunctionUrlConfig": ([URL], {}),
     "DeleteProvisionedConcurrencyConfig": ([VERSION, PROVISION], {"Qualifier": "1"}),
     "GetAlias": ([VERSION, ALIAS], {"Name": "live"}),
+    "GetCodeSigningConfig": ([SIGNING], {}),
     "GetEventSourceMapping": ([MAPPING], {}),
     "GetFunctionEventInvokeConfig": ([ASYNC], {}),
     "GetFunctionUrlConfig": ([URL], {}),
     "GetLayerVersionPolicy": ([LAYER_GRANT], {}),
     "GetPolicy": ([GRANT], {}),
     "GetProvisionedConcurrencyConfig": ([VERSION, PROVISION], {"Qualifier": "1"}),
+    "ListFunctionsByCodeSigningConfig": ([SIGNING], {}),
+    "PutFunctionCodeSigningConfig": ([SIGNING], {}),
     "PutProvisionedConcurrencyConfig": ([VERSION], {"Qualifier": "1"}),
     "RemoveLayerVersionPermission": ([LAYER_GRANT], {}),
     "RemovePermission": ([GRANT], {}),
     "UpdateAlias": ([VERSION, ALIAS], {"Name": "live"}),
+    "UpdateCodeSigningConfig": ([SIGNING], {}),
     "UpdateEventSourceMapping": ([MAPPING], {}),
     "UpdateFunctionEventInvokeConfig": ([ASYNC], {}),
     "UpdateFunctionUrlConfig": ([URL], {}),
 }
 
 # What a step makes and its answer names: the member that names it then, and where the name stands.
-MADE = {"CreateEventSourceMapping": {"UUID": "UUID"}}
+MADE = {
+    "CreateCodeSigningConfig": {"CodeSigningConfigArn": "CodeSigningConfig.CodeSigningConfigArn"},
+    "CreateEventSourceMapping": {"UUID": "UUID"},
+}
 
 # Members that not every event source has.
 NOT_OF_STREAMS = "Unsupported '.*' parameter for given event source mapping type"
@@ -228,6 +237,7 @@ ALWAYS = {
     "AliasConfiguration": ["AliasArn", "Name", "FunctionVersion", "Description", "RevisionId"],
     "Concurrency": ["ReservedConcurrentExecutions"],
     "CreateFunctionUrlConfigResponse": ["FunctionUrl", "FunctionArn", "AuthType", "CreationTime"],
+    "CodeSigningConfig": "CodeSigningConfigId CodeSigningConfigArn AllowedPublishers CodeSigningPolicies LastModified".split(),
     "EventSourceMappingConfiguration": EVENT_SOURCE_MAPPING,
     "FunctionCodeLocation": ["RepositoryType", "Location"],
     "FunctionConfiguration": CONFIGURATION,
@@ -246,8 +256,10 @@ ALWAYS = {
     "LayerVersionContentOutput": ["Location", "CodeSha256", "CodeSize"],
     "LayerVersionsListItem": ["LayerVersionArn", "Version", "Description", "CreatedDate"],
     "ListAliasesResponse": ["Aliases"],
+    "ListCodeSigningConfigsResponse": ["CodeSigningConfigs"],
     "ListEventSourceMappingsResponse": ["EventSourceMappings"],
     "ListFunctionEventInvokeConfigsResponse": ["FunctionEventInvokeConfigs"],
+    "ListFunctionsByCodeSigningConfigResponse": ["FunctionArns"],
     "ListFunctionsResponse": ["Functions"],
     "ListFunctionUrlConfigsResponse": ["FunctionUrlConfigs"],
     "ListLayersResponse": ["Layers"],
@@ -257,6 +269,7 @@ ALWAYS = {
     "ListVersionsByFunctionResponse": ["Versions"],
     "LoggingConfig": ["LogFormat", "LogGroup"],
     "PublishLayerVersionResponse": ["Content", "LayerArn", "LayerVersionArn", "Description", "CreatedDate", "Version"],
+    "PutFunctionCodeSigningConfigResponse": ["CodeSigningConfigArn", "FunctionName"],
     "PutProvisionedConcurrencyConfigResponse": ["RequestedProvisionedConcurrentExecutions", "Status", "LastModified"],
     "SnapStartResponse": ["ApplyOn", "OptimizationStatus"],
 }

@@ -201,6 +201,7 @@ async fn assemble(
             layers: store.layers(),
             versions: store.versions(),
             settings: store.settings(),
+            code_signing: store.code_signing(),
             resources: store.resources(),
             aliases: store.aliases(),
             iam: iam_records(store),

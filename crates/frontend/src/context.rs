@@ -9,6 +9,7 @@ use dormouse_model::clock::Clock;
 use dormouse_model::names::Scope;
 use dormouse_placement::Placement;
 use dormouse_store::aliases::Aliases;
+use dormouse_store::code_signing::CodeSigning;
 use dormouse_store::concurrency::Concurrency;
 use dormouse_store::directories::Directories;
 use dormouse_store::events::QueuedEvents;
@@ -42,6 +43,8 @@ pub struct Config {
     pub versions: Versions,
     /// What is kept beside functions.
     pub settings: Settings,
+    /// Which code signing configurations functions have.
+    pub code_signing: CodeSigning,
     /// Event source mappings and other records of an account in a region.
     pub resources: Resources,
     /// Aliases of functions.

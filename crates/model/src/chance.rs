@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::names::{EnvironmentId, RequestId, RevisionId};
+use crate::names::{CodeSigningConfigId, EnvironmentId, RequestId, RevisionId};
 
 /// Where randomness comes from.
 #[derive(Clone)]
@@ -41,6 +41,13 @@ impl Chance {
     #[must_use]
     pub fn revision_id(&self) -> RevisionId {
         self.uuid().parse().expect("a UUID is a revision id")
+    }
+
+    /// A new id of a code signing configuration.
+    #[must_use]
+    pub fn code_signing_config_id(&self) -> CodeSigningConfigId {
+        let id = format!("csc-{}", &format!("{:032x}", self.bits())[..17]);
+        id.parse().expect("17 hex digits make an id")
     }
 
     /// A new environment id.

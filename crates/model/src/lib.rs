@@ -8,6 +8,7 @@ pub mod behaviour;
 pub mod bucket;
 pub mod chance;
 pub mod clock;
+pub mod code_signing;
 pub mod concurrency;
 pub mod environment;
 pub mod event_invoke;

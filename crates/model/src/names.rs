@@ -110,6 +110,13 @@ name!(
     MappingId, "event source mapping id", is_uuid
 );
 name!(
+    /// The id of a code signing configuration: `csc-` and 17 lower-case letters or digits.
+    CodeSigningConfigId, "code signing configuration id",
+    |s| s.strip_prefix("csc-").is_some_and(|id| {
+        id.len() == 17 && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+    })
+);
+name!(
     /// The id of an environment: 32 lower-case hex digits, the last part of its log stream's name.
     EnvironmentId, "environment id",
     |s| s.len() == 32 && s.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))

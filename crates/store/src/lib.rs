@@ -4,6 +4,7 @@
 //! needs it gets a handle for its part ([`packages::Packages`], and so on), never the whole store.
 
 pub mod aliases;
+pub mod code_signing;
 pub mod concurrency;
 mod database;
 pub mod directories;

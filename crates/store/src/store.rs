@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::aliases::{self, Aliases};
+use crate::code_signing::{self, CodeSigning};
 use crate::concurrency::{self, Concurrency};
 use crate::database::{Database, Schema};
 use crate::events::{self, QueuedEvents};
@@ -41,6 +42,7 @@ const RECORDS: Schema = Schema {
         iam::ROLES_AND_KEYS,
         resources::TABLE,
         provisioned::TABLE,
+        code_signing::TABLE,
     ],
     sweep: |_| Ok(false),
 };
@@ -186,6 +188,12 @@ impl Store {
     #[must_use]
     pub fn aliases(&self) -> Aliases {
         Aliases::new(self.records.handle())
+    }
+
+    /// Which code signing configurations functions have.
+    #[must_use]
+    pub fn code_signing(&self) -> CodeSigning {
+        CodeSigning::new(self.records.handle())
     }
 
     /// Event source mappings and other records of an account in a region.

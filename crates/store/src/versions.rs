@@ -338,7 +338,10 @@ fn next_number(connection: &Connection, key: &FunctionKey) -> Result<u64, Storag
     Ok(statement.query_row(of(key), |row| row.get(0))?)
 }
 
-fn insert(connection: &Connection, snapshot: Snapshot) -> Result<PublishedVersion, StorageError> {
+pub(crate) fn insert(
+    connection: &Connection,
+    snapshot: Snapshot,
+) -> Result<PublishedVersion, StorageError> {
     let number = next_number(connection, &snapshot.function.key)?;
     let version = PublishedVersion { number, snapshot };
     let function = &version.snapshot.function;

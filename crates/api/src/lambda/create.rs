@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use dormouse_model::function::{Architecture, Configuration, LogFormat, Logging, Program, Tracing};
 use dormouse_model::layer::LayerVersionKey;
 use dormouse_model::limits;
-use dormouse_model::names::{FunctionKey, Qualifier, Scope, Version};
+use dormouse_model::names::{CodeSigningConfigId, FunctionKey, Qualifier, Scope, Version};
 use serde::Deserialize;
 
 use super::code::{CodeSource, FunctionCode};
+use super::code_signing;
 use super::name::{NameShape, check_name, resolve_pieces};
 use super::pattern::CODE_SIGNING_CONFIG;
 use super::settings::{
@@ -55,6 +56,8 @@ pub struct NewFunction {
     pub layers: Vec<LayerVersionKey>,
     /// Where its code comes from.
     pub code: CodeSource,
+    /// Whose signatures its code must bear.
+    pub code_signing: Option<CodeSigningConfigId>,
     /// Whether version 1 is published at once.
     pub publish: bool,
     /// Its tags.
@@ -129,8 +132,9 @@ impl CreateFunctionRequest {
     fn into_new(self, key: FunctionKey) -> Result<NewFunction, ApiError> {
         refuse_if(self.package_type.as_deref() == Some("Image"), "PackageType Image")?;
         refuse_publish_to(self.publish_to.as_deref())?;
-        let signing = self.code_signing_config_arn.is_some_and(|arn| !arn.is_empty());
-        refuse_if(signing, "CodeSigningConfigArn")?;
+        let code_signing = self.code_signing_config_arn.filter(|arn| !arn.is_empty());
+        let code_signing =
+            code_signing.map(|arn| code_signing::wanted(&key.scope, &arn)).transpose()?;
         refuse_if(self.tenancy_config.is_some(), "TenancyConfig")?;
         let tags = tag::given(self.tags.unwrap_or_default())?;
         let base = base(&self.settings, self.architectures.as_deref())?;
@@ -138,7 +142,7 @@ impl CreateFunctionRequest {
         let configuration = self.settings.applied_to(base)?;
         let code = self.code.unwrap_or_default().source("creating")?;
         let publish = self.publish.unwrap_or(false);
-        Ok(NewFunction { key, configuration, layers, code, publish, tags })
+        Ok(NewFunction { key, configuration, layers, code, code_signing, publish, tags })
     }
 }
 

@@ -2,6 +2,7 @@
 //! function that says whether it matches. Regions are read more widely than AWS reads them, since an
 //! operator may call his region as he likes.
 
+use dormouse_model::limits;
 use dormouse_model::names::Region;
 
 use super::name::is_region;
@@ -22,6 +23,10 @@ pub(crate) const ARN: Text = Text {
     pattern: r"arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\-])+:((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1})?:(\d{12})?:(.*)",
     fits: is_arn_of_anything,
 };
+
+/// A description.
+pub(crate) const DESCRIPTION: Text =
+    Text { min: 0, max: limits::DESCRIPTION_CHARS, pattern: ".*", fits: |_| true };
 
 /// A UUID, of which only the length is told.
 pub(crate) const UUID: Text = Text { min: 36, max: 36, pattern: ".*", fits: |_| true };

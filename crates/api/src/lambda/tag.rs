@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 
 use dormouse_model::limits;
-use dormouse_model::names::{MappingId, Scope};
+use dormouse_model::names::{CodeSigningConfigId, MappingId, Scope};
 use http::Uri;
 use serde::{Deserialize, Serialize};
 
 use super::name::{NameShape, Target, is_region};
 use super::pattern::{TAG_KEY, TAG_VALUE};
+use super::shape::{ANY, Shape};
 use crate::error::{ApiError, Exception};
 use crate::query::QueryString;
 use crate::validate::{Violations, is_word};
@@ -22,6 +23,9 @@ const RESERVED: &str = "aws:";
 /// Tags as a body has them: a null can be written and is refused.
 pub(super) type Given = BTreeMap<String, Option<String>>;
 
+/// Tags in a body that is a table.
+pub(super) const TAGS: Shape = Shape::Map((&Shape::Text(&TAG_KEY), &Shape::Text(&TAG_VALUE)), ANY);
+
 /// What can be tagged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Taggable {
@@ -29,6 +33,8 @@ pub enum Taggable {
     Function(Target),
     /// An event source mapping.
     EventSourceMapping(MappingId),
+    /// A code signing configuration.
+    CodeSigningConfig(CodeSigningConfigId),
 }
 
 /// The body of `TagResource`.
@@ -175,6 +181,9 @@ fn taggable(scope: &Scope, resource: &str) -> Result<Taggable, ApiError> {
             .parse()
             .map(Taggable::EventSourceMapping)
             .map_err(|_| not_found()),
+        "code-signing-config" if here(rest) => {
+            rest.parse().map(Taggable::CodeSigningConfig).map_err(|_| not_found())
+        }
         _ => Err(not_found()),
     }
 }
@@ -254,6 +263,7 @@ mod tests {
         let name = match target {
             Taggable::Function(target) => target.key.name.to_string(),
             Taggable::EventSourceMapping(id) => id.to_string(),
+            Taggable::CodeSigningConfig(id) => id.to_string(),
         };
         Ok(format!("{name} {tags:?}"))
     }
@@ -275,6 +285,8 @@ mod tests {
         let mapping = format!("event-source-mapping:{uuid}");
         let named = tagged(&format!("{ARN}{mapping}"), &tags).unwrap();
         assert_eq!(named, format!(r#"{uuid} {{"a": "b"}}"#));
+        let config = format!("{ARN}code-signing-config:csc-0123456789abcdefg");
+        assert_eq!(tagged(&config, &tags).unwrap(), r#"csc-0123456789abcdefg {"a": "b"}"#);
         let elsewhere = "arn:aws:lambda:eu-west-1:123456789012:";
         refused(&format!("{elsewhere}{mapping}"), &tags, missing);
         refused(&format!("{ARN}network-connector:n"), &tags, missing);

@@ -9,11 +9,12 @@ use dormouse_api::lambda::{
     UpdateFunctionCodeRequest, UpdateFunctionConfigurationRequest, json_answer, together,
 };
 use dormouse_api::service::Dialect;
+use dormouse_model::code_signing::arn;
 use dormouse_model::function::{
     Architecture, Change, ChangeDenied, Code, Configuration, Function, State,
 };
 use dormouse_model::layer::{AttachedLayer, LayerVersionKey};
-use dormouse_model::names::{Qualifier, Scope, Version};
+use dormouse_model::names::{CodeSigningConfigId, Qualifier, Scope, Version};
 use dormouse_store::functions::CreateFunctionError;
 use dormouse_store::{ChangeError, StorageError};
 use http::request::Parts;
@@ -22,7 +23,7 @@ use tracing::error;
 
 use super::ask::{Answer, Ask};
 use super::versions::stored;
-use super::{events, layers, package, versions};
+use super::{code_signing, events, layers, package, versions};
 use crate::context::Inner;
 
 pub(super) async fn answer(ask: &Ask<'_>) -> Answer {
@@ -55,6 +56,7 @@ fn shown(target: &Target) -> Shown<'_> {
 async fn create(inner: &Inner, scope: &Scope, body: &[u8]) -> Answer {
     let new = CreateFunctionRequest::read(body)?.validate(scope)?;
     refuse_foreign(new.configuration.architecture)?;
+    code_signing::check_new(inner, &new.key, new.code_signing.as_ref()).await?;
     let layers = layers::attach(inner, scope, &new.layers).await?;
     let (code, unzipped_bytes) = package::code(inner, scope, new.code).await?;
     layers::check_size(unzipped_bytes, &layers)?;
@@ -69,18 +71,35 @@ async fn create(inner: &Inner, scope: &Scope, body: &[u8]) -> Answer {
         state: State::Pending,
         tags: new.tags,
     };
-    let created = if new.publish {
-        versions::create(inner, &function).await
-    } else {
-        let answer = FunctionConfiguration::of(&function, &Shown::default());
-        inner.functions.create(function.clone()).await.map(|()| answer)
-    };
-    let answer = created.map_err(|error| match error {
-        CreateFunctionError::Exists => ApiError::function_exists(&function.key),
-        CreateFunctionError::Storage(fault) => storage(&fault),
-    })?;
+    let answer = added(inner, &function, new.publish, new.code_signing).await?;
     inner.deployments.settle(function).await;
     Ok(json_answer(Operation::CreateFunction.status(), &answer))
+}
+
+/// Stores a function with all that is to be there with it.
+async fn added(
+    inner: &Inner,
+    function: &Function,
+    publish: bool,
+    signing: Option<CodeSigningConfigId>,
+) -> Result<FunctionConfiguration, ApiError> {
+    let shown = || FunctionConfiguration::of(function, &Shown::default());
+    if let Some(id) = signing {
+        let snapshot = publish.then(|| function.snapshot(None, inner.chance.revision_id()));
+        let arn = arn(&function.key.scope, &id);
+        let added = inner.code_signing.create(function.clone(), snapshot, id).await;
+        let version = added.map_err(|error| code_signing::refused(&error, &function.key, &arn))?;
+        return Ok(version.map_or_else(shown, |version| versions::unqualified(&version)));
+    }
+    let created = if publish {
+        versions::create(inner, function).await
+    } else {
+        inner.functions.create(function.clone()).await.map(|()| shown())
+    };
+    created.map_err(|error| match error {
+        CreateFunctionError::Exists => ApiError::function_exists(&function.key),
+        CreateFunctionError::Storage(fault) => storage(&fault),
+    })
 }
 
 async fn get(inner: &Inner, target: &Target, host: &str) -> Answer {
@@ -125,6 +144,7 @@ async fn update_code(inner: &Inner, target: Result<Target, ApiError>, body: &[u8
         refuse_foreign(architecture)?;
     }
     let current = stored(inner, target).await?.function;
+    code_signing::check_unsigned(inner, &target.key).await?;
     let (code, unzipped_bytes) = package::code(inner, &target.key.scope, asked.code).await?;
     refuse_version(asked.publish, &code)?;
     let mut configuration = current.configuration.clone();
@@ -199,6 +219,7 @@ async fn fitting(
     let code = stored(inner, target).await?.function.code;
     let layers = layers::attach(inner, scope, keys).await?;
     if !layers.is_empty() {
+        code_signing::check_unsigned(inner, &target.key).await?;
         let unzipped = match code.package() {
             Some(package) => package::unzipped_bytes(inner, &package.digest).await?,
             // A directory is as large as its owner likes.

@@ -5,17 +5,19 @@ use std::collections::BTreeMap;
 use dormouse_api::error::ApiError;
 use dormouse_api::lambda::tag::{self, ListTagsResponse, TagResourceRequest, Taggable};
 use dormouse_api::lambda::{Operation, Target, json_answer};
+use dormouse_model::code_signing::CodeSigningConfig;
 use dormouse_model::event_source::EventSourceMapping;
 use dormouse_model::function::Function;
 use dormouse_model::names::Scope;
 use dormouse_store::ChangeError;
+use dormouse_store::resources::Resource;
 use http::request::Parts;
 
 use super::ask::{Answer, Ask};
-use super::event_sources;
 use super::functions::storage;
 use super::records::no_content;
 use super::versions::stored;
+use super::{code_signing, event_sources};
 use crate::context::Inner;
 
 type Tags = BTreeMap<String, String>;
@@ -50,12 +52,19 @@ async fn list(inner: &Inner, scope: &Scope, resource: &str) -> Answer {
     let tags = match tag::listed(scope, resource)? {
         Taggable::Function(target) => stored(inner, &target).await?.function.tags,
         Taggable::EventSourceMapping(id) => {
-            let found = inner.resources.get(scope, id.as_str()).await;
-            let found: Option<EventSourceMapping> = found.map_err(|fault| storage(&fault))?;
-            found.ok_or_else(tag::not_found)?.tags
+            there::<EventSourceMapping>(inner, scope, id.as_str()).await?.tags
+        }
+        Taggable::CodeSigningConfig(id) => {
+            there::<CodeSigningConfig>(inner, scope, id.as_str()).await?.tags
         }
     };
     Ok(json_answer(Operation::ListTags.status(), &ListTagsResponse { tags }))
+}
+
+/// What is to be there and is no function.
+async fn there<R: Resource>(inner: &Inner, scope: &Scope, id: &str) -> Result<R, ApiError> {
+    let found = inner.resources.get(scope, id).await.map_err(|fault| storage(&fault))?;
+    found.ok_or_else(tag::not_found)
 }
 
 async fn change(
@@ -71,6 +80,14 @@ async fn change(
                 let mapping = found.ok_or_else(tag::not_found)?;
                 let tags = make(mapping.tags.clone())?;
                 Ok((Some(EventSourceMapping { tags, ..mapping }), ()))
+            })
+            .await
+        }
+        Taggable::CodeSigningConfig(id) => {
+            code_signing::change(inner, scope, &id, move |found| {
+                let config = found.ok_or_else(tag::not_found)?;
+                let tags = make(config.tags.clone())?;
+                Ok((Some(CodeSigningConfig { tags, ..config }), ()))
             })
             .await
         }

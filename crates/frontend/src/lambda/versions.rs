@@ -98,7 +98,12 @@ pub(super) async fn create(
 ) -> Result<FunctionConfiguration, CreateFunctionError> {
     let snapshot = function.snapshot(None, inner.chance.revision_id());
     let version = inner.versions.create(function.clone(), snapshot).await?;
-    Ok(of(&version, None))
+    Ok(unqualified(&version))
+}
+
+/// A version as the answer to `CreateFunction` shows it.
+pub(super) fn unqualified(version: &PublishedVersion) -> FunctionConfiguration {
+    of(version, None)
 }
 
 /// Changes a function and publishes it; the version is ready when the change is.

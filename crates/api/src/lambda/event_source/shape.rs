@@ -2,8 +2,9 @@
 
 use crate::lambda::event_invoke::DESTINATION;
 use crate::lambda::name::EXISTING_NAME;
-use crate::lambda::pattern::{ARN, ARN_OR_EMPTY, TAG_KEY, TAG_VALUE, is_one_line};
+use crate::lambda::pattern::{ARN, ARN_OR_EMPTY, is_one_line};
 use crate::lambda::shape::{ANY, Member, Shape, may, must};
+use crate::lambda::tag::TAGS;
 use crate::validate::{Text, is_word};
 
 use Shape::{Boolean, Integer, List, Map, Object, OneOf, Text as Is, Timestamp};
@@ -144,9 +145,6 @@ const DESTINATIONS: &[Member] = &[
 
 const ENDPOINTS: Shape =
     Map((&OneOf(&["KAFKA_BOOTSTRAP_SERVERS"]), &List(&Is(&BROKER), (1, 10))), (1, 2));
-
-/// Tags by key.
-const TAGS: Shape = Map((&Is(&TAG_KEY), &Is(&TAG_VALUE)), ANY);
 
 /// What both operations take.
 macro_rules! with_common {
