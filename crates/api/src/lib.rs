@@ -13,6 +13,7 @@ pub mod iam;
 mod json;
 pub mod lambda;
 pub mod logs;
+pub mod monitoring;
 pub mod query;
 pub mod route;
 pub mod s3;

@@ -206,6 +206,7 @@ async fn assemble(
             aliases: store.aliases(),
             iam: iam_records(store),
             logs: store.logs(),
+            metrics: store.metrics(),
             queues: store.queues(),
             objects,
             queued: store.events(),

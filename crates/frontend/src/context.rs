@@ -16,6 +16,7 @@ use dormouse_store::events::QueuedEvents;
 use dormouse_store::functions::Functions;
 use dormouse_store::layers::Layers;
 use dormouse_store::logs::Logs;
+use dormouse_store::metrics::Metrics;
 use dormouse_store::objects::Objects;
 use dormouse_store::packages::Packages;
 use dormouse_store::queue::Queues;
@@ -53,6 +54,8 @@ pub struct Config {
     pub iam: iam::Records,
     /// Log groups, streams and events.
     pub logs: Logs,
+    /// Metrics.
+    pub metrics: Metrics,
     /// Queues.
     pub queues: Queues,
     /// Buckets and objects.

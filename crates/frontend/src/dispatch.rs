@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use dormouse_api::error::{ApiError, Exception, Fault};
 use dormouse_api::lambda::Call;
+use dormouse_api::monitoring::Body;
 use dormouse_api::route::{Asked, Route, Unroutable, query_action, route};
 use dormouse_api::service::{Dialect, Protocol, Service};
 use dormouse_model::limits;
@@ -16,7 +17,7 @@ use crate::body::{self, BodyError};
 use crate::caller::Caller;
 use crate::context::{Frontend, Inner};
 use crate::outgoing::Outgoing;
-use crate::{iam, lambda, logs, own, s3, sqs, sts};
+use crate::{iam, lambda, logs, monitoring, own, s3, sqs, sts};
 
 impl Frontend {
     /// Answers a request; every request gets an answer.
@@ -138,6 +139,10 @@ async fn neighbour(
         (Some(Service::Sqs), form) => {
             let request = (parts, body.as_ref(), form.as_ref());
             sqs::answer(inner, &caller.scope, (dialect, &operation), request, id).await
+        }
+        (Some(Service::Monitoring), form) => {
+            let body = Body { dialect, parts, bytes: body, form: form.as_ref() };
+            monitoring::answer(inner, &caller.scope, (&operation, body), id).await
         }
         _ => Err(ApiError::not_implemented(dialect, &operation)),
     };

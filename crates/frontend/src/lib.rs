@@ -21,6 +21,7 @@ mod dispatch;
 mod iam;
 mod lambda;
 mod logs;
+mod monitoring;
 mod outgoing;
 mod own;
 mod s3;

@@ -174,6 +174,12 @@ exceptions! {
     LogsTooManyTags "TooManyTagsException" "TooManyTagsException" 400 Unsaid Lower Client;
     LogsOperationAborted "OperationAbortedException" "OperationAbortedException" 400 Unsaid Lower Platform;
     LogsServiceUnavailable "ServiceUnavailableException" "ServiceUnavailableException" 500 Unsaid Lower Platform;
+    // CloudWatch: the second code is what the query protocol says, and the header of the others.
+    CloudWatchInvalidParameterValue "InvalidParameterValueException" "InvalidParameterValue" 400 Unsaid Lower Client;
+    CloudWatchMissingParameter "MissingRequiredParameterException" "MissingParameter" 400 Unsaid Lower Client;
+    CloudWatchInvalidParameterCombination "InvalidParameterCombinationException" "InvalidParameterCombination" 400 Unsaid Lower Client;
+    CloudWatchInvalidNextToken "InvalidNextToken" "InvalidNextToken" 400 Unsaid Lower Client;
+    CloudWatchInternalServiceFault "InternalServiceFault" "InternalServiceError" 500 Unsaid Upper Platform;
     // IAM: query protocol.
     IamNoSuchEntity "NoSuchEntityException" "NoSuchEntity" 404 Unsaid Lower Client;
     IamEntityAlreadyExists "EntityAlreadyExistsException" "EntityAlreadyExists" 409 Unsaid Lower Client;

@@ -215,6 +215,7 @@ impl ApiError {
             Some(Service::Logs) => Exception::LogsServiceUnavailable,
             Some(Service::Iam) => Exception::IamServiceFailure,
             Some(Service::S3) => Exception::S3InternalError,
+            Some(Service::Monitoring) => Exception::CloudWatchInternalServiceFault,
             _ => Exception::InternalFailure,
         };
         Self::new(exception, "An error occurred and the request cannot be processed.")

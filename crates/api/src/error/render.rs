@@ -36,7 +36,7 @@ impl ApiError {
         if dialect.protocol == Protocol::RestJson {
             headers.insert("x-amzn-errortype", HeaderValue::from_static(facts.code));
         }
-        if dialect.service == Some(Service::Sqs) && dialect.protocol == Protocol::Json10 {
+        if once_spoke_query(dialect) {
             // Clients that knew the query protocol go on by its codes.
             let fault = if facts.status < 500 { "Sender" } else { "Receiver" };
             let code = format!("{};{fault}", facts.query_code);
@@ -82,12 +82,14 @@ impl ApiError {
         object(detail.into_iter().chain(kind).chain([message]))
     }
 
-    /// SQS writes the whole shape's id.
+    /// SQS and CloudWatch write the whole shape's id.
     fn json_of(&self, dialect: Dialect) -> String {
-        if dialect.service != Some(Service::Sqs) {
-            return self.json();
-        }
-        let shape = format!("com.amazonaws.sqs#{}", self.exception.facts().code);
+        let namespace = match dialect.service {
+            Some(Service::Sqs) => "com.amazonaws.sqs",
+            Some(Service::Monitoring) => "com.amazonaws.cloudwatch",
+            _ => return self.json(),
+        };
+        let shape = format!("{namespace}#{}", self.exception.facts().code);
         object([("__type", shape.as_str()), ("message", self.message.as_str())])
     }
 
@@ -149,6 +151,13 @@ impl ApiError {
         });
         xml.finish()
     }
+}
+
+/// Whether the clients of a service may know its errors by the codes of the query protocol although
+/// they speak another.
+fn once_spoke_query(dialect: Dialect) -> bool {
+    matches!(dialect.service, Some(Service::Sqs | Service::Monitoring))
+        && matches!(dialect.protocol, Protocol::Json10 | Protocol::RpcV2Cbor)
 }
 
 /// A text in CBOR: major type 3 with its length in the fewest bytes of one, two or four.
@@ -367,6 +376,11 @@ mod tests {
         400 TooManyTagsException TooManyTagsException {"message":"m"} client
         400 OperationAbortedException OperationAbortedException {"message":"m"} platform
         500 ServiceUnavailableException ServiceUnavailableException {"message":"m"} platform
+        400 InvalidParameterValueException InvalidParameterValue {"message":"m"} client
+        400 MissingRequiredParameterException MissingParameter {"message":"m"} client
+        400 InvalidParameterCombinationException InvalidParameterCombination {"message":"m"} client
+        400 InvalidNextToken InvalidNextToken {"message":"m"} client
+        500 InternalServiceFault InternalServiceError {"Message":"m"} platform
         404 NoSuchEntityException NoSuchEntity {"message":"m"} client
         409 EntityAlreadyExistsException EntityAlreadyExists {"message":"m"} client
         400 MalformedPolicyDocumentException MalformedPolicyDocument {"message":"m"} client
