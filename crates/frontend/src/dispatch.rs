@@ -32,7 +32,7 @@ impl Frontend {
             return response;
         }
         match route(&parts) {
-            Ok(Route::Own(asked)) => own::answer(inner, &asked, &parts).await.map(Outgoing::from),
+            Ok(Route::Own(asked)) => own::answer(inner, &asked, &parts).await,
             Ok(Route::Service { dialect, asked }) => {
                 let began = inner.clock.now();
                 let response = self.service((dialect, &asked), &parts, body, &id).await;

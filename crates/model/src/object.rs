@@ -128,6 +128,10 @@ pub enum ChecksumAlgorithm {
     Sha1,
     /// `SHA256`
     Sha256,
+    /// `SHA512`
+    Sha512,
+    /// `MD5`
+    Md5,
 }
 
 /// What a checksum of an object in parts is over.
@@ -152,8 +156,15 @@ pub struct Checksum {
 
 impl ChecksumAlgorithm {
     /// Every algorithm.
-    pub const ALL: [Self; 5] =
-        [Self::Crc32, Self::Crc32c, Self::Crc64Nvme, Self::Sha1, Self::Sha256];
+    pub const ALL: [Self; 7] = [
+        Self::Crc32,
+        Self::Crc32c,
+        Self::Crc64Nvme,
+        Self::Sha1,
+        Self::Sha256,
+        Self::Sha512,
+        Self::Md5,
+    ];
 
     /// AWS's name for it.
     #[must_use]
@@ -164,6 +175,8 @@ impl ChecksumAlgorithm {
             Self::Crc64Nvme => "CRC64NVME",
             Self::Sha1 => "SHA1",
             Self::Sha256 => "SHA256",
+            Self::Sha512 => "SHA512",
+            Self::Md5 => "MD5",
         }
     }
 

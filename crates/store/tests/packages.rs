@@ -172,3 +172,20 @@ async fn the_same_bytes_put_at_once_are_one_blob() {
     }
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
 }
+
+#[tokio::test]
+async fn what_a_file_holds_is_the_same_blob_as_its_bytes() {
+    let directory = tempfile::tempdir().unwrap();
+    let packages = Packages::open(directory.path()).unwrap();
+    let source = directory.path().join("source");
+    fs::write(&source, "hello").unwrap();
+    for _ in 0..2 {
+        let (digest, size) = packages.put_file(fs::File::open(&source).unwrap()).await.unwrap();
+        assert_eq!((digest.as_str(), size), (HELLO, 5));
+        assert_eq!(content(&packages, &digest).await, b"hello");
+    }
+    let bytes = packages.put(Bytes::from_static(b"hello")).await.unwrap();
+    assert_eq!(bytes.as_str(), HELLO);
+    // The shelf and the source: no copy is left beside the blob.
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2);
+}

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use dormouse_model::object::ChecksumAlgorithm;
 use md5::{Digest as _, Md5};
 use sha1::Sha1;
-use sha2::Sha256;
+use sha2::{Sha256, Sha512};
 
 use crate::s3::crc::{CRC32, CRC32C, CRC64_NVME, Kind};
 
@@ -18,16 +18,23 @@ enum State {
     Crc(&'static Kind, u64),
     Sha1(Sha1),
     Sha256(Sha256),
+    Sha512(Sha512),
+    Md5(Md5),
 }
 
 impl Hasher {
     /// A checksum of no bytes yet.
     #[must_use]
     pub fn new(algorithm: ChecksumAlgorithm) -> Self {
-        Self(match (kind(algorithm), algorithm) {
-            (Some(kind), _) => State::Crc(kind, kind.begin()),
-            (None, ChecksumAlgorithm::Sha1) => State::Sha1(Sha1::new()),
-            (None, _) => State::Sha256(Sha256::new()),
+        let crc = |kind: &'static Kind| State::Crc(kind, kind.begin());
+        Self(match algorithm {
+            ChecksumAlgorithm::Crc32 => crc(&CRC32),
+            ChecksumAlgorithm::Crc32c => crc(&CRC32C),
+            ChecksumAlgorithm::Crc64Nvme => crc(&CRC64_NVME),
+            ChecksumAlgorithm::Sha1 => State::Sha1(Sha1::new()),
+            ChecksumAlgorithm::Sha256 => State::Sha256(Sha256::new()),
+            ChecksumAlgorithm::Sha512 => State::Sha512(Sha512::new()),
+            ChecksumAlgorithm::Md5 => State::Md5(Md5::new()),
         })
     }
 
@@ -37,6 +44,8 @@ impl Hasher {
             State::Crc(kind, state) => *state = kind.update(*state, bytes),
             State::Sha1(hash) => hash.update(bytes),
             State::Sha256(hash) => hash.update(bytes),
+            State::Sha512(hash) => hash.update(bytes),
+            State::Md5(hash) => hash.update(bytes),
         }
     }
 
@@ -47,6 +56,8 @@ impl Hasher {
             State::Crc(kind, state) => crc_text(kind, kind.finish(state)),
             State::Sha1(hash) => STANDARD.encode(hash.finalize()),
             State::Sha256(hash) => STANDARD.encode(hash.finalize()),
+            State::Sha512(hash) => STANDARD.encode(hash.finalize()),
+            State::Md5(hash) => STANDARD.encode(hash.finalize()),
         }
     }
 }
@@ -56,7 +67,10 @@ fn kind(algorithm: ChecksumAlgorithm) -> Option<&'static Kind> {
         ChecksumAlgorithm::Crc32 => Some(&CRC32),
         ChecksumAlgorithm::Crc32c => Some(&CRC32C),
         ChecksumAlgorithm::Crc64Nvme => Some(&CRC64_NVME),
-        ChecksumAlgorithm::Sha1 | ChecksumAlgorithm::Sha256 => None,
+        ChecksumAlgorithm::Sha1
+        | ChecksumAlgorithm::Sha256
+        | ChecksumAlgorithm::Sha512
+        | ChecksumAlgorithm::Md5 => None,
     }
 }
 
@@ -67,10 +81,13 @@ fn crc_text(kind: &Kind, value: u64) -> String {
 /// Bytes of a checksum.
 #[must_use]
 pub fn length_bytes(algorithm: ChecksumAlgorithm) -> usize {
-    match (kind(algorithm), algorithm) {
-        (Some(kind), _) => kind.bytes(),
-        (None, ChecksumAlgorithm::Sha1) => 20,
-        (None, _) => 32,
+    match algorithm {
+        ChecksumAlgorithm::Crc32 | ChecksumAlgorithm::Crc32c => 4,
+        ChecksumAlgorithm::Crc64Nvme => 8,
+        ChecksumAlgorithm::Md5 => 16,
+        ChecksumAlgorithm::Sha1 => 20,
+        ChecksumAlgorithm::Sha256 => 32,
+        ChecksumAlgorithm::Sha512 => 64,
     }
 }
 
@@ -229,6 +246,7 @@ mod tests {
         assert_eq!(of(ChecksumAlgorithm::Sha1, "hello world"), "Kq5sNclPz7QV2+lfQIuc6R7oRu0=");
         let sha256 = "uU0nuZNNPgilLlLX2n2r+sSE7+N6U4DukIj3rOLvzek=";
         assert_eq!(of(ChecksumAlgorithm::Sha256, "hello world"), sha256);
+        assert_eq!(of(ChecksumAlgorithm::Md5, "hello world"), "XrY7u+Ae7tCTyyK7j1rNww==");
         for algorithm in ChecksumAlgorithm::ALL {
             assert!(is_well_formed(algorithm, &of(algorithm, "")), "{algorithm:?}");
             assert!(!is_well_formed(algorithm, "AAA="), "{algorithm:?}");

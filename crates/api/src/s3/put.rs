@@ -258,7 +258,16 @@ pub fn header_of(algorithm: ChecksumAlgorithm) -> String {
     format!("x-amz-checksum-{}", algorithm.name().to_ascii_lowercase())
 }
 
+/// Algorithms that AWS has and we have not: what they say is not to be overlooked.
+const NOT_HERE: [&str; 3] =
+    ["x-amz-checksum-xxhash64", "x-amz-checksum-xxhash3", "x-amz-checksum-xxhash128"];
+
 fn said(headers: &HeaderMap) -> Result<(Said, Option<ChecksumAlgorithm>), ApiError> {
+    let trailer = text(headers, "x-amz-trailer").map(|name| name.trim().to_ascii_lowercase());
+    let is_said = |name: &&str| headers.contains_key(*name) || trailer.as_deref() == Some(*name);
+    if let Some(name) = NOT_HERE.iter().find(|name| is_said(name)) {
+        return Err(not_here(&format!("The checksum {name}")));
+    }
     let mut found = None;
     for algorithm in ChecksumAlgorithm::ALL {
         let name = header_of(algorithm);
@@ -275,8 +284,7 @@ fn said(headers: &HeaderMap) -> Result<(Said, Option<ChecksumAlgorithm>), ApiErr
     if let Some(found) = found {
         return Ok(found);
     }
-    if let Some(trailer) = text(headers, "x-amz-trailer") {
-        let named = trailer.trim().to_ascii_lowercase();
+    if let Some(named) = trailer {
         let algorithm = ChecksumAlgorithm::ALL.into_iter().find(|it| header_of(*it) == named);
         let invalid = "The value specified in the x-amz-trailer header is not supported";
         return Ok((Said::InTrailer, Some(algorithm.ok_or_else(|| invalid_request(invalid))?)));
@@ -381,6 +389,7 @@ mod tests {
         check(stream, &[("x-amz-checksum-crc32", "DUoRhQ==")], "MalformedTrailerError");
         check(stream, &[], "MalformedTrailerError");
         check(&stream.replace("crc32c", "x"), &[], "InvalidRequest");
+        check(&stream.replace("crc32c", "xxhash3"), &[], "NotImplemented");
         check(
             "x-amz-content-sha256: STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
             &[],

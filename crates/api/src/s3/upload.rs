@@ -110,14 +110,16 @@ impl CompleteRequest {
         Ok(Self { parts })
     }
 
-    /// The places, among the parts that are there, of those that are named.
+    /// The places, among the parts that are there, of those that are named. The checksum of a part
+    /// counts where the upload was begun with its algorithm; who chose none may name what each part was
+    /// sent with, which was checked then.
     ///
     /// # Errors
     /// When one is not there as it was named, or is too small.
     pub fn chosen(
         &self,
         there: &[PartFacts],
-        algorithm: ChecksumAlgorithm,
+        (algorithm, is_asked): (ChecksumAlgorithm, bool),
     ) -> Result<Vec<usize>, ApiError> {
         let mut chosen = Vec::with_capacity(self.parts.len());
         for named in &self.parts {
@@ -125,10 +127,9 @@ impl CompleteRequest {
             let place = place.map_err(|_| invalid_part())?;
             let part = &there[place];
             let is_it = part.etag == named.etag
-                && named
-                    .checksum
-                    .as_ref()
-                    .is_none_or(|(said, value)| *said == algorithm && *value == part.checksum);
+                && named.checksum.as_ref().is_none_or(|(said, value)| {
+                    if *said == algorithm { *value == part.checksum } else { !is_asked }
+                });
             if !is_it {
                 return Err(invalid_part());
             }
@@ -375,7 +376,7 @@ mod tests {
             .collect();
         let body = format!("<CompleteMultipartUpload>{body}</CompleteMultipartUpload>");
         let chosen = CompleteRequest::read(body.as_bytes())
-            .and_then(|request| request.chosen(&there, ChecksumAlgorithm::Crc32));
+            .and_then(|request| request.chosen(&there, (ChecksumAlgorithm::Crc32, true)));
         let shown = match chosen {
             Ok(places) => format!("{places:?}"),
             Err(error) => error.exception.facts().query_code.to_owned(),
@@ -418,7 +419,7 @@ mod tests {
         check(&[(algorithm, "CRC32"), (kind, "FULL_OBJECT")], "CRC32 FULL_OBJECT true");
         check(&[(algorithm, "SHA1"), (kind, "FULL_OBJECT")], "InvalidRequest");
         check(&[(algorithm, "CRC64NVME"), (kind, "COMPOSITE")], "InvalidRequest");
-        check(&[(algorithm, "MD5")], "InvalidRequest");
+        check(&[(algorithm, "XXHASH3")], "InvalidRequest");
         check(&[(algorithm, "CRC32"), (kind, "HALF")], "InvalidArgument");
     }
 }

@@ -6,33 +6,37 @@
 mod environments;
 mod metrics;
 
-use std::io::Read;
-
 use bytes::Bytes;
 use dormouse_api::route::Own;
 use dormouse_identity::LinkError;
 use dormouse_model::names::Digest;
-use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use tracing::warn;
 
 use crate::context::Inner;
+use crate::outgoing::Outgoing;
+use crate::s3::Sending;
 
 /// Answers one of our own paths.
-pub(crate) async fn answer(inner: &Inner, own: &Own, parts: &Parts) -> Response<Bytes> {
+pub(crate) async fn answer(inner: &Inner, own: &Own, parts: &Parts) -> Response<Outgoing> {
     if parts.method != Method::GET && parts.method != Method::HEAD {
         let mut refused =
             text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are allowed here\n");
         refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return refused;
+        return refused.map(Outgoing::from);
     }
-    match own {
+    let response = match own {
         Own::Health => text(StatusCode::OK, "ok\n"),
         Own::Ready => ready(inner).await,
         Own::Metrics => metrics::answer(inner).await,
-        Own::Internal(path) => internal(inner, path, parts).await,
-    }
+        Own::Internal(path) => match path.strip_prefix("code/") {
+            Some(digest) => return code(inner, digest, parts).await,
+            None => internal(inner, path, parts).await,
+        },
+    };
+    response.map(Outgoing::from)
 }
 
 /// Ready is who can read the store.
@@ -44,43 +48,47 @@ async fn ready(inner: &Inner) -> Response<Bytes> {
 }
 
 async fn internal(inner: &Inner, path: &str, parts: &Parts) -> Response<Bytes> {
-    if let Some(digest) = path.strip_prefix("code/") {
-        return code(inner, digest, parts).await;
-    }
     if let Some(asked) = environments::asked(path) {
         return environments::answer(inner, asked, parts).await;
     }
     text(StatusCode::NOT_FOUND, "no such path\n")
 }
 
-/// A package, for whoever holds a link that `GetFunction` signed.
-async fn code(inner: &Inner, digest: &str, parts: &Parts) -> Response<Bytes> {
-    let query = parts.uri.query().unwrap_or_default();
-    match inner.signer.verify(parts.uri.path(), query, inner.clock.wall_ms()) {
-        Ok(()) => {}
-        Err(LinkError::Expired) => return text(StatusCode::FORBIDDEN, "this link has expired\n"),
-        Err(_) => return text(StatusCode::FORBIDDEN, "this link was not signed here\n"),
-    }
-    let Ok(digest) = digest.parse::<Digest>() else {
-        return text(StatusCode::NOT_FOUND, "no such package\n");
-    };
-    match package(inner, &digest).await {
-        Ok(bytes) => typed(StatusCode::OK, "application/zip", bytes.into()),
-        Err(reason) => {
-            warn!(%digest, reason, "package not read");
-            text(StatusCode::NOT_FOUND, "no such package\n")
+/// A package, for whoever holds a link that `GetFunction` signed. It goes out in pieces: it may be
+/// large.
+async fn code(inner: &Inner, digest: &str, parts: &Parts) -> Response<Outgoing> {
+    match package(inner, digest, parts).await {
+        Ok(sending) => {
+            let mut response = typed(StatusCode::OK, "application/zip", Bytes::new());
+            let length = HeaderValue::from(sending.left_bytes());
+            response.headers_mut().insert(CONTENT_LENGTH, length);
+            response.map(|_| Outgoing::from(sending))
         }
+        Err((status, reason)) => text(status, reason).map(Outgoing::from),
     }
 }
 
-async fn package(inner: &Inner, digest: &Digest) -> Result<Vec<u8>, String> {
-    let mut file = inner.packages.file(digest).await.map_err(|error| error.to_string())?;
-    let read = tokio::task::spawn_blocking(move || {
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map(|_| bytes)
-    });
-    let bytes = read.await.map_err(|error| error.to_string())?;
-    bytes.map_err(|error| error.to_string())
+async fn package(
+    inner: &Inner,
+    digest: &str,
+    parts: &Parts,
+) -> Result<Sending, (StatusCode, &'static str)> {
+    let query = parts.uri.query().unwrap_or_default();
+    match inner.signer.verify(parts.uri.path(), query, inner.clock.wall_ms()) {
+        Ok(()) => {}
+        Err(LinkError::Expired) => return Err((StatusCode::FORBIDDEN, "this link has expired\n")),
+        Err(_) => return Err((StatusCode::FORBIDDEN, "this link was not signed here\n")),
+    }
+    let missing = (StatusCode::NOT_FOUND, "no such package\n");
+    let digest = digest.parse::<Digest>().map_err(|_| missing)?;
+    let file = inner.packages.file(&digest).await.map_err(|error| {
+        warn!(%digest, %error, "package not read");
+        missing
+    })?;
+    Sending::whole(file).map_err(|error| {
+        warn!(%digest, %error, "package not read");
+        missing
+    })
 }
 
 fn text(status: StatusCode, text: &str) -> Response<Bytes> {

@@ -91,7 +91,7 @@ pub(super) async fn set_setting(
 }
 
 /// Why a bucket was not changed.
-fn changed(bucket: &Bucket, error: &ChangeError) -> ApiError {
+pub(super) fn changed(bucket: &Bucket, error: &ChangeError) -> ApiError {
     match error {
         ChangeError::Missing => no_such_bucket(bucket.name.as_str()),
         ChangeError::Storage(fault) => storage(fault),

@@ -1,4 +1,5 @@
-//! An object on its way out: read in pieces on threads that may block, one ahead of the client.
+//! An object or a package on its way out: read in pieces on threads that may block, one ahead of the
+//! client.
 
 use std::fs::File;
 use std::io;
@@ -29,6 +30,12 @@ impl Sending {
     /// Some bytes of a file.
     pub(super) fn new(file: File, span: Span) -> Self {
         Self { file: Arc::new(file), unread: span, left_bytes: span.len(), reading: None }
+    }
+
+    /// All bytes of a file.
+    pub(crate) fn whole(file: File) -> io::Result<Self> {
+        let end = file.metadata()?.len();
+        Ok(Self::new(file, Span { start: 0, end }))
     }
 
     /// How many bytes are still to come.
@@ -68,5 +75,44 @@ impl Sending {
             file.read_exact_at(&mut piece, start)?;
             Ok(Bytes::from(piece))
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use http_body_util::BodyExt;
+
+    use super::*;
+    use crate::outgoing::Outgoing;
+
+    fn file(content: &[u8]) -> File {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(content).unwrap();
+        file
+    }
+
+    #[tokio::test]
+    async fn a_span_of_a_file_comes_in_pieces_of_their_size() {
+        let content: Vec<u8> =
+            (0..limits::OBJECT_PIECE_BYTES * 2 + 7).map(|n| n.to_le_bytes()[1]).collect();
+        let (start, end) = (5, content.len() as u64 - 1);
+        let mut body = Outgoing::from(Sending::new(file(&content), Span { start, end }));
+        let mut came = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let piece = frame.unwrap().into_data().unwrap();
+            assert!(piece.len() <= limits::OBJECT_PIECE_BYTES);
+            came.extend(piece);
+        }
+        assert_eq!(came, content[5..content.len() - 1]);
+        let none = Sending::whole(file(b"")).unwrap();
+        assert_eq!(Outgoing::from(none).collect().await.unwrap().to_bytes().len(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_too_short_ends_in_an_error_and_not_early() {
+        let mut body = Outgoing::from(Sending::new(file(b"abc"), Span { start: 0, end: 4 }));
+        assert!(body.frame().await.unwrap().is_err());
     }
 }

@@ -10,9 +10,13 @@ use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use hyper::body::Incoming;
 
-use crate::s3::buckets::set_setting;
+use crate::s3::buckets::{changed, set_setting};
 use crate::s3::objects::{change, found};
-use crate::s3::{Answer, Ask, empty, receiving, storage, xml};
+use crate::s3::{Answer, Ask, empty, receiving, set, storage, xml};
+
+/// The header beside lifecycle rules that says which objects are too small for them.
+const SMALLEST: &str = "x-amz-transition-default-minimum-object-size";
+const SMALLEST_USUALLY: &str = "all_storage_classes_128K";
 
 /// What is set for a bucket, if anything is.
 pub(super) async fn value(
@@ -31,6 +35,11 @@ pub(super) async fn get(ask: &Ask<'_>, bucket: &Bucket, setting: Setting) -> Ans
         None => setting.unset(bucket.name.as_str())?,
     };
     let mut response = xml(document);
+    if setting == Setting::Lifecycle {
+        let smallest = ask.inner.objects.setting(bucket.id, SMALLEST).await;
+        let smallest = smallest.map_err(|fault| storage(&fault))?;
+        set(&mut response, SMALLEST, smallest.as_deref().unwrap_or(SMALLEST_USUALLY));
+    }
     if setting == Setting::Policy {
         let json = HeaderValue::from_static("application/json");
         response.headers_mut().insert(CONTENT_TYPE, json);
@@ -53,7 +62,14 @@ pub(super) async fn put(
     };
     set_setting(ask, bucket, setting, kept).await?;
     let is_policy = setting == Setting::Policy || setting == Setting::Tagging;
-    Ok(empty(if is_policy { StatusCode::NO_CONTENT } else { StatusCode::OK }))
+    let mut response = empty(if is_policy { StatusCode::NO_CONTENT } else { StatusCode::OK });
+    if setting == Setting::Lifecycle {
+        let smallest = ask.headers().get(SMALLEST).and_then(|value| value.to_str().ok());
+        set(&mut response, SMALLEST, smallest.unwrap_or(SMALLEST_USUALLY));
+        let kept = ask.inner.objects.set(bucket.id, SMALLEST, smallest.map(str::to_owned)).await;
+        kept.map_err(|error| changed(bucket, &error))?;
+    }
+    Ok(response)
 }
 
 pub(super) async fn delete(ask: &Ask<'_>, bucket: &Bucket, setting: Setting) -> Answer {

@@ -162,7 +162,7 @@ pub(super) async fn complete(ask: &Ask<'_>, (bucket, key): Place<'_>, body: Inco
     let (upload, there) = upload(ask, bucket, &key, all).await?;
     let (algorithm, kind) = (upload.plan.algorithm, upload.plan.kind);
     let known: Vec<PartFacts> = there.iter().map(facts).collect();
-    let chosen = request.chosen(&known, algorithm)?;
+    let chosen = request.chosen(&known, (algorithm, upload.plan.is_asked))?;
     let facts: Vec<PartFacts> = chosen.iter().map(|place| known[*place].clone()).collect();
     let parts: Vec<Part> = chosen.iter().map(|place| there[*place].clone()).collect();
     let whole = Whole::of(&facts, algorithm, kind);
