@@ -38,11 +38,18 @@ def told(call, **arguments):
     return answer
 
 
+def is_provisioned(api):
+    """Environments are made anew after a start: what is asked for is kept, not what is there."""
+    configs = api.list_provisioned_concurrency_configs(FunctionName="f")["ProvisionedConcurrencyConfigs"]
+    return all(config["Status"] == "READY" for config in configs)
+
+
 def functions_of(aws):
     """Functions, layers and all that is kept beside them."""
     api, f = aws.functions, {"FunctionName": "f"}
     if isinstance(told(api.get_function, **f), dict):
         aws.settled("f")
+        eventually(lambda: is_provisioned(api), "what is provisioned is ready")
     calls = {
         "function": (api.get_function, f),
         "versions": (api.list_versions_by_function, f),
@@ -52,6 +59,7 @@ def functions_of(aws):
         "tags": (api.list_tags, {"Resource": FUNCTION}),
         "url": (api.list_function_url_configs, f),
         "concurrency": (api.get_function_concurrency, f),
+        "provisioned concurrency": (api.list_provisioned_concurrency_configs, f),
         "event invoke": (api.list_function_event_invoke_configs, f),
         "recursion": (api.get_function_recursion_config, f),
         "runtime management": (api.get_runtime_management_config, f),
@@ -200,6 +208,14 @@ class Changes:
 
     def reserve_concurrency(self):
         self.api.put_function_concurrency(FunctionName="f", ReservedConcurrentExecutions=9)
+
+    def provision_concurrency(self):
+        self.api.put_provisioned_concurrency_config(
+            FunctionName="f", Qualifier="1", ProvisionedConcurrentExecutions=1
+        )
+
+    def delete_provisioned_concurrency(self):
+        self.api.delete_provisioned_concurrency_config(FunctionName="f", Qualifier="1")
 
     def put_event_invoke_config(self):
         self.api.put_function_event_invoke_config(FunctionName="f", MaximumRetryAttempts=1)

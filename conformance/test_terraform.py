@@ -232,6 +232,69 @@ def test_an_event_invoke_config(aws, function):
         config.destroy()
 
 
+def test_an_event_source_mapping_of_a_queue(aws, function):
+    terraform.Alias(aws).apply(name="fed", function_name=function, function_version="1")
+    source = queue(aws, "source")
+    mapping = terraform.EventSourceMapping(aws)
+    declared = {"event_source_arn": source, "function_name": function}
+    first = None
+    for step in [
+        {},
+        {"batch_size": 5},
+        {"batch_size": 20, "maximum_batching_window_in_seconds": 1},
+        {"enabled": False},
+        {"filter_criteria": {"Filters": [{"Pattern": json.dumps({"body": {"kind": ["x"]}})}]}},
+        {"filter_criteria": None},
+        {"function_response_types": ["ReportBatchItemFailures"]},
+        {"function_response_types": []},
+        {"scaling_config": {"MaximumConcurrency": 5}},
+        {"scaling_config": None},
+        {"tags": {"a": "1", "b": "2"}},
+        {"tags": {"b": "3"}},
+        {"tags": None},
+        {"function_name": f"arn:aws:lambda:us-east-1:000000000000:function:{function}:fed"},
+        {"enabled": True},
+    ]:
+        declared |= step
+        state = mapping.apply(**declared)
+        first = first or state
+        assert state["arn"] == first["arn"] and state["starting_position"] is None
+    assert mapping.apply(**declared | {"event_source_arn": queue(aws, "other-source")})["arn"] != first["arn"]
+    mapping.destroy()
+
+
+def test_an_event_source_mapping_of_a_stream(aws, function):
+    mapping = terraform.EventSourceMapping(aws)
+    stream = "arn:aws:kinesis:us-east-1:000000000000:stream/s"
+    # Nothing reads streams: the record is what Terraform keeps.
+    declared = {
+        "event_source_arn": stream, "function_name": function, "starting_position": "LATEST", "enabled": False
+    }
+    for step in [
+        {},
+        {"parallelization_factor": 3},
+        {"maximum_retry_attempts": 2, "maximum_record_age_in_seconds": 60},
+        {"bisect_batch_on_function_error": True},
+        {"bisect_batch_on_function_error": False},
+        {"tumbling_window_in_seconds": 10},
+        {"tumbling_window_in_seconds": 0},
+        {"destination_config": {"OnFailure": {"Destination": queue(aws, "of-a-stream")}}},
+    ]:
+        declared |= step
+        mapping.apply(**declared)
+    mapping.destroy()
+
+
+def test_provisioned_concurrency(aws, function):
+    terraform.Alias(aws).apply(name="ready", function_name=function, function_version="1")
+    for qualifier in ("2", "ready"):
+        config = terraform.ProvisionedConcurrencyConfig(aws)
+        for places in (1, 3, 2):
+            declared = {"function_name": function, "qualifier": qualifier}
+            config.apply(**declared, provisioned_concurrent_executions=places)
+        config.destroy()
+
+
 def test_a_role(aws):
     role = terraform.Role(aws)
     boundary = terraform.Policy(aws)
@@ -314,6 +377,8 @@ def stack(aws, python):
     add("Alias", name="live", function_name="stack", function_version="1")
     add("FunctionUrl", function_name="stack", qualifier="live", authorization_type="NONE")
     add("EventInvokeConfig", function_name="stack", qualifier="live", maximum_retry_attempts=1)
+    add("ProvisionedConcurrencyConfig", function_name="stack", qualifier="live", provisioned_concurrent_executions=1)
+    add("EventSourceMapping", event_source_arn=queue(aws, "stack"), function_name="stack")
     add("Permission", statement_id="s", function_name="stack", qualifier="live",
         action="lambda:InvokeFunction", principal="s3.amazonaws.com")
     return made
@@ -340,5 +405,5 @@ def test_what_was_deleted_behind_terraforms_back_is_seen_as_gone(aws, python):
     aws.logs.delete_log_group(logGroupName="/aws/lambda/stack")
     for name, resource in made.items():
         kind = name.split("/")[0]
-        lost = kind in ("Function", "Alias", "FunctionUrl", "EventInvokeConfig", "Permission", "LogGroup")
+        lost = kind in ("Function", "Alias", "FunctionUrl", "EventInvokeConfig", "Permission", "LogGroup", "ProvisionedConcurrencyConfig")
         assert (resource.read() is None) is lost, name
