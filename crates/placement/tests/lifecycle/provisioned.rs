@@ -127,7 +127,7 @@ async fn one_that_crashed_is_replaced_before_the_next_caller_comes() {
     let world = world().await;
     world.provision(None, 1).await;
     world.until_ready(1).await;
-    assert!(world.invoke("\"exit 3\"").await.unwrap().function_error);
+    assert!(world.invoke("\"exit 3\"").await.unwrap().error.is_some());
     world.until_told(&["provisioned provisioned-concurrency crashed", KEPT]).await;
     world.until_ready(1).await;
     assert_eq!(&world.invoke("1").await.unwrap().payload[..], b"1");
