@@ -147,6 +147,22 @@ def test_the_configured_number_of_retries_is_what_happens(server, aws, python, r
     holds_for(lambda: len(runs(aws, name, "x")) == retries + 1, 1, "no more tries than configured")
 
 
+def test_what_was_accepted_and_what_was_dropped_is_counted(server, aws, python):
+    name = aws.create("counted", TELL, python)
+    aws.functions.put_function_event_invoke_config(FunctionName=name, MaximumRetryAttempts=0)
+    for n in range(3):
+        queue(aws, name, {"n": n})
+    queue(aws, name, {"n": "fails", "fail": True})
+
+    def counted(what):
+        lines = server.request("GET", "/metrics")[2].decode().splitlines()
+        counts = [line for line in lines if line.startswith(f"dormouse_{what}_total{{") and f'function="{name}"' in line]
+        return sum(float(line.rpartition(" ")[2]) for line in counts)
+
+    eventually(lambda: (counted("async_events_received"), counted("async_events_dropped")) == (4, 1), "four and one")
+    eventually(lambda: counted("invocations") == 4, "four ran")
+
+
 def test_what_is_configured_for_latest_does_not_hold_for_an_alias(server, aws, python):
     name = aws.create("inherits", TELL, python)
     aws.functions.publish_version(FunctionName=name)

@@ -6,13 +6,14 @@ use dormouse_model::event_invoke::EventInvokeConfig;
 use dormouse_model::function::ResolvedVersion;
 use dormouse_model::invocation::{ErrorOf, Invocation};
 use dormouse_model::limits;
+use dormouse_model::names::Version;
 use dormouse_model::retry::{Outcome, Rules};
 use dormouse_placement::InvokeError;
 use dormouse_store::StorageError;
 use dormouse_store::events::QueuedEvent;
 use tracing::warn;
 
-use crate::Config;
+use crate::{Config, told};
 
 /// How often a version that is replaced under the event's feet is looked up again.
 const LOOKS: usize = 3;
@@ -24,6 +25,8 @@ pub(crate) struct Attempt {
     pub(crate) event: QueuedEvent,
     /// How it went.
     pub(crate) ending: Ending,
+    /// The version that was to run it, if there was one.
+    pub(crate) version: Option<Version>,
     /// How the event is retried.
     pub(crate) rules: Rules,
 }
@@ -43,27 +46,49 @@ pub(crate) enum Ending {
 
 /// Tries an event.
 pub(crate) async fn run(config: Arc<Config>, event: QueuedEvent) -> Attempt {
-    let ending = match age(&config, &event).await {
-        Some(too_old) => Ending::Counted(too_old),
-        None => invoke(&config, &event).await,
-    };
+    let (ending, version) = attempt(&config, &event).await;
     let rules = match ending {
         Ending::Counted(Outcome::Failed | Outcome::Deferred) | Ending::Throttled => {
             rules(&config, &event).await
         }
         _ => Rules::of(None, config.retry_ms),
     };
-    Attempt { event, ending, rules }
+    Attempt { event, ending, version, rules }
+}
+
+async fn attempt(config: &Config, event: &QueuedEvent) -> (Ending, Option<Version>) {
+    let mut tried = None;
+    for _ in 0..LOOKS {
+        let (key, qualifier) = (&event.function.key, event.qualifier.as_ref());
+        // Each try rolls anew, and runs what the qualifier stands for by then.
+        let version = config.resolve.get(key, qualifier);
+        let Some(version) = version.filter(|found| found.unique_id == event.function.unique_id)
+        else {
+            return (without_version(config, event).await, tried);
+        };
+        tried = Some(version.version);
+        if is_too_old(config, event).await {
+            return (Ending::Counted(Outcome::TooOld), tried);
+        }
+        let ending = match run_on(config, &version, event).await {
+            Err(InvokeError::Superseded) => continue,
+            Err(InvokeError::Throttled | InvokeError::ReservedUsedUp) => Ending::Throttled,
+            Err(InvokeError::SwitchedOff) => Ending::Counted(Outcome::SwitchedOff),
+            Err(InvokeError::Stopping) => Ending::Stopping,
+            Ok(outcome) => Ending::Counted(outcome),
+        };
+        return (ending, tried);
+    }
+    (Ending::Counted(Outcome::Deferred), tried)
 }
 
 /// Whether it is too old. Its configuration is only read when it could be, so that a young event that
 /// is run at once costs no look at the disk.
-async fn age(config: &Config, event: &QueuedEvent) -> Option<Outcome> {
+async fn is_too_old(config: &Config, event: &QueuedEvent) -> bool {
     let (accepted_ms, now_ms) = (event.tries.accepted_ms, config.clock.wall_ms());
-    let youngest = u64::from(*limits::EVENT_AGE_S.start()) * 1_000;
-    let may_be = now_ms.saturating_sub(accepted_ms) >= youngest;
-    let too_old = may_be && rules(config, event).await.is_too_old(accepted_ms, now_ms);
-    too_old.then_some(Outcome::TooOld)
+    let youngest_ms = u64::from(*limits::EVENT_AGE_S.start()) * 1_000;
+    now_ms.saturating_sub(accepted_ms) >= youngest_ms
+        && rules(config, event).await.is_too_old(accepted_ms, now_ms)
 }
 
 async fn rules(config: &Config, event: &QueuedEvent) -> Rules {
@@ -76,26 +101,6 @@ async fn rules(config: &Config, event: &QueuedEvent) -> Rules {
             Rules::of(None, config.retry_ms)
         }
     }
-}
-
-async fn invoke(config: &Config, event: &QueuedEvent) -> Ending {
-    for _ in 0..LOOKS {
-        let (key, qualifier) = (&event.function.key, event.qualifier.as_ref());
-        // Each try rolls anew, and runs what the qualifier stands for by then.
-        let version = config.resolve.get(key, qualifier);
-        let Some(version) = version.filter(|found| found.unique_id == event.function.unique_id)
-        else {
-            return without_version(config, event).await;
-        };
-        match run_on(config, &version, event).await {
-            Err(InvokeError::Superseded) => {}
-            Err(InvokeError::Throttled | InvokeError::ReservedUsedUp) => return Ending::Throttled,
-            Err(InvokeError::SwitchedOff) => return Ending::Counted(Outcome::SwitchedOff),
-            Err(InvokeError::Stopping) => return Ending::Stopping,
-            Ok(outcome) => return Ending::Counted(outcome),
-        }
-    }
-    Ending::Counted(Outcome::Deferred)
 }
 
 async fn run_on(
@@ -116,7 +121,9 @@ async fn run_on(
         tenant: event.tenant.clone(),
         tail: false,
     };
+    let age_ms = config.clock.wall_ms().saturating_sub(event.tries.accepted_ms);
     let answer = config.placement.invoke(version, invocation).await?;
+    told::ran(&config.placement.meter(), event, version.version, age_ms);
     Ok(match answer.error {
         None => Outcome::Succeeded,
         Some(ErrorOf::Function) => Outcome::Failed,

@@ -231,6 +231,8 @@ impl Lanes {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::collections::BTreeMap;
+
     use dormouse_model::names::Scope;
     use dormouse_model::retry::Tries;
     use proptest::prelude::*;
@@ -447,6 +449,142 @@ pub(crate) mod tests {
         assert_eq!((world.turn(0).as_str(), world.lanes.next(0)), ("", None));
     }
 
+    /// A store of events by function and number, due at times, and an owner that does what it is told
+    /// to, one thing after the other.
+    #[derive(Default)]
+    struct Simulation {
+        lanes: Lanes,
+        now: u64,
+        stored: BTreeMap<EventId, (usize, u64)>,
+        last: EventId,
+        /// What the store is asked for, and what ended before that.
+        turn: Option<(Vec<Wanted>, Vec<Written>)>,
+        tried: Vec<(usize, EventId)>,
+        settled: Vec<Written>,
+    }
+
+    /// Function, event and, if it is put off, until when.
+    type Written = (usize, EventId, Option<u64>);
+
+    const NAMES: [&str; 3] = ["a", "b", "c"];
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Accept(usize),
+        StartTurn,
+        EndTurn { works: bool },
+        Ran(usize),
+        Throttled(usize),
+        PutOff(usize, u64),
+        Pass(u64),
+    }
+
+    impl Simulation {
+        fn step(&mut self, step: &Step) {
+            match *step {
+                Step::Accept(which) => {
+                    self.last += 1;
+                    self.stored.insert(self.last, (which, 0));
+                    self.lanes.came(function(NAMES[which]));
+                }
+                Step::StartTurn if self.turn.is_none() => {
+                    let wanted = self.lanes.wanted(self.now);
+                    self.turn = Some((wanted, std::mem::take(&mut self.settled)));
+                }
+                Step::EndTurn { works: true } => self.turned(),
+                Step::EndTurn { works: false } => {
+                    if let Some((wanted, written)) = self.turn.take() {
+                        self.settled.extend(written);
+                        wanted.iter().for_each(|wanted| self.lanes.not_found(&wanted.function));
+                    }
+                }
+                Step::Ran(at) if at < self.tried.len() => self.over(at, None),
+                Step::PutOff(at, ms) if at < self.tried.len() => self.over(at, Some(self.now + ms)),
+                Step::Throttled(at) if at < self.tried.len() => {
+                    let (which, id) = self.tried.remove(at);
+                    let event = event(NAMES[which], id);
+                    self.lanes.throttled(&event, self.now, self.now + 1_000);
+                    self.lanes.let_go(&event.function, id, Look::Now);
+                }
+                Step::Pass(ms) => self.now += ms,
+                Step::StartTurn | Step::Ran(_) | Step::PutOff(..) | Step::Throttled(_) => {}
+            }
+        }
+
+        fn over(&mut self, at: usize, put_off: Option<u64>) {
+            let (which, id) = self.tried.remove(at);
+            self.lanes.ran(&event(NAMES[which], id));
+            self.settled.push((which, id, put_off));
+        }
+
+        fn turned(&mut self) {
+            let Some((wanted, written)) = self.turn.take() else {
+                return;
+            };
+            for (which, id, put_off) in written {
+                match put_off {
+                    Some(at) => drop(self.stored.insert(id, (which, at))),
+                    None => drop(self.stored.remove(&id)),
+                }
+                let look = put_off.map_or(Look::Never, Look::At);
+                self.lanes.let_go(&function(NAMES[which]), id, look);
+            }
+            for wanted in wanted {
+                let found = self.find(&wanted);
+                for event in &found.events {
+                    let which = self.stored[&event.id].0;
+                    assert!(!self.tried.contains(&(which, event.id)), "tried twice at once");
+                    self.tried.push((which, event.id));
+                }
+                self.lanes.found(&wanted.function, &found);
+            }
+        }
+
+        fn find(&self, wanted: &Wanted) -> Found {
+            let name = wanted.function.key.name.as_str();
+            let of = self.stored.iter().filter(|(_, (which, _))| NAMES[*which] == name);
+            let (due, later): (Vec<_>, Vec<_>) = of.partition(|(_, (_, at))| *at <= self.now);
+            let due = due.into_iter().filter(|(id, _)| !wanted.held.contains(id));
+            let events: Vec<_> = due.take(wanted.max).map(|(id, _)| event(name, *id)).collect();
+            let next = later.into_iter().map(|(_, (_, at))| *at).min();
+            let look = next.map_or(Look::Never, Look::At);
+            Found { look: if events.len() < wanted.max { look } else { Look::Now }, events }
+        }
+
+        /// Goes on without anything new, each try running well, until there is nothing to do.
+        fn finish(&mut self) {
+            for _ in 0..10_000 {
+                self.turned();
+                self.step(&Step::StartTurn);
+                let nothing = self
+                    .turn
+                    .as_ref()
+                    .is_some_and(|(wanted, written)| wanted.is_empty() && written.is_empty());
+                self.turned();
+                match (self.tried.len(), self.lanes.next(self.now)) {
+                    (0, None) if nothing => return,
+                    (0, next) => self.now = next.unwrap_or(self.now),
+                    _ => self.step(&Step::Ran(0)),
+                }
+            }
+            panic!("it has no end");
+        }
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            (0_usize..3).prop_map(Step::Accept),
+            Just(Step::StartTurn),
+            Just(Step::StartTurn),
+            any::<bool>().prop_map(|works| Step::EndTurn { works }),
+            Just(Step::EndTurn { works: true }),
+            (0_usize..6).prop_map(Step::Ran),
+            (0_usize..6).prop_map(Step::Throttled),
+            (0_usize..6, 0_u64..3_000).prop_map(|(at, ms)| Step::PutOff(at, ms)),
+            (0_u64..700).prop_map(Step::Pass),
+        ]
+    }
+
     proptest! {
         /// However tries end: no more run than there are places, one is left for a newcomer, and
         /// every function gets one as long as others' tries end.
@@ -474,6 +612,19 @@ pub(crate) mod tests {
             world.lanes.came(function("d"));
             world.turns(1_000_000);
             prop_assert!(world.running("d") > 0);
+        }
+
+        /// In whatever order things happen: no event is overlooked or tried twice at once, and in the
+        /// end nothing is kept.
+        #[test]
+        fn every_event_is_tried_until_it_ends(steps in prop::collection::vec(step(), 0..120)) {
+            let mut simulation = Simulation::default();
+            for step in &steps {
+                simulation.step(step);
+            }
+            simulation.finish();
+            prop_assert!(simulation.stored.is_empty(), "left: {:?}", simulation.stored);
+            prop_assert!(simulation.lanes.lanes.is_empty() && simulation.lanes.running == 0);
         }
     }
 }

@@ -24,8 +24,8 @@ use std::sync::Arc;
 
 use dormouse_model::clock::Clock;
 use dormouse_model::function::ResolvedVersion;
-use dormouse_model::names::{FunctionKey, Qualifier};
-use dormouse_placement::Placement;
+use dormouse_model::names::{FunctionKey, Qualifier, Version};
+use dormouse_placement::{Meter, Placement};
 use dormouse_store::StorageError;
 use dormouse_store::events::QueuedEvents;
 use dormouse_store::functions::Functions;
@@ -94,6 +94,7 @@ pub struct Config {
 pub struct Events {
     queued: QueuedEvents,
     bell: Bell,
+    meter: Meter,
 }
 
 impl Events {
@@ -103,21 +104,21 @@ impl Events {
     /// When it cannot be read what is there.
     pub async fn start(config: Config, tasks: &mut JoinSet<()>) -> Result<Self, StorageError> {
         let functions = config.queued.functions().await?;
-        let queued = config.queued.clone();
+        let (queued, meter) = (config.queued.clone(), config.placement.meter());
         let (bell, ear) = bell::hung();
         tasks.spawn(owner::Owner::new(config, functions).run(ear));
-        Ok(Self { queued, bell })
+        Ok(Self { queued, bell, meter })
     }
 
-    /// Queues an event. Once this returns it is on disk and will be run.
+    /// Queues an event. Once this returns it is on disk and will be run, as things are by this version.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub async fn accept(&self, event: NewEvent) -> Result<(), StorageError> {
+    pub async fn accept(&self, event: NewEvent, version: Version) -> Result<(), StorageError> {
         let (bell, function) = (self.bell.clone(), event.function.clone());
-        let received = told::Received::of(&event);
+        let received = told::Received::of(&event, version);
         self.queued.accept(event, move || bell.came(function)).await?;
-        received.tell();
+        received.tell(&self.meter);
         Ok(())
     }
 

@@ -14,7 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dormouse_model::limits;
-use dormouse_model::retry::{self, Condition, Outcome, Rules, Tries, Verdict};
+use dormouse_model::names::Version;
+use dormouse_model::retry::{self, Condition, Outcome, Tries, Verdict};
 use dormouse_store::StorageError;
 use dormouse_store::events::{Again, EventId, Found, FunctionId, Look, QueuedEvent, Turn, Wanted};
 use tokio::task::JoinSet;
@@ -196,38 +197,40 @@ impl Owner {
     }
 
     fn attempted(&mut self, attempt: Attempt) {
-        let Attempt { event, ending, rules } = attempt;
-        match ending {
-            Ending::Counted(outcome) => self.counted(event, outcome, &rules),
-            Ending::Throttled => self.throttled(event, &rules),
+        let event = &attempt.event;
+        match attempt.ending {
+            Ending::Counted(outcome) => self.counted(attempt, outcome),
+            Ending::Throttled => self.throttled(attempt),
             Ending::Gone => {
-                self.lanes.passed(&event);
-                told::gone(&event);
-                self.settle(event, Fate::Gone);
+                self.lanes.passed(event);
+                told::gone(event);
+                self.settle(attempt.event, Fate::Gone);
             }
             Ending::Stopping => {
                 self.lanes.stop();
-                self.lanes.passed(&event);
+                self.lanes.passed(event);
                 self.lanes.let_go(&event.function, event.id, Look::Now);
             }
         }
     }
 
-    fn counted(&mut self, event: QueuedEvent, outcome: Outcome, rules: &Rules) {
+    fn counted(&mut self, attempt: Attempt, outcome: Outcome) {
+        let Attempt { event, version, rules, .. } = attempt;
         match outcome {
             Outcome::Succeeded | Outcome::Failed | Outcome::TooOld => self.lanes.ran(&event),
             Outcome::Deferred | Outcome::SwitchedOff => self.lanes.passed(&event),
         }
-        match retry::decide(event.tries, outcome, rules, self.config.clock.wall_ms()) {
-            Verdict::Ended(condition) => self.end(event, condition),
+        match retry::decide(event.tries, outcome, &rules, self.config.clock.wall_ms()) {
+            Verdict::Ended(condition) => self.end(event, version, condition),
             Verdict::Again { at_ms, tries } => self.settle(event, Fate::PutOff(at_ms, tries)),
         }
     }
 
     /// The function waits as one: nothing is written for each of its events.
-    fn throttled(&mut self, event: QueuedEvent, rules: &Rules) {
+    fn throttled(&mut self, attempt: Attempt) {
+        let Attempt { event, version, rules, .. } = attempt;
         let tries = Tries { deferrals: self.lanes.rests(&event.function), ..event.tries };
-        match retry::decide(tries, Outcome::Deferred, rules, self.config.clock.wall_ms()) {
+        match retry::decide(tries, Outcome::Deferred, &rules, self.config.clock.wall_ms()) {
             Verdict::Again { at_ms, .. } => {
                 let until = self.moment(at_ms);
                 self.lanes.throttled(&event, self.now(), until);
@@ -235,15 +238,15 @@ impl Owner {
             }
             Verdict::Ended(condition) => {
                 self.lanes.passed(&event);
-                self.end(event, condition);
+                self.end(event, version, condition);
             }
         }
     }
 
     /// Where every event ends, for whatever reason. What is to be sent to a destination or a
     /// dead-letter queue has to be on disk with the removal that is set down here.
-    fn end(&mut self, event: QueuedEvent, condition: Condition) {
-        told::ended(&event, condition, self.config.clock.wall_ms());
+    fn end(&mut self, event: QueuedEvent, version: Option<Version>, condition: Condition) {
+        told::ended(&self.config.placement.meter(), &event, version, condition);
         self.settle(event, Fate::Ended);
     }
 

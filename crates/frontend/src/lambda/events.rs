@@ -44,7 +44,7 @@ pub(super) async fn queue(
         tenant,
         accepted_ms: ask.inner.clock.wall_ms(),
     };
-    ask.inner.events.accept(accepted).await.map_err(|fault| storage(&fault))
+    ask.inner.events.accept(accepted, version.version).await.map_err(|fault| storage(&fault))
 }
 
 /// A deleted function's events go with it.
