@@ -195,7 +195,10 @@ FURTHER = {
     },
     "CreateFunction": {
         "Code from S3": ({"Code": S3}, NO_BUCKET),
-        "PackageType Image": ({"PackageType": "Image", "Code": IMAGE}, "(?i)source image|image .* does not exist"),
+        "PackageType Image": (
+            {"PackageType": "Image", "Code": IMAGE, "Runtime": None, "Handler": None},
+            "(?i)source image|image .* does not exist",
+        ),
     },
     "PublishLayerVersion": {"Content from S3": ({"Content": S3}, NO_BUCKET)},
     "UpdateFunctionCode": {"code from S3": ({"ZipFile": None} | S3, NO_BUCKET)},

@@ -60,6 +60,10 @@ pub(crate) struct Typed {
     /// repeated, in the variable separated by colons.
     #[arg(long, env = "DORMOUSE_HOT_RELOAD", value_name = "DIR", value_delimiter = ':')]
     hot_reload: Option<Vec<PathBuf>>,
+    /// Directories below which images may lie, as `oci:/path` and `docker-archive:/path`; may be repeated, in
+    /// the variable separated by colons.
+    #[arg(long, env = "DORMOUSE_IMAGE_DIR", value_name = "DIR", value_delimiter = ':')]
+    image_dir: Option<Vec<PathBuf>>,
     /// Seconds after which an environment is replaced, when its invocation is over [default: 14400].
     #[arg(long, env = "DORMOUSE_MAX_LIFE", value_name = "SECONDS")]
     max_life: Option<u64>,
@@ -116,6 +120,7 @@ pub(crate) struct Config {
     pub(crate) nearest_runtime: bool,
     pub(crate) cpu: CpuModel,
     pub(crate) hot_reload: Vec<PathBuf>,
+    pub(crate) image_dir: Vec<PathBuf>,
     pub(crate) idle: Duration,
     pub(crate) life: Duration,
     pub(crate) drain: Duration,
@@ -176,6 +181,7 @@ impl Config {
                 Cpu::Full => CpuModel::Full,
             },
             hot_reload: typed.hot_reload.unwrap_or_default(),
+            image_dir: typed.image_dir.unwrap_or_default(),
             idle: Duration::from_secs(typed.idle_timeout.unwrap_or(limits::IDLE_S)),
             life: Duration::from_secs(typed.max_life.unwrap_or(limits::LIFE_S)),
             drain: typed
@@ -201,6 +207,7 @@ impl Typed {
             strict_runtimes: self.strict_runtimes.or(there.strict_runtimes),
             cpu: self.cpu.or(there.cpu),
             hot_reload: self.hot_reload.or(there.hot_reload),
+            image_dir: self.image_dir.or(there.image_dir),
             max_life: self.max_life.or(there.max_life),
             idle_timeout: self.idle_timeout.or(there.idle_timeout),
             drain_timeout: self.drain_timeout.or(there.drain_timeout),

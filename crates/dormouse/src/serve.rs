@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, anyhow};
-use dormouse_frontend::{Frontend, Server};
+use dormouse_frontend::{Frontend, Images, Server};
 use dormouse_identity::Signer;
 use dormouse_model::chance::Chance;
 use dormouse_model::clock::Clock;
@@ -208,6 +208,7 @@ async fn assemble(
             logs: store.logs(),
             metrics: store.metrics(),
             queues: store.queues(),
+            images: images(config, &objects, &packages)?,
             objects,
             queued: store.events(),
             event_retry_ms: config.event_retry_ms,
@@ -222,6 +223,14 @@ async fn assemble(
     )
     .await?;
     Ok((frontend, placement))
+}
+
+fn images(config: &Config, objects: &Objects, packages: &Packages) -> anyhow::Result<Images> {
+    Ok(Images {
+        directories: Directories::allow(&config.image_dir).context("--image-dir")?,
+        objects: objects.clone(),
+        packages: packages.clone(),
+    })
 }
 
 fn iam_records(store: &Store) -> dormouse_frontend::IamRecords {

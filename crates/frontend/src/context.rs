@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::iam::{self, KeyUses};
 use crate::lambda::deployments::{Deployments, Records};
+use crate::lambda::image::Images;
 
 /// What a frontend is made of.
 #[derive(Debug)]
@@ -68,6 +69,8 @@ pub struct Config {
     pub packages: Packages,
     /// Directories that may be functions' code.
     pub directories: Directories,
+    /// Container images.
+    pub images: Images,
     /// Runs invocations.
     pub placement: Placement,
     /// Signs download links.
@@ -110,6 +113,7 @@ impl Frontend {
                 versions: config.versions.clone(),
                 aliases: config.aliases.clone(),
                 concurrency: config.concurrency.clone(),
+                images: config.images.clone(),
             },
             config.placement.clone(),
             config.chance.clone(),

@@ -29,14 +29,12 @@ pub struct ImageLayer {
 }
 
 /// How the archive of a layer is packed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum LayerForm {
     /// Not at all.
     Tar,
     /// By gzip.
     Gzip,
-    /// By zstd.
-    Zstd,
 }
 
 /// What an image says of how it is run.
@@ -67,7 +65,7 @@ impl Image {
     /// The name that means exactly this image: tag and digest in one would be ambiguous.
     #[must_use]
     pub fn resolved_uri(&self) -> String {
-        let name = self.uri.split_once('@').map_or(self.uri.as_str(), |(name, _)| name);
+        let name = self.uri.split_once(['@', '#']).map_or(self.uri.as_str(), |(name, _)| name);
         let path = name.rfind('/').map_or(0, |slash| slash + 1);
         let name = name[path..].find(':').map_or(name, |colon| &name[..path + colon]);
         format!("{name}@sha256:{}", self.digest)
@@ -141,6 +139,7 @@ mod tests {
             ("127.0.0.1:5000/team/app", "127.0.0.1:5000/team/app"),
             ("127.0.0.1:5000/app:v1@sha256:b", "127.0.0.1:5000/app"),
             ("app", "app"),
+            ("s3://bucket/a/app.tar#v1", "s3://bucket/a/app.tar"),
         ] {
             let image = Image {
                 uri: uri.into(),

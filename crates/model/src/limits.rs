@@ -34,6 +34,20 @@ pub const WATCHED_DIRECTORIES: usize = 8_192;
 /// Directories of functions that are watched for changes at once (ours). Past it the one that was invoked
 /// longest ago is forgotten, and is taken as changed when it is invoked again.
 pub const WATCHED_CODE: usize = 256;
+/// Bytes of all layers of an image, unpacked (quota page: 10 GB).
+pub const IMAGE_BYTES: u64 = 10 << 30;
+/// Layers of an image (ours): what one list of the kernel's holds. Past it the image is refused.
+pub const IMAGE_LAYERS: usize = 64;
+/// Entries in a layer of an image (ours): far above any real one, low enough to bound time and inodes.
+/// Past it the image is refused.
+pub const IMAGE_ENTRIES: usize = 1_000_000;
+/// Bytes of an image's command line, variables and directory (quota page: 16 KB). Past it it is refused.
+pub const IMAGE_SETTINGS_BYTES: usize = 16_384;
+/// Bytes of an index, a manifest or a configuration of an image (the distribution specification asks for
+/// 4 MiB). Past it the image is refused.
+pub const IMAGE_DOCUMENT_BYTES: u64 = 4 << 20;
+/// Files of an archive that holds an image (ours): three for a layer, and many images. Past it it is refused.
+pub const ARCHIVE_FILES: usize = 10_000;
 /// Bytes of a path in a package (Linux `PATH_MAX` less the place it is unpacked to).
 pub const PACKAGE_PATH_BYTES: usize = 3_072;
 /// Bytes of any other control-plane request body (ours). Past it: 413.

@@ -11,6 +11,7 @@ use dormouse_model::clock::Clock;
 use dormouse_model::concurrency::{Allocation, Claim};
 use dormouse_model::environment::Cause;
 use dormouse_model::function::{Code, ResolvedVersion};
+use dormouse_model::image::Image;
 use dormouse_model::invocation::{Answer, Invocation};
 use dormouse_model::limits;
 use dormouse_model::metrics::Subject;
@@ -223,6 +224,14 @@ impl Placement {
     /// In words, why it cannot be used.
     pub async fn prepare(&self, code: &Digest) -> Result<(), String> {
         self.worker.prepare(code).await.map_err(|unavailable| unavailable.to_string())
+    }
+
+    /// Unpacks an image ahead of its first use.
+    ///
+    /// # Errors
+    /// In words, why it cannot be used.
+    pub async fn prepare_image(&self, image: &Image) -> Result<(), String> {
+        self.worker.prepare_image(image).await.map_err(|unavailable| unavailable.to_string())
     }
 
     /// Whether this host can run a runtime.

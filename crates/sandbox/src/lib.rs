@@ -142,10 +142,22 @@ pub struct SandboxSpec {
     pub pids_max: u32,
     /// The size of `/tmp`.
     pub tmp_bytes: u64,
+    /// What lies at `/`.
+    pub root: Root,
     /// Read-only content.
     pub trees: Vec<Tree>,
     /// What the processes can reach.
     pub network: Network,
+}
+
+/// What lies at `/` of a sandbox, always read-only but for `/tmp`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Root {
+    /// The host's programs and libraries.
+    Host,
+    /// The layers of an image, and nothing of the host but its resolver. A later one covers those
+    /// before it; what one removes is marked as overlay does it.
+    Layers(Vec<PathBuf>),
 }
 
 /// Directories of the host that appear read-only as one inside. They and all in them that user code

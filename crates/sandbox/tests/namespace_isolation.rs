@@ -17,7 +17,7 @@ use common::harness::{self, Trial};
 use common::{World, children_of, next};
 use dormouse_sandbox::namespace::cgroup::Cgroups;
 use dormouse_sandbox::namespace::spawner::{self, Spawner};
-use dormouse_sandbox::{BoxFuture, CreateError, Created, Links, ProcessSpec, Tree};
+use dormouse_sandbox::{BoxFuture, CreateError, Created, Links, ProcessSpec, Root, Tree};
 
 const INTRUDER: &str = "/var/task/intruder";
 /// The argument that makes this binary a daemon to be killed.
@@ -58,6 +58,8 @@ isolation!(
     content_appears_at_any_place_and_in_one_sandbox_only,
     content_of_several_directories_is_merged_and_the_last_one_wins,
     content_that_strangers_may_move_is_reached_without_links_only,
+    an_image_is_the_whole_root_and_its_links_lead_nowhere_outside,
+    an_image_of_many_layers_is_merged,
     a_merge_is_as_closed_as_a_single_directory,
     many_sandboxes_come_and_go_at_once,
 );
@@ -433,6 +435,55 @@ async fn content_appears_at_any_place_and_in_one_sandbox_only(world: &World) {
     without.sandbox.destroy().await;
 }
 
+async fn an_image_is_the_whole_root_and_its_links_lead_nowhere_outside(world: &World) {
+    let below = layer(&[("kept", "1"), ("gone", "1"), ("both", "1"), ("shut/old", "1")]);
+    let above = layer(&[("both", "2"), ("shut/new", "2")]);
+    // The host's programs, for the intruder: an image would have its own.
+    for name in ["usr", "var/task"] {
+        std::fs::create_dir_all(below.path().join(name)).unwrap();
+    }
+    for name in ["lib", "lib64", "bin"] {
+        std::os::unix::fs::symlink(format!("usr/{name}"), below.path().join(name)).unwrap();
+    }
+    // Where the sandbox's own things belong, a stranger has put links.
+    for name in ["proc", "dev", "tmp"] {
+        std::os::unix::fs::symlink("/usr", below.path().join(name)).unwrap();
+    }
+    let gone = above.path().join("gone");
+    let whiteout = Command::new("mknod").arg(&gone).args(["c", "0", "0"]).status();
+    assert!(whiteout.unwrap().success());
+    let shut = std::fs::File::open(above.path().join("shut")).unwrap();
+    let opaque = "trusted.overlay.opaque";
+    rustix::fs::fsetxattr(&shut, opaque, b"y", rustix::fs::XattrFlags::empty()).unwrap();
+    let mut spec = world.spec();
+    spec.root = Root::Layers(vec![below.path().to_owned(), above.path().to_owned()]);
+    spec.trees.push(tree(&["/usr".into()], "/usr"));
+    let mut sandbox = world.backend.create(spec).await.unwrap();
+    for (path, text) in [
+        ("/kept", "1"),
+        ("/both", "2"),
+        ("/gone", "refused 2"),
+        ("/shut/old", "refused 2"),
+        ("/shut/new", "2"),
+        ("/etc/hostname", "sandbox\n"),
+        ("/etc/passwd", "refused 2"),
+        ("/proc/1/comm", "refused 2"),
+    ] {
+        assert_eq!(attempt(&mut sandbox, &["text", path]).await, text, "{path}");
+    }
+    let names = attempt(&mut sandbox, &["list", "/"]).await;
+    assert_eq!(names, "bin both dev etc kept lib lib64 proc shut tmp usr var");
+    assert_eq!(attempt(&mut sandbox, &["write", "/new"]).await, "refused 30");
+    assert_eq!(attempt(&mut sandbox, &["overwrite", "/kept"]).await, "refused 30");
+    assert_eq!(attempt(&mut sandbox, &["write", "/usr/new"]).await, "refused 30");
+    assert_eq!(attempt(&mut sandbox, &["write", "/tmp/new"]).await, "ALLOWED");
+    sandbox.sandbox.destroy().await;
+    let mut none = world.spec();
+    none.root = Root::Layers(vec![]);
+    assert!(world.backend.create(none).await.is_err(), "never the host's root in its place");
+    assert!(world.leftovers().is_empty(), "{:?}", world.leftovers());
+}
+
 async fn content_that_strangers_may_move_is_reached_without_links_only(world: &World) {
     let root = layer(&[("real/here", "yes")]);
     std::os::unix::fs::symlink(root.path().join("real"), root.path().join("link")).unwrap();
@@ -455,6 +506,27 @@ async fn content_that_strangers_may_move_is_reached_without_links_only(world: &W
         assert!(matches!(refused, Err(CreateError::Step { step: "content", .. })), "{refused:?}");
     }
     assert!(world.leftovers().is_empty(), "{:?}", world.leftovers());
+}
+
+async fn an_image_of_many_layers_is_merged(world: &World) {
+    let layers: Vec<_> = (0..64)
+        .map(|number: u32| {
+            layer(&[(format!("n{number}").as_str(), "x"), ("last", &number.to_string())])
+        })
+        .collect();
+    for name in ["usr", "var/task"] {
+        std::fs::create_dir_all(layers[0].path().join(name)).unwrap();
+    }
+    for name in ["lib", "lib64"] {
+        std::os::unix::fs::symlink(format!("usr/{name}"), layers[0].path().join(name)).unwrap();
+    }
+    let mut spec = world.spec();
+    spec.root = Root::Layers(layers.iter().map(|layer| layer.path().to_owned()).collect());
+    spec.trees.push(tree(&["/usr".into()], "/usr"));
+    let mut sandbox = world.backend.create(spec).await.unwrap();
+    assert_eq!(attempt(&mut sandbox, &["text", "/n0"]).await, "x");
+    assert_eq!(attempt(&mut sandbox, &["text", "/last"]).await, "63");
+    sandbox.sandbox.destroy().await;
 }
 
 /// A directory with these files, as an unpacked layer is.

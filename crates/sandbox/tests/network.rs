@@ -28,7 +28,7 @@ use dormouse_sandbox::namespace::cgroup::Cgroups;
 use dormouse_sandbox::namespace::network::{Lease, NetworkHost};
 use dormouse_sandbox::namespace::spawner::{self, Spawner};
 use dormouse_sandbox::namespace::{Config, Namespace};
-use dormouse_sandbox::{Backend, Network, ProcessId, ProcessSpec, SandboxSpec};
+use dormouse_sandbox::{Backend, Network, ProcessId, ProcessSpec, Root, SandboxSpec};
 
 /// How long a packet that must not arrive is waited for. Within one machine they take microseconds.
 const WATCH: Duration = Duration::from_millis(200);
@@ -480,6 +480,7 @@ async fn converse(spawner: Spawner, network: NetworkHost, to: u16, forbidden: u1
     let network = Some(network.attach_fn());
     let backend = Namespace::new(Config { instance, spawner, cgroups, network }).unwrap();
     let spec = SandboxSpec {
+        root: Root::Host,
         id: format!("{:032x}", std::process::id()),
         memory_bytes: 128 << 20,
         cpu_millis: None,

@@ -4,7 +4,7 @@
 //! anywhere on the way, so that nobody who may write below an allowed directory can lead out of it.
 
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
@@ -34,6 +34,24 @@ pub struct Found {
     pub path: PathBuf,
     /// The directory itself, opened as a place only.
     pub place: OwnedFd,
+}
+
+impl Found {
+    /// Opens a file in it for reading, without following a link.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be read.
+    pub fn file(&self, name: &str) -> io::Result<File> {
+        let resolve =
+            ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        // Without waiting, should it be a FIFO.
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let file = File::from(openat2(&self.place, name, flags, Mode::empty(), resolve)?);
+        match file.metadata()?.is_file() {
+            true => Ok(file),
+            false => Err(io::ErrorKind::InvalidInput.into()),
+        }
+    }
 }
 
 /// Why a directory is not used.
@@ -110,13 +128,22 @@ impl Directories {
         Ok(Self { allowed: allowed.collect::<Result<_, _>>()? })
     }
 
+    /// Finds a directory.
+    ///
+    /// # Errors
+    /// Why it may not or cannot be used.
+    pub fn place(&self, text: &str) -> Result<Found, Unusable> {
+        let path = self.resolve(text)?;
+        let place = open(&path)?;
+        Ok(Found { path, place })
+    }
+
     /// Finds a directory that functions can read.
     ///
     /// # Errors
     /// Why it may not or cannot be used.
     pub fn find(&self, text: &str) -> Result<Found, Unusable> {
-        let path = self.resolve(text)?;
-        let place = open(&path)?;
+        let Found { path, place } = self.place(text)?;
         let stat = fstat(&place)
             .map_err(|errno| Unusable::Io { path: path.clone(), source: errno.into() })?;
         if stat.st_mode & READ_AND_ENTER != READ_AND_ENTER {

@@ -11,6 +11,7 @@ pub mod directories;
 pub mod events;
 pub mod functions;
 pub mod iam;
+pub mod image;
 pub mod layers;
 mod lock;
 pub mod logs;

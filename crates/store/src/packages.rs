@@ -153,6 +153,31 @@ impl Packages {
         blocking(move || shared.put_file(file)).await
     }
 
+    /// Whether a blob of this size is here. It is young from now on, as if it had been put again.
+    pub async fn has(&self, digest: &Digest, size: u64) -> bool {
+        let (shared, digest) = (Arc::clone(&self.shared), digest.clone());
+        blocking(move || shared.refresh(&shared.path(&digest), size).unwrap_or(false)).await
+    }
+
+    /// Stores what comes from elsewhere under the name that it should have; otherwise as [`put`].
+    /// Blocks, and so belongs on a thread that may.
+    ///
+    /// # Errors
+    /// It has another name or more bytes than it should, or cannot be read or written.
+    ///
+    /// [`put`]: Self::put
+    pub fn put_from(&self, from: impl Read, digest: &Digest, size: u64) -> Result<(), PutError> {
+        let put = || {
+            let (unfinished, mut file) = self.shared.begin()?;
+            copy(from, &mut file, digest, size)?;
+            self.shared.place(digest, size, || {
+                file.sync_all()?;
+                Ok(unfinished)
+            })
+        };
+        put().map_err(|source| PutError { digest: digest.clone(), source })
+    }
+
     /// Opens a blob for reading.
     ///
     /// # Errors
@@ -365,6 +390,32 @@ fn hash(file: &mut File) -> io::Result<Digest> {
             read => hasher.update(&bytes[..read]),
         }
     }
+}
+
+/// Copies what must be so many bytes of that digest.
+fn copy(from: impl Read, to: &mut File, expected: &Digest, size: u64) -> io::Result<()> {
+    let mut hasher = Sha256::new();
+    let mut bytes = vec![0; 1024 * 1024];
+    // One byte more tells that there is more.
+    let mut from = from.take(size.saturating_add(1));
+    let mut copied = 0;
+    loop {
+        match from.read(&mut bytes) {
+            Ok(0) => break,
+            Ok(read) => {
+                copied += read as u64;
+                hasher.update(&bytes[..read]);
+                to.write_all(&bytes[..read])?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let found = digest(&hasher.finalize());
+    if copied == size && found == *expected {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidData, format!("it holds {copied} bytes of {found}")))
 }
 
 fn digest(hash: &[u8]) -> Digest {

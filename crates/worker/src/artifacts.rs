@@ -1,4 +1,5 @@
-//! Unpacked code by digest: one directory each, made once, shared read-only by all environments.
+//! Unpacked code and layers of images by digest: one directory each, made once, shared read-only by
+//! all environments.
 //!
 //! One task owns the directory. A digest that is being unpacked is not begun a second time: who asks
 //! meanwhile waits for the same end. A directory appears under its final name only when complete,
@@ -11,8 +12,10 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use dormouse_model::image::{Image, LayerForm};
 use dormouse_model::limits;
 use dormouse_model::names::Digest;
+use dormouse_store::image;
 use dormouse_store::package;
 use dormouse_store::packages::Packages;
 use tokio::sync::{mpsc, oneshot};
@@ -30,10 +33,17 @@ pub struct Unavailable {
 
 type Reply = oneshot::Sender<Result<PathBuf, Unavailable>>;
 
+/// What is unpacked: a package, or a layer of an image in its form.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Artifact {
+    digest: Digest,
+    layer: Option<LayerForm>,
+}
+
 /// The handle: asks for code.
 #[derive(Debug, Clone)]
 pub struct Artifacts {
-    requests: mpsc::Sender<(Digest, Reply)>,
+    requests: mpsc::Sender<(Artifact, Reply)>,
 }
 
 impl Artifacts {
@@ -48,8 +58,10 @@ impl Artifacts {
         needed: &BTreeSet<Digest>,
         tasks: &mut JoinSet<()>,
     ) -> io::Result<Self> {
-        fs::create_dir_all(directory)?;
-        remove_all_but(needed, directory)?;
+        for directory in [directory.join(CODE), directory.join(LAYERS)] {
+            fs::create_dir_all(&directory)?;
+            remove_all_but(needed, &directory)?;
+        }
         let (requests, inbox) = mpsc::channel(limits::OWNER_QUEUE);
         let owner = Owner {
             directory: directory.to_owned(),
@@ -66,10 +78,42 @@ impl Artifacts {
     /// # Errors
     /// When the package is missing, damaged or cannot be written.
     pub async fn code(&self, digest: &Digest) -> Result<PathBuf, Unavailable> {
+        self.ask(digest, None).await
+    }
+
+    /// The directories with the unpacked layers of an image, in its order.
+    ///
+    /// # Errors
+    /// As for code, and when they are too large together.
+    pub async fn image(&self, image: &Image) -> Result<Vec<PathBuf>, Unavailable> {
+        let mut layers = Vec::with_capacity(image.layers.len());
+        for layer in &image.layers {
+            layers.push(self.ask(&layer.digest, Some(layer.form)).await?);
+        }
+        Ok(layers)
+    }
+
+    /// How many bytes the layers of an image have, unpacked. They must be.
+    ///
+    /// # Errors
+    /// When it is not known of one.
+    pub async fn image_bytes(&self, image: &Image) -> Result<u64, Unavailable> {
+        let layers = self.image(image).await?;
+        let reading = tokio::task::spawn_blocking(move || layers.iter().map(|it| bytes(it)).sum());
+        let read: io::Result<u64> =
+            reading.await.unwrap_or_else(|error| Err(io::Error::other(error)));
+        read.map_err(|error| Unavailable {
+            digest: image.digest.clone(),
+            reason: error.to_string(),
+        })
+    }
+
+    async fn ask(&self, digest: &Digest, layer: Option<LayerForm>) -> Result<PathBuf, Unavailable> {
         let (reply, answer) = oneshot::channel();
         let stopped =
             || Unavailable { digest: digest.clone(), reason: "worker has stopped".into() };
-        self.requests.send((digest.clone(), reply)).await.map_err(|_| stopped())?;
+        let artifact = Artifact { digest: digest.clone(), layer };
+        self.requests.send((artifact, reply)).await.map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())?
     }
 }
@@ -77,22 +121,22 @@ impl Artifacts {
 struct Owner {
     directory: PathBuf,
     packages: Packages,
-    waiting: HashMap<Digest, Vec<Reply>>,
-    unpacking: JoinSet<(Digest, Result<PathBuf, Unavailable>)>,
+    waiting: HashMap<Artifact, Vec<Reply>>,
+    unpacking: JoinSet<(Artifact, Result<PathBuf, Unavailable>)>,
 }
 
 impl Owner {
-    async fn run(mut self, mut inbox: mpsc::Receiver<(Digest, Reply)>) {
+    async fn run(mut self, mut inbox: mpsc::Receiver<(Artifact, Reply)>) {
         loop {
             tokio::select! {
-                Some(Ok((digest, result))) = self.unpacking.join_next() => {
-                    for reply in self.waiting.remove(&digest).unwrap_or_default() {
+                Some(Ok((artifact, result))) = self.unpacking.join_next() => {
+                    for reply in self.waiting.remove(&artifact).unwrap_or_default() {
                         // Who asked may have gone away; the directory stays for the next.
                         let _ = reply.send(result.clone());
                     }
                 }
                 request = inbox.recv() => match request {
-                    Some((digest, reply)) => self.request(digest, reply),
+                    Some((artifact, reply)) => self.request(artifact, reply),
                     None => break,
                 },
             }
@@ -100,23 +144,25 @@ impl Owner {
         while self.unpacking.join_next().await.is_some() {}
     }
 
-    fn request(&mut self, digest: Digest, reply: Reply) {
-        let path = self.directory.join(digest.as_str());
+    fn request(&mut self, artifact: Artifact, reply: Reply) {
+        let kind = if artifact.layer.is_some() { LAYERS } else { CODE };
+        let path = self.directory.join(kind).join(artifact.digest.as_str());
         if path.is_dir() {
-            let _ = reply.send(Ok(path));
+            let _ = reply.send(Ok(artifact.inside(path)));
             return;
         }
-        let waiting = self.waiting.entry(digest.clone()).or_default();
+        let waiting = self.waiting.entry(artifact.clone()).or_default();
         waiting.push(reply);
         if waiting.len() == 1 {
             let packages = self.packages.clone();
             self.unpacking.spawn(async move {
-                let result = unpack(&packages, &digest, path).await;
+                let result = unpack(&packages, &artifact, path).await;
+                let result = result.map(|path| artifact.inside(path));
                 let result = result.map_err(|error| Unavailable {
-                    digest: digest.clone(),
+                    digest: artifact.digest.clone(),
                     reason: error.to_string(),
                 });
-                (digest, result)
+                (artifact, result)
             });
         }
     }
@@ -133,24 +179,79 @@ enum UnpackError {
     Directory(#[from] io::Error),
 }
 
+impl Artifact {
+    /// The content of an unpacked one. Beside that of a layer stands its size.
+    fn inside(&self, path: PathBuf) -> PathBuf {
+        if self.layer.is_some() { path.join(CONTENT) } else { path }
+    }
+}
+
 async fn unpack(
     packages: &Packages,
-    digest: &Digest,
+    artifact: &Artifact,
     path: PathBuf,
 ) -> Result<PathBuf, UnpackError> {
+    let (digest, layer) = (&artifact.digest, artifact.layer);
     let damaged = |error: String| UnpackError::Package(error);
     packages.verify(digest).await.map_err(|error| damaged(error.to_string()))?;
     let package = packages.file(digest).await.map_err(|error| damaged(error.to_string()))?;
-    let unpacking = tokio::task::spawn_blocking(move || extract(package, path));
+    let unpacking = tokio::task::spawn_blocking(move || {
+        let unfinished = path.with_extension(UNFINISHED);
+        let extracted = match layer {
+            None => extract(package, path),
+            Some(form) => extract_layer(package, form, path),
+        };
+        if extracted.is_err() {
+            // What cannot be removed now is removed at the next start.
+            let _ = fs::remove_dir_all(unfinished);
+        }
+        extracted
+    });
     unpacking.await.map_err(|error| UnpackError::Extract(error.to_string()))?
 }
 
-fn extract(package: fs::File, path: PathBuf) -> Result<PathBuf, UnpackError> {
+fn extract_layer(
+    archive: fs::File,
+    form: LayerForm,
+    path: PathBuf,
+) -> Result<PathBuf, UnpackError> {
+    let unfinished = begin(&path)?;
+    let content = unfinished.join(CONTENT);
+    fs::create_dir(&content)?;
+    let target = fs::File::open(&content)?;
+    let from = io::BufReader::new(archive);
+    let unpacked = image::unpack(from, form, target.as_fd(), limits::IMAGE_BYTES);
+    let unpacked = unpacked.map_err(|error| UnpackError::Extract(with_cause(&error)))?;
+    fs::set_permissions(&content, fs::Permissions::from_mode(0o755))?;
+    fs::write(unfinished.join(SIZE), unpacked.bytes.to_string())?;
+    fs::rename(&unfinished, &path)?;
+    Ok(path)
+}
+
+/// What an image is refused for may lie below: that it does not decompress, for one.
+fn with_cause(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {}", with_cause(cause)),
+        None => error.to_string(),
+    }
+}
+
+fn bytes(content: &Path) -> io::Result<u64> {
+    let text = fs::read_to_string(content.with_file_name(SIZE))?;
+    text.parse().map_err(io::Error::other)
+}
+
+fn begin(path: &Path) -> io::Result<PathBuf> {
     let unfinished = path.with_extension(UNFINISHED);
     if unfinished.exists() {
         fs::remove_dir_all(&unfinished)?;
     }
     fs::create_dir(&unfinished)?;
+    Ok(unfinished)
+}
+
+fn extract(package: fs::File, path: PathBuf) -> Result<PathBuf, UnpackError> {
+    let unfinished = begin(&path)?;
     let target = fs::File::open(&unfinished)?;
     package::extract(package, target.as_fd(), limits::UNZIPPED_BYTES)
         .map_err(|error| UnpackError::Extract(error.to_string()))?;
@@ -161,6 +262,14 @@ fn extract(package: fs::File, path: PathBuf) -> Result<PathBuf, UnpackError> {
 }
 
 const UNFINISHED: &str = "unfinished";
+/// Unpacked packages.
+const CODE: &str = "code";
+/// Unpacked layers of images.
+const LAYERS: &str = "layers";
+/// Of a layer, what it holds.
+const CONTENT: &str = "content";
+/// Of a layer, how many bytes that is.
+const SIZE: &str = "bytes";
 
 fn remove_all_but(needed: &BTreeSet<Digest>, directory: &Path) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {

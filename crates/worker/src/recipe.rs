@@ -5,17 +5,26 @@
 use std::path::PathBuf;
 
 use dormouse_model::environment::InitializationType;
-use dormouse_model::function::{Configuration, ResolvedVersion};
+use dormouse_model::function::{Code, Configuration, Program, ResolvedVersion};
 use dormouse_model::limits;
 use dormouse_model::runtime::Runtime;
 use dormouse_runtimes::{Interpreter, Launch, PROVIDED_BOOTSTRAPS, host_trees, launch};
-use dormouse_sandbox::{Links, Network, ProcessId, ProcessSpec, SandboxSpec, Tree};
+use dormouse_sandbox::{Links, Network, ProcessId, ProcessSpec, Root, SandboxSpec, Tree};
 
 use crate::variables::{Surroundings, extension_variables, variables};
 use crate::worker::CpuModel;
 
 /// The runtime's process, the only one that a sandbox starts with.
 pub(crate) const RUNTIME: ProcessId = ProcessId(1);
+
+/// Where the content of an environment lies on this host.
+#[derive(Debug)]
+pub(crate) enum Content {
+    /// Code beside the host's own programs.
+    Code(Parts),
+    /// The layers of an image, in order.
+    Image(Vec<PathBuf>),
+}
 
 /// Where the parts of an environment lie on this host.
 #[derive(Debug)]
@@ -47,7 +56,7 @@ pub(crate) struct Told<'a> {
 pub(crate) fn sandbox(
     id: &str,
     version: &ResolvedVersion,
-    parts: &Parts,
+    content: &Content,
     network: Network,
 ) -> SandboxSpec {
     let configuration = &version.deployment.configuration;
@@ -58,7 +67,14 @@ pub(crate) fn sandbox(
         cpu_millis: None,
         pids_max: limits::PROCESSES,
         tmp_bytes: u64::from(configuration.ephemeral_mb) << 20,
-        trees: trees(parts),
+        root: match content {
+            Content::Code(_) => Root::Host,
+            Content::Image(layers) => Root::Layers(layers.clone()),
+        },
+        trees: match content {
+            Content::Code(parts) => trees(parts),
+            Content::Image(_) => Vec::new(),
+        },
         network,
     }
 }
@@ -99,9 +115,18 @@ pub(crate) fn runtime(
         .as_ref()
         .and_then(|variables| variables.get("AWS_LAMBDA_EXEC_WRAPPER"))
         .map(String::as_str);
-    let Launch { argv, variables: language } = launched(configuration, interpreter, wrapper);
+    let started = started(version);
+    let Launch { argv, variables: language } = match &started {
+        Some((launch, _)) => launch.clone(),
+        None => launched(configuration, interpreter, wrapper),
+    };
     let around = Surroundings { told, language: &language };
+    let cwd = started.map_or_else(|| "/var/task".to_owned(), |(_, directory)| directory);
+    let variables = variables(version, &around);
     let (programs, args) = match argv.split_first() {
+        Some((program, args)) if configuration.runtime().is_none() => {
+            (found_as(program, &cwd, &variables), args.to_vec())
+        }
         Some((program, args)) => (vec![program.clone()], args.to_vec()),
         None => (PROVIDED_BOOTSTRAPS.map(str::to_owned).to_vec(), vec![]),
     };
@@ -109,12 +134,44 @@ pub(crate) fn runtime(
         id: RUNTIME,
         programs,
         args,
-        variables: variables(version, &around),
-        cwd: "/var/task".to_owned(),
+        variables,
+        cwd,
         // Descriptor and variable belong together, and only the managed runtimes know of them.
         records: configuration.runtime().is_some_and(Runtime::is_managed),
     }
 }
+
+/// How an image is started, and where; nothing for other code.
+fn started(version: &ResolvedVersion) -> Option<(Launch, String)> {
+    let Code::Image(image) = &version.deployment.code else {
+        return None;
+    };
+    let Program::Image { image_config } = &version.deployment.configuration.program else {
+        return None;
+    };
+    let started = image.defaults.started(image_config);
+    let mut variables = image.defaults.variables.clone();
+    if !variables.iter().any(|(name, _)| name == "PATH") {
+        variables.insert(0, ("PATH".to_owned(), SEARCH_PATH.to_owned()));
+    }
+    Some((Launch { argv: started.argv, variables }, started.working_directory))
+}
+
+/// The paths under which a program of an image may lie, as a shell would look for it.
+fn found_as(program: &str, cwd: &str, variables: &[(String, String)]) -> Vec<String> {
+    if program.starts_with('/') {
+        return vec![program.to_owned()];
+    }
+    if program.contains('/') {
+        return vec![format!("{}/{program}", cwd.trim_end_matches('/'))];
+    }
+    let path = variables.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_str());
+    let places = path.unwrap_or(SEARCH_PATH).split(':').filter(|place| place.starts_with('/'));
+    places.map(|place| format!("{place}/{program}")).collect()
+}
+
+/// `PATH` of images that have none, as where containers come from.
+const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What a runtime's language says; an image speaks for itself.
 fn launched(
@@ -136,14 +193,17 @@ pub(crate) fn extension(
     told: Told<'_>,
 ) -> ProcessSpec {
     let configuration = &version.deployment.configuration;
-    let Launch { variables: language, .. } = launched(configuration, interpreter, None);
+    let (language, cwd) = match started(version) {
+        Some((launch, cwd)) => (launch.variables, cwd),
+        None => (launched(configuration, interpreter, None).variables, "/var/task".to_owned()),
+    };
     let around = Surroundings { told, language: &language };
     ProcessSpec {
         id,
         programs: vec![format!("/opt/extensions/{name}")],
         args: vec![],
         variables: extension_variables(version, &around),
-        cwd: "/var/task".to_owned(),
+        cwd,
         records: false,
     }
 }

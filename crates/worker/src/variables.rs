@@ -48,6 +48,10 @@ pub(crate) fn variables(
     for (name, value) in reserved(version, around) {
         table.insert(name.to_owned(), value);
     }
+    // An image's own entry point says what is run.
+    if let Some(handler) = configuration.handler() {
+        table.insert("_HANDLER".into(), handler.to_owned());
+    }
     if let LogFormat::Json { application, .. } = &configuration.logging.format {
         table.entry("AWS_LAMBDA_LOG_FORMAT".into()).or_insert_with(|| "JSON".into());
         table.entry("AWS_LAMBDA_LOG_LEVEL".into()).or_insert_with(|| application.clone());
@@ -104,7 +108,6 @@ fn reserved(version: &ResolvedVersion, around: &Surroundings<'_>) -> Vec<(&'stat
         ("AWS_LAMBDA_INITIALIZATION_TYPE", around.told.initialization.as_str().to_owned()),
         ("AWS_LAMBDA_LOG_GROUP_NAME", version.log_group()),
         ("AWS_LAMBDA_LOG_STREAM_NAME", around.told.log_stream.to_owned()),
-        ("_HANDLER", configuration.handler().unwrap_or_default().to_owned()),
         ("LAMBDA_TASK_ROOT", "/var/task".to_owned()),
         ("LAMBDA_RUNTIME_DIR", "/var/runtime".to_owned()),
         ("_AWS_XRAY_DAEMON_ADDRESS", XRAY_HOST.to_owned()),

@@ -10,6 +10,8 @@ use dormouse_model::chance::Chance;
 use dormouse_model::clock::Clock;
 use dormouse_model::environment::InitializationType;
 use dormouse_model::function::ResolvedVersion;
+use dormouse_model::image::Image;
+use dormouse_model::limits;
 use dormouse_model::names::Digest;
 use dormouse_model::runtime::Runtime;
 use dormouse_sandbox::{Backend, Connection, Network};
@@ -84,12 +86,8 @@ impl Worker {
     /// # Errors
     /// When its directory cannot be made or cleaned.
     pub fn start(config: Config, tasks: &mut JoinSet<()>) -> io::Result<Self> {
-        let artifacts = Artifacts::start(
-            &config.directory.join("code"),
-            config.packages,
-            &config.needed,
-            tasks,
-        )?;
+        let artifacts =
+            Artifacts::start(&config.directory, config.packages, &config.needed, tasks)?;
         let shared = Shared {
             backend: config.backend,
             artifacts,
@@ -124,6 +122,19 @@ impl Worker {
     /// When it cannot be unpacked.
     pub async fn prepare(&self, code: &Digest) -> Result<(), Unavailable> {
         self.shared.artifacts.code(code).await.map(|_| ())
+    }
+
+    /// Unpacks the layers of an image ahead of their first use.
+    ///
+    /// # Errors
+    /// When one cannot be unpacked, or all together are too large.
+    pub async fn prepare_image(&self, image: &Image) -> Result<(), Unavailable> {
+        let bytes = self.shared.artifacts.image_bytes(image).await?;
+        if bytes > limits::IMAGE_BYTES {
+            let reason = format!("it is larger than {} bytes", limits::IMAGE_BYTES);
+            return Err(Unavailable { digest: image.digest.clone(), reason });
+        }
+        Ok(())
     }
 
     /// The edition of a directory that is code: environments of an earlier one are out of date.

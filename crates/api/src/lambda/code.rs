@@ -4,6 +4,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use dormouse_model::function::Program;
 use dormouse_model::limits;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
@@ -31,6 +32,11 @@ pub enum CodeSource {
     Directory {
         /// Its path.
         path: String,
+    },
+    /// A container image.
+    Image {
+        /// Its name.
+        uri: String,
     },
 }
 
@@ -76,14 +82,16 @@ impl FunctionCode {
         violations.optional(key, &format!("{path}sourceKMSKeyArn"), &ARN_OR_EMPTY);
     }
 
-    /// The service's checks. `verb` is what the operation does: creating or updating.
-    pub(crate) fn source(self, verb: &str) -> Result<CodeSource, ApiError> {
+    /// The service's checks, but for whether the package type is right.
+    pub(crate) fn source(self) -> Result<CodeSource, ApiError> {
         let refuse = |text: &str| Err(ApiError::invalid_parameter(text));
-        if self.image_uri.is_some() {
-            let text = format!(
-                "Please don't provide ImageUri when {verb} a function with packageType Zip."
-            );
-            return refuse(&text);
+        if let Some(uri) = self.image_uri {
+            if self.zip_file.is_some() || self.s3_bucket.is_some() || self.s3_key.is_some() {
+                return refuse(
+                    "Please do not provide other FunctionCode parameters when providing an ImageUri.",
+                );
+            }
+            return Ok(CodeSource::Image { uri });
         }
         if let Some(arn) = self.source_kms_key_arn.filter(|arn| !arn.is_empty()) {
             return Err(no_key(&arn));
@@ -113,6 +121,27 @@ impl FunctionCode {
             (None, None, None) => refuse("Please provide a source for function code."),
             (None, _, _) => refuse("Please provide both S3Bucket and S3Key."),
         }
+    }
+}
+
+impl CodeSource {
+    /// Whether it is of the package type that a function has. `verb` is what the operation does.
+    ///
+    /// # Errors
+    /// When it is of the other.
+    pub fn check(&self, program: &Program, verb: &str) -> Result<(), ApiError> {
+        let text = match (program, self) {
+            (Program::Zip { .. }, Self::Image { .. }) => {
+                format!(
+                    "Please don't provide ImageUri when {verb} a function with packageType Zip."
+                )
+            }
+            (Program::Image { .. }, Self::Zip(_) | Self::S3 { .. } | Self::Directory { .. }) => {
+                format!("Please provide ImageUri when {verb} a function with packageType Image.")
+            }
+            (Program::Zip { .. }, _) | (Program::Image { .. }, Self::Image { .. }) => return Ok(()),
+        };
+        Err(ApiError::invalid_parameter(text))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use dormouse_model::function::{Architecture, Configuration, LogFormat, Logging, Program, Tracing};
+use dormouse_model::image::ImageConfig;
 use dormouse_model::layer::LayerVersionKey;
 use dormouse_model::limits;
 use dormouse_model::names::{CodeSigningConfigId, FunctionKey, Qualifier, Scope, Version};
@@ -130,31 +131,43 @@ impl CreateFunctionRequest {
     }
 
     fn into_new(self, key: FunctionKey) -> Result<NewFunction, ApiError> {
-        refuse_if(self.package_type.as_deref() == Some("Image"), "PackageType Image")?;
         refuse_publish_to(self.publish_to.as_deref())?;
         let code_signing = self.code_signing_config_arn.filter(|arn| !arn.is_empty());
         let code_signing =
             code_signing.map(|arn| code_signing::wanted(&key.scope, &arn)).transpose()?;
         refuse_if(self.tenancy_config.is_some(), "TenancyConfig")?;
         let tags = tag::given(self.tags.unwrap_or_default())?;
-        let base = base(&self.settings, self.architectures.as_deref())?;
+        let image = self.package_type.as_deref() == Some("Image");
+        let base = base(&self.settings, image, self.architectures.as_deref())?;
         let layers = self.settings.layers(&key.scope)?.unwrap_or_default();
         let configuration = self.settings.applied_to(base)?;
-        let code = self.code.unwrap_or_default().source("creating")?;
+        let code = self.code.unwrap_or_default().source()?;
+        code.check(&configuration.program, "creating")?;
         let publish = self.publish.unwrap_or(false);
         Ok(NewFunction { key, configuration, layers, code, code_signing, publish, tags })
     }
 }
 
 /// The defaults; what the request says is laid over them.
-fn base(settings: &Settings, architectures: Option<&[String]>) -> Result<Configuration, ApiError> {
-    let (Some(runtime), Some(handler)) = (&settings.runtime, &settings.handler) else {
-        let text = "Runtime and Handler are mandatory parameters for functions created with \
-                    deployment packages.";
-        return Err(ApiError::invalid_parameter(text));
+fn base(
+    settings: &Settings,
+    image: bool,
+    architectures: Option<&[String]>,
+) -> Result<Configuration, ApiError> {
+    let program = match (&settings.runtime, &settings.handler) {
+        // Whether something else is given is looked at when it is laid over.
+        _ if image => Program::Image { image_config: ImageConfig::default() },
+        (Some(runtime), Some(handler)) => {
+            Program::Zip { runtime: parse_runtime(runtime)?, handler: handler.clone() }
+        }
+        _ => {
+            let text = "Runtime and Handler are mandatory parameters for functions created with \
+                        deployment packages.";
+            return Err(ApiError::invalid_parameter(text));
+        }
     };
     Ok(Configuration {
-        program: Program::Zip { runtime: parse_runtime(runtime)?, handler: handler.clone() },
+        program,
         role: String::new(),
         description: String::new(),
         timeout_s: limits::TIMEOUT_DEFAULT_S,
@@ -319,8 +332,46 @@ mod tests {
         );
         refused(
             &json!({"PackageType": "Image", "Code": {"ImageUri": "x"}}),
-            "InvalidParameterValueException: PackageType Image is not supported by this version of Dormouse.",
+            "InvalidParameterValueException: Please don't provide Handler or Runtime or Layer when the intended function PackageType is Image.",
         );
+        let image = |more: Value| {
+            let mut members = json!({"PackageType": "Image", "Runtime": null, "Handler": null});
+            members.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            members
+        };
+        refused(
+            &image(json!({})),
+            "InvalidParameterValueException: Please provide ImageUri when creating a function with packageType Image.",
+        );
+        refused(
+            &json!({"Code": {"ImageUri": "x"}}),
+            "InvalidParameterValueException: Please don't provide ImageUri when creating a function with packageType Zip.",
+        );
+        refused(
+            &image(json!({"Code": {"ImageUri": "x", "S3Bucket": "bkt"}})),
+            "InvalidParameterValueException: Please do not provide other FunctionCode parameters when providing an ImageUri.",
+        );
+        refused(
+            &json!({"ImageConfig": {"Command": ["x"]}}),
+            "InvalidParameterValueException: Please don't provide ImageConfig when the intended function PackageType is Zip.",
+        );
+        refused(
+            &image(
+                json!({"Code": {"ImageUri": "x"}, "ImageConfig": {"Command": ["x".repeat(16_384)]}}),
+            ),
+            "InvalidParameterValueException: ImageConfig must be smaller than 16384 bytes.",
+        );
+        let new = outcome(&image(json!({
+            "Code": {"ImageUri": "x"},
+            "ImageConfig": {"Command": ["c"], "EntryPoint": [], "WorkingDirectory": "/w"},
+        })));
+        let program = new.unwrap().configuration.program;
+        let image_config = ImageConfig {
+            entry_point: Some(vec![]),
+            command: Some(vec!["c".into()]),
+            working_directory: Some("/w".into()),
+        };
+        assert_eq!(program, Program::Image { image_config });
         refused(
             &json!({"VpcConfig": {"SubnetIds": ["subnet-1"]}}),
             "InvalidParameterValueException: Error occurred while DescribeSubnets. EC2 Error Code: InvalidSubnetID.NotFound. EC2 Error Message: The subnet ID 'subnet-1' does not exist",

@@ -159,11 +159,19 @@ impl Settings {
         mut configuration: Configuration,
     ) -> Result<Configuration, ApiError> {
         self.refuse_what_is_not_here()?;
-        if let Program::Zip { runtime, handler } = &mut configuration.program {
-            if let Some(id) = &self.runtime {
-                *runtime = parse_runtime(id)?;
+        self.check_package_type(&configuration.program)?;
+        match &mut configuration.program {
+            Program::Zip { runtime, handler } => {
+                if let Some(id) = &self.runtime {
+                    *runtime = parse_runtime(id)?;
+                }
+                replace(handler, self.handler);
             }
-            replace(handler, self.handler);
+            Program::Image { image_config } => {
+                if let Some(config) = self.image_config {
+                    *image_config = config.config()?;
+                }
+            }
         }
         replace(&mut configuration.role, self.role);
         replace(&mut configuration.description, self.description);
@@ -191,6 +199,24 @@ impl Settings {
         }
         check_snap_start(&configuration)?;
         Ok(configuration)
+    }
+}
+
+impl Settings {
+    /// Refuses members that functions of the other package type have.
+    fn check_package_type(&self, program: &Program) -> Result<(), ApiError> {
+        let layers = self.layers.as_ref().is_some_and(|layers| !layers.is_empty());
+        let text = match program {
+            Program::Zip { .. } if self.image_config.is_some() => {
+                "Please don't provide ImageConfig when the intended function PackageType is Zip."
+            }
+            Program::Image { .. } if layers || self.runtime.is_some() || self.handler.is_some() => {
+                "Please don't provide Handler or Runtime or Layer when the intended function \
+                 PackageType is Image."
+            }
+            Program::Zip { .. } | Program::Image { .. } => return Ok(()),
+        };
+        Err(ApiError::invalid_parameter(text))
     }
 }
 

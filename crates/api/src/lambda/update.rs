@@ -78,7 +78,7 @@ impl UpdateFunctionCodeRequest {
         violations.finish()?;
         refuse_publish_to(self.publish_to.as_deref())?;
         Ok(CodeChange {
-            code: code.source("updating")?,
+            code: code.source()?,
             architecture: self.architectures.as_deref().and_then(architecture),
             publish: self.publish.unwrap_or(false),
             dry_run: self.dry_run.unwrap_or(false),
@@ -157,7 +157,8 @@ pub(super) fn expected(revision: Option<String>) -> Result<Option<RevisionId>, A
 
 #[cfg(test)]
 mod tests {
-    use dormouse_model::function::LogFormat;
+    use dormouse_model::function::{LogFormat, Program};
+    use dormouse_model::image::ImageConfig;
     use serde_json::{Value, json};
 
     use super::*;
@@ -229,10 +230,18 @@ mod tests {
         assert_eq!(change.architecture, Some(Architecture::Arm64));
         let key = CodeSource::S3 { bucket: "bkt".into(), key: "k".into(), version: None };
         assert_eq!(change.code, key);
-        let error = read(json!({"ImageUri": "i"})).unwrap_err();
+        let image = read(json!({"ImageUri": "i"})).unwrap().code;
+        assert_eq!(image, CodeSource::Image { uri: "i".into() });
+        let zip = pending().configuration.program;
         assert_eq!(
-            error.message,
+            image.check(&zip, "updating").unwrap_err().message,
             "Please don't provide ImageUri when updating a function with packageType Zip."
+        );
+        let program = Program::Image { image_config: ImageConfig::default() };
+        assert_eq!(image.check(&program, "updating"), Ok(()));
+        assert_eq!(
+            key.check(&program, "updating").unwrap_err().message,
+            "Please provide ImageUri when updating a function with packageType Image."
         );
         assert!(
             read(json!({"S3Bucket": "b.", "S3Key": ""})).unwrap_err().message.starts_with("3 ")

@@ -14,7 +14,7 @@ use dormouse_events::Resolve;
 use dormouse_model::alias::Alias;
 use dormouse_model::chance::Chance;
 use dormouse_model::environment::Cause;
-use dormouse_model::function::{Function, ResolvedVersion};
+use dormouse_model::function::{Code, Function, ResolvedVersion};
 use dormouse_model::limits;
 use dormouse_model::names::{FunctionKey, Qualifier, Version};
 use dormouse_model::version::PublishedVersion;
@@ -28,6 +28,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
+use super::image::Images;
 use super::served::Served;
 
 type Snapshot = HashMap<FunctionKey, Arc<Served>>;
@@ -44,13 +45,14 @@ enum Request {
     Claim(FunctionKey, oneshot::Sender<()>),
 }
 
-/// Where what serves is kept.
+/// Where what serves is kept, and what of it comes from elsewhere.
 #[derive(Debug, Clone)]
 pub(crate) struct Records {
     pub(crate) functions: Functions,
     pub(crate) versions: Versions,
     pub(crate) aliases: Aliases,
     pub(crate) concurrency: Concurrency,
+    pub(crate) images: Images,
 }
 
 /// The handle.
@@ -243,9 +245,9 @@ impl Owner {
     }
 
     fn prepare(&mut self, function: Function) {
-        let placement = self.placement.clone();
+        let (placement, images) = (self.placement.clone(), self.records.images.clone());
         self.preparing.spawn(async move {
-            let result = ready(&placement, &function).await;
+            let result = ready(&placement, &images, &function).await;
             Prepared { function, result }
         });
     }
@@ -356,7 +358,20 @@ impl Owner {
     }
 }
 
-async fn ready(placement: &Placement, function: &Function) -> Result<(), NotReady> {
+async fn ready(
+    placement: &Placement,
+    images: &Images,
+    function: &Function,
+) -> Result<(), NotReady> {
+    if let Code::Image(image) = &function.code {
+        let pulled = images.pull(&function.key.scope, image).await;
+        pulled.map_err(|reason| NotReady {
+            code: reason.state_reason_code(),
+            reason: reason.to_string(),
+        })?;
+        let prepared = placement.prepare_image(image).await;
+        prepared.map_err(|reason| NotReady { code: "InvalidImage", reason })?;
+    }
     if let Some(runtime) = function.configuration.runtime() {
         placement
             .can_run(runtime)

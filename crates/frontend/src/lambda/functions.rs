@@ -58,7 +58,8 @@ async fn create(inner: &Inner, scope: &Scope, body: &[u8]) -> Answer {
     refuse_foreign(new.configuration.architecture)?;
     code_signing::check_new(inner, &new.key, new.code_signing.as_ref()).await?;
     let layers = layers::attach(inner, scope, &new.layers).await?;
-    let (code, unzipped_bytes) = package::code(inner, scope, new.code).await?;
+    let (code, unzipped_bytes) =
+        package::code(inner, scope, new.code, new.configuration.architecture).await?;
     layers::check_size(unzipped_bytes, &layers)?;
     refuse_version(new.publish, &code)?;
     let function = Function {
@@ -145,7 +146,10 @@ async fn update_code(inner: &Inner, target: Result<Target, ApiError>, body: &[u8
     }
     let current = stored(inner, target).await?.function;
     code_signing::check_unsigned(inner, &target.key).await?;
-    let (code, unzipped_bytes) = package::code(inner, &target.key.scope, asked.code).await?;
+    asked.code.check(&current.configuration.program, "updating")?;
+    let architecture = asked.architecture.unwrap_or(current.configuration.architecture);
+    let (code, unzipped_bytes) =
+        package::code(inner, &target.key.scope, asked.code, architecture).await?;
     refuse_version(asked.publish, &code)?;
     let mut configuration = current.configuration.clone();
     configuration.architecture = asked.architecture.unwrap_or(configuration.architecture);

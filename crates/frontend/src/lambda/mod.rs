@@ -10,6 +10,7 @@ mod event_invoke;
 mod event_sources;
 mod events;
 mod functions;
+pub(crate) mod image;
 mod invoke;
 mod layers;
 mod package;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use dormouse_api::error::ApiError;
 use dormouse_api::lambda::CodeSource;
 use dormouse_api::service::Dialect;
-use dormouse_model::function::{self, Code};
+use dormouse_model::function::{self, Architecture, Code};
 use dormouse_model::limits;
 use dormouse_model::names::{Digest, Scope};
 use dormouse_store::directories::Unusable;
@@ -30,14 +30,22 @@ pub(super) async fn code(
     inner: &Inner,
     scope: &Scope,
     source: CodeSource,
+    architecture: Architecture,
 ) -> Result<(Code, u64), ApiError> {
-    if let CodeSource::Directory { path } = source {
-        let directory = directory(inner, &path)?;
+    match source {
         // It is as large as its owner likes.
-        return Ok((Code::Directory { directory }, 0));
+        CodeSource::Directory { path } => {
+            Ok((Code::Directory { directory: directory(inner, &path)? }, 0))
+        }
+        CodeSource::Image { uri } => {
+            let image = inner.images.resolve(scope, &uri, architecture).await?;
+            Ok((Code::Image(Box::new(image)), 0))
+        }
+        zip @ (CodeSource::Zip(_) | CodeSource::S3 { .. }) => {
+            let package = store(inner, scope, zip).await?;
+            Ok((Code::Zip(package.code), package.unzipped_bytes))
+        }
     }
-    let package = store(inner, scope, source).await?;
-    Ok((Code::Zip(package.code), package.unzipped_bytes))
 }
 
 /// A directory that may be code, by a path without links.
@@ -78,9 +86,11 @@ pub(super) async fn store(
             let named = (bucket.as_str(), key.as_str(), version.as_deref());
             store_file(inner, object(inner, scope, named).await?.file).await
         }
-        CodeSource::Directory { .. } => Err(ApiError::invalid_parameter(
-            "Only a function's code can be a directory: send the package as ZipFile.",
-        )),
+        CodeSource::Directory { .. } | CodeSource::Image { .. } => {
+            Err(ApiError::invalid_parameter(
+                "Only a function's code can be a directory or an image: send the package as ZipFile.",
+            ))
+        }
     }
 }
 

@@ -59,7 +59,10 @@ enum Body<'a> {
     InitStart {
         initialization_type: &'static str,
         phase: &'static str,
+        // An image has neither.
+        #[serde(skip_serializing_if = "str::is_empty")]
         runtime_version: &'a str,
+        #[serde(skip_serializing_if = "str::is_empty")]
         runtime_version_arn: &'a str,
         #[serde(flatten)]
         function: Option<Function<'a>>,

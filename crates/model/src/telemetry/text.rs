@@ -15,6 +15,8 @@ use crate::names::RequestId;
 #[must_use]
 pub fn to_text(record: &Record) -> Option<String> {
     Some(match record {
+        // An image has no version of a runtime to tell.
+        Record::InitStart(start) if start.runtime_version.is_empty() => return None,
         Record::InitStart(start) => init_start(start),
         Record::InitReport(report) => return init_report(report),
         Record::Extension(extension) => extension_line(extension),

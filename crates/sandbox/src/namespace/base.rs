@@ -25,6 +25,10 @@ pub(super) const STAGE: &str = "/sys";
 /// The directory below [`STAGE`] onto which a sandbox mounts its root.
 pub(super) const ROOT: &str = "root";
 
+/// The directory below [`STAGE`] with what lies on top of an image: places for what is mounted, and
+/// how names are resolved.
+pub(super) const NEEDED: &str = "needed";
+
 /// Files of the host's `/etc` that programs need and that name nothing of the host.
 const COPIED: &[&str] = &[
     "ld.so.cache",
@@ -74,7 +78,7 @@ pub(super) fn build() -> io::Result<()> {
     // Fewer mounts make each clone cheaper. Failing is harmless: the tree then lies on top.
     let _ = rustix::mount::unmount(STAGE, UnmountFlags::DETACH);
     rustix::mount::mount("tmpfs", STAGE, "tmpfs", MountFlags::NOSUID, c"size=32m,mode=755")?;
-    for name in ["empty", ROOT, "usr", "etc", "dev"] {
+    for name in ["empty", ROOT, NEEDED, "usr", "etc", "dev"] {
         make_directory(&stage(name))?;
     }
     bind("/usr", "usr")?;
@@ -86,6 +90,7 @@ pub(super) fn build() -> io::Result<()> {
     }
     devices()?;
     configuration()?;
+    needed()?;
     let whole = mounts::directory(Path::new(STAGE))?;
     mounts::restrict(&whole, Attributes::DEVICES, false)
 }
@@ -190,6 +195,16 @@ fn copy(from: &Path, to: &Path, depth: u32) -> io::Result<()> {
         }
     } else if found.is_file() && found.len() <= COPIED_FILE_BYTES {
         fs::write(to, fs::read(from)?)?;
+    }
+    Ok(())
+}
+
+fn needed() -> io::Result<()> {
+    for name in ["dev", "proc", "tmp", "etc"] {
+        make_directory(&stage(NEEDED).join(name))?;
+    }
+    for name in ["hosts", "hostname", "resolv.conf"] {
+        fs::copy(stage("etc").join(name), stage(NEEDED).join("etc").join(name))?;
     }
     Ok(())
 }

@@ -21,7 +21,7 @@ use super::ids::Pair;
 use super::owner::{receive, send_patiently, watch};
 use super::wire::{Content, Mapped, Place, Setup, Step};
 use super::{Host, Lease};
-use crate::{CreateError, Links, Network, SandboxSpec};
+use crate::{CreateError, Links, Network, Root, SandboxSpec};
 
 /// All steps together take about a millisecond; a machine that needs this long is out of order.
 const ESTABLISH_DEADLINE: Duration = Duration::from_secs(30);
@@ -120,6 +120,7 @@ async fn order(
     let entry = cgroup.entry().map_err(step("cgroup"))?;
     let (ours, theirs) = socket::pair().map_err(step("control socket"))?;
     let place = Place {
+        layers: layers(spec).map_err(step("content"))?,
         trees: trees(spec).map_err(step("content"))?,
         tmp_bytes: spec.tmp_bytes,
         host_root,
@@ -134,6 +135,17 @@ async fn order(
         .map_err(io::Error::from)
         .and_then(|()| watch(ours))
         .map_err(step("control socket"))
+}
+
+fn layers(spec: &SandboxSpec) -> io::Result<Vec<String>> {
+    let layers = match &spec.root {
+        Root::Host => return Ok(Vec::new()),
+        // Without one there would be the host's.
+        Root::Layers(layers) if layers.is_empty() => return Err(io::ErrorKind::InvalidInput.into()),
+        Root::Layers(layers) => layers.iter(),
+    };
+    let text = |path: &PathBuf| path.to_str().map(str::to_owned);
+    layers.map(|path| text(path).ok_or_else(|| io::ErrorKind::InvalidInput.into())).collect()
 }
 
 fn trees(spec: &SandboxSpec) -> io::Result<Vec<Content>> {

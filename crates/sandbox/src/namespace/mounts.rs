@@ -59,13 +59,16 @@ pub(super) fn merge(directories: &[&Path], follow: bool) -> io::Result<OwnedFd> 
     let opened: Vec<OwnedFd> = topmost_first
         .map(|path| if follow { directory(path) } else { direct(path) })
         .collect::<io::Result<_>>()?;
-    // By descriptor: a path may hold the separator, and all together may be longer than the
-    // 256 bytes that the kernel takes.
+    // By descriptor: a path may hold the separator, and all together may be longer than the 256
+    // bytes that the kernel takes. Relative to where descriptors are, dozens of them fit.
     let lower: Vec<String> =
-        opened.iter().map(|directory| format!("/proc/self/fd/{}", directory.as_raw_fd())).collect();
+        opened.iter().map(|directory| directory.as_raw_fd().to_string()).collect();
+    let before = direct(Path::new("."))?;
+    rustix::process::chdir("/proc/self/fd")?;
     let context = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
     rustix::mount::fsconfig_set_string(context.as_fd(), "lowerdir", lower.join(":"))?;
     rustix::mount::fsconfig_create(context.as_fd())?;
+    rustix::process::fchdir(&before)?;
     Ok(rustix::mount::fsmount(
         context.as_fd(),
         FsMountFlags::FSMOUNT_CLOEXEC,

@@ -109,22 +109,45 @@ fn root_tree(place: &Place) -> Result<(), Failure> {
     let root_path = Path::new(STAGE).join(ROOT);
     rustix::mount::mount_change("/", MountPropagationFlags::REC | MountPropagationFlags::PRIVATE)
         .at(Step::RootTree)?;
-    rustix::mount::mount(
-        "tmpfs",
-        &root_path,
-        "tmpfs",
-        MountFlags::NOSUID | MountFlags::NODEV,
-        c"size=1m,nr_inodes=1k,mode=755",
-    )
-    .at(Step::RootTree)?;
-    let root = mounts::directory(&root_path).at(Step::RootTree)?;
-    directories(place, &root_path).at(Step::RootTree)?;
-    base_pieces(&root, &root_path).at(Step::RootTree)?;
+    let root = match place.layers.as_slice() {
+        [] => host_root(place, &root_path).at(Step::RootTree)?,
+        layers => image_root(layers, &root_path).at(Step::Content)?,
+    };
     proc(&root, &root_path).at(Step::Proc)?;
     tmp(place, &root_path).at(Step::Tmp)?;
     content(place, &root, &root_path).at(Step::Content)?;
     mounts::restrict(&root, Attributes::CONTENT, false).at(Step::RootTree)?;
     pivot(&root).at(Step::Pivot)
+}
+
+/// A fresh root with the host's programs.
+fn host_root(place: &Place, root_path: &Path) -> io::Result<OwnedFd> {
+    rustix::mount::mount(
+        "tmpfs",
+        root_path,
+        "tmpfs",
+        MountFlags::NOSUID | MountFlags::NODEV,
+        c"size=1m,nr_inodes=1k,mode=755",
+    )?;
+    let root = mounts::directory(root_path)?;
+    directories(place, root_path)?;
+    base_pieces(&root, root_path)?;
+    Ok(root)
+}
+
+/// The root of an image. What every sandbox needs lies on top of its layers, so that nothing in
+/// them, and no link, can stand where something is mounted.
+fn image_root(layers: &[String], root_path: &Path) -> io::Result<OwnedFd> {
+    let needed = base::stage(base::NEEDED);
+    let layers: Vec<&Path> = layers.iter().map(Path::new).chain([needed.as_path()]).collect();
+    let merged = mounts::merge(&layers, true)?;
+    mounts::restrict(&merged, Attributes::CONTENT, false)?;
+    mounts::attach(&merged, mounts::directory(Path::new(STAGE))?, ROOT)?;
+    let root = mounts::directory(root_path)?;
+    let devices = mounts::clone_tree(&base::stage("dev"), true)?;
+    mounts::restrict(&devices, Attributes::DEVICES, false)?;
+    mounts::attach(&devices, &root, "dev")?;
+    Ok(root)
 }
 
 /// All mount points are made before anything is mounted: afterwards a path could lead through

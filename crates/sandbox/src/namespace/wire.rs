@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 /// socket, the v2 cgroup directory if `into_cgroup`, and `tasks` v1 files to write "0" to.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Place {
+    /// The layers of the root; none of them means the host's programs.
+    pub(super) layers: Vec<String>,
     /// Read-only content.
     pub(super) trees: Vec<Content>,
     /// The size of `/tmp`.

@@ -15,8 +15,8 @@ use dormouse_sandbox::namespace::cgroup::Cgroups;
 use dormouse_sandbox::namespace::spawner::Spawner;
 use dormouse_sandbox::namespace::{Config, Namespace};
 use dormouse_sandbox::{
-    Backend, Created, Event, Exit, Links, Network, ProcessId, ProcessSpec, SandboxSpec, Stream,
-    Tree,
+    Backend, Created, Event, Exit, Links, Network, ProcessId, ProcessSpec, Root, SandboxSpec,
+    Stream, Tree,
 };
 
 /// Where the probe lies inside.
@@ -68,6 +68,7 @@ impl World {
         static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
         let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         SandboxSpec {
+            root: Root::Host,
             id: format!("{:016x}{number:016x}", std::process::id()),
             memory_bytes: 128 << 20,
             cpu_millis: None,

@@ -3,8 +3,9 @@
 //! An extension's number is its place in the registry: external ones in the order of their start,
 //! then internal ones as they come. Replaced as a whole when the processes are started anew.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, HashMap};
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use dormouse_model::environment::{Exit, ExtensionFault, ExtensionId, Registration};
@@ -225,6 +226,51 @@ pub(super) async fn external(layers: Vec<PathBuf>) -> Result<Vec<String>, JoinEr
         return Ok(Vec::new());
     }
     tokio::task::spawn_blocking(move || files(&layers)).await
+}
+
+/// The files in `opt/extensions` of an image, as its layers together have them.
+pub(super) async fn external_of_image(layers: Vec<PathBuf>) -> Result<Vec<String>, JoinError> {
+    tokio::task::spawn_blocking(move || merged(&layers)).await
+}
+
+/// A layer hides what those below it have under the same name, in a directory that it removes or
+/// begins anew, and below what is no directory in it.
+fn merged(layers: &[PathBuf]) -> Vec<String> {
+    let mut names = BTreeMap::new();
+    for layer in layers.iter().rev() {
+        let mut directory = layer.clone();
+        let mut last = false;
+        let mut there = true;
+        for name in ["opt", "extensions"] {
+            directory.push(name);
+            match fs::symlink_metadata(&directory) {
+                Ok(found) if found.is_dir() => last |= is_opaque(&directory),
+                Ok(_) => (last, there) = (true, false),
+                Err(_) => there = false,
+            }
+            if !there {
+                break;
+            }
+        }
+        let entries = there.then(|| fs::read_dir(&directory).ok()).flatten();
+        for entry in entries.into_iter().flatten().flatten() {
+            let (Ok(name), Ok(kind)) = (entry.file_name().into_string(), entry.file_type()) else {
+                continue;
+            };
+            let is_program = !kind.is_dir() && !kind.is_char_device();
+            names.entry(name).or_insert(is_program);
+        }
+        if last {
+            break;
+        }
+    }
+    names.into_iter().filter(|(_, is_program)| *is_program).map(|(name, _)| name).collect()
+}
+
+fn is_opaque(directory: &Path) -> bool {
+    let mut value = [0; 1];
+    let read = rustix::fs::lgetxattr(directory, "trusted.overlay.opaque", &mut value);
+    read.is_ok() && value == *b"y"
 }
 
 fn files(layers: &[PathBuf]) -> Vec<String> {

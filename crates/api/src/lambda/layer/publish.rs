@@ -93,7 +93,7 @@ impl PublishLayerVersionRequest {
             license: self.license_info,
             compatible_runtimes,
             compatible_architectures,
-            code: code.unwrap_or_default().source("publishing")?,
+            code: code.unwrap_or_default().source()?,
         })
     }
 }

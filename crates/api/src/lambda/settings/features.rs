@@ -129,7 +129,6 @@ impl Settings {
             let text = format!("The file system access point {arn} does not exist.");
             return Err(ApiError::invalid_parameter(text));
         }
-        refuse_if(self.image_config.is_some(), "ImageConfig")?;
         for (asked, what) in [
             (self.capacity_provider_config.is_some(), "managed instances: CapacityProviderConfig"),
             (self.durable_config.is_some(), "durable executions: DurableConfig"),

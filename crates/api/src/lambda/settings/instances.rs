@@ -1,8 +1,10 @@
 //! Members of features this server does not have, with what the framework says of their values: a
 //! wrong value is told as AWS tells it before the feature is refused.
 
+use dormouse_model::{image, limits};
 use serde::Deserialize;
 
+use crate::error::ApiError;
 use crate::lambda::name::is_region;
 use crate::lambda::pattern::{
     ARN_OR_EMPTY, CAPACITY_PROVIDER, is_account, is_lower_or_digit, is_one_line, is_partition,
@@ -95,6 +97,25 @@ impl ImageConfig {
         if let Some(directory) = &self.working_directory {
             violations.length(directory, "imageConfig.workingDirectory", 0, DIRECTORY_CHARS);
         }
+    }
+
+    /// What is laid over an image; it takes the place of all that was there.
+    pub(super) fn config(self) -> Result<image::ImageConfig, ApiError> {
+        let Self { entry_point, command, working_directory } = self;
+        let words = entry_point.iter().chain(&command).flatten();
+        let mut texts = words.chain(&working_directory);
+        let bytes: usize = texts.clone().map(|text| text.len() + 1).sum();
+        if bytes > limits::IMAGE_SETTINGS_BYTES {
+            let limit = limits::IMAGE_SETTINGS_BYTES;
+            let text = format!("ImageConfig must be smaller than {limit} bytes.");
+            return Err(ApiError::invalid_parameter(text));
+        }
+        // A NUL ends a text where programs are started.
+        if texts.any(|text| text.contains('\0')) {
+            let text = "ImageConfig must not contain a NUL character.";
+            return Err(ApiError::invalid_parameter(text));
+        }
+        Ok(image::ImageConfig { entry_point, command, working_directory })
     }
 }
 

@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use dormouse_model::function::{Code, ResolvedVersion};
+use dormouse_model::image::Image;
 use dormouse_runtimes::Interpreter;
 use dormouse_sandbox::{CreateError, Created, Links};
 
 use super::{Done, Shared};
-use crate::environment::extensions::external;
-use crate::recipe::{self, Parts};
+use crate::environment::extensions::{external, external_of_image};
+use crate::recipe::{self, Content, Parts};
 
 /// A sandbox and what runs in it.
 #[derive(Debug)]
@@ -29,6 +30,9 @@ async fn make(shared: &Shared, version: &ResolvedVersion, id: &str) -> Result<Ma
         Some(runtime) => shared.interpreters.of(runtime).await.map_err(|e| e.to_string())?,
         None => None,
     };
+    if let Code::Image(image) = &version.deployment.code {
+        return of_image(shared, version, (id, image)).await;
+    }
     let code = match &version.deployment.code {
         Code::Zip(package) => {
             shared.artifacts.code(&package.digest).await.map_err(|e| e.to_string())?
@@ -36,7 +40,7 @@ async fn make(shared: &Shared, version: &ResolvedVersion, id: &str) -> Result<Ma
         Code::Directory { directory } => {
             shared.directories.find(directory).map_err(|e| e.to_string())?.path
         }
-        Code::Image(_) => return Err("images cannot be run by this version".to_owned()),
+        Code::Image(_) => unreachable!("it was made above"),
     };
     let links = match &version.deployment.code {
         Code::Directory { .. } => Links::Refused,
@@ -48,10 +52,24 @@ async fn make(shared: &Shared, version: &ResolvedVersion, id: &str) -> Result<Ma
     }
     let bootstraps = shared.bootstraps.clone();
     let external = external(layers.clone()).await.map_err(|e| e.to_string())?;
-    let parts = Parts { code, links, layers, bootstraps, interpreter: interpreter.clone() };
-    let spec = recipe::sandbox(id, version, &parts, shared.network);
+    let content =
+        Content::Code(Parts { code, links, layers, bootstraps, interpreter: interpreter.clone() });
+    let spec = recipe::sandbox(id, version, &content, shared.network);
     let created = shared.backend.create(spec).await.map_err(|e| in_words(&e))?;
     Ok(Made { created, interpreter, external })
+}
+
+/// An image brings everything along, extensions too.
+async fn of_image(
+    shared: &Shared,
+    version: &ResolvedVersion,
+    (id, image): (&str, &Image),
+) -> Result<Made, String> {
+    let layers = shared.artifacts.image(image).await.map_err(|e| e.to_string())?;
+    let external = external_of_image(layers.clone()).await.map_err(|e| e.to_string())?;
+    let spec = recipe::sandbox(id, version, &Content::Image(layers), shared.network);
+    let created = shared.backend.create(spec).await.map_err(|e| in_words(&e))?;
+    Ok(Made { created, interpreter: None, external })
 }
 
 fn in_words(error: &CreateError) -> String {
