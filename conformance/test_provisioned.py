@@ -1,6 +1,7 @@
 """Provisioned concurrency: what is said of it is so, and invocations find what was made for them."""
 
 import concurrent.futures
+import datetime
 import time
 
 import pytest
@@ -172,6 +173,22 @@ def test_invocations_beyond_it_spill_over(aws, python):
     # The next ones find what is kept ready.
     answers = aws.invoke_many(name, [{"sleep": 0.5}] * 2, Qualifier="live")
     assert {answer.payload["type"] for answer in answers} == {"provisioned-concurrency"}
+    of = [{"Name": "FunctionName", "Value": name}, {"Name": "Resource", "Value": f"{name}:live"}]
+    now = datetime.datetime.now(datetime.UTC)
+    hour = datetime.timedelta(hours=1)
+
+    def metric(what, statistic):
+        found = aws.client("cloudwatch").get_metric_statistics(
+            **{"Namespace": "AWS/Lambda", "MetricName": what, "Dimensions": of},
+            **{"StartTime": now - hour, "EndTime": now + hour, "Period": 86_400},
+            Statistics=[statistic],
+        )
+        return sum(point[statistic] for point in found["Datapoints"])
+
+    eventually(lambda: metric("ProvisionedConcurrencyInvocations", "Sum") == 4, "four are counted")
+    assert metric("ProvisionedConcurrencySpilloverInvocations", "Sum") == 1
+    assert metric("ProvisionedConcurrentExecutions", "Maximum") == 2
+    assert metric("ProvisionedConcurrencyUtilization", "Maximum") == 1
 
 
 def test_all_that_is_reserved_may_be_provisioned_and_starves_the_rest(aws, python):

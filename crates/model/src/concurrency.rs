@@ -54,6 +54,22 @@ impl Claim {
     }
 }
 
+/// The kind of place in which an invocation runs, as metrics tell of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seat {
+    /// Nothing is provisioned for its version.
+    Ordinary,
+    /// One that is provisioned for its version.
+    Provisioned {
+        /// How many of these are taken, this one included.
+        taken: u32,
+        /// How many there are.
+        places: u32,
+    },
+    /// Some are provisioned for its version, and none was free.
+    Spilled,
+}
+
 /// How much of an account is left for those who claim nothing, when so much is claimed.
 #[must_use]
 pub fn unclaimed(claimed: u32) -> u32 {

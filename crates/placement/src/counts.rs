@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use dormouse_model::concurrency::{Claim, unclaimed};
+use dormouse_model::concurrency::{Claim, Seat, unclaimed};
 use dormouse_model::names::{FunctionKey, Scope, Version};
 use dormouse_worker::Permit;
 
@@ -55,20 +55,32 @@ impl Counts {
         version: Version,
         shared: &Arc<AtomicU32>,
     ) -> Result<Permit, InvokeError> {
-        if let Some(counted) = self.functions.get(key) {
-            let provisioned = counted.provisioned.iter().find(|(it, ..)| *it == version);
-            let free = provisioned.and_then(|(_, places, taken)| Permit::take(taken, *places));
-            if let Some(permit) = free {
-                return Ok(permit);
+        let Some(counted) = self.functions.get(key) else {
+            return self.unclaimed(&key.scope, shared);
+        };
+        let seat = match counted.provisioned.iter().find(|(it, ..)| *it == version) {
+            Some((_, places, taken)) if *places > 0 => {
+                if let Some(permit) = Permit::take_provisioned(taken, *places) {
+                    return Ok(permit);
+                }
+                Seat::Spilled
             }
-            if counted.claim.reserved == Some(0) {
-                return Err(InvokeError::SwitchedOff);
-            }
-            if let Some(places) = counted.claim.on_demand() {
-                return Permit::take(&counted.reserved, places).ok_or(InvokeError::ReservedUsedUp);
-            }
+            _ => Seat::Ordinary,
+        };
+        if counted.claim.reserved == Some(0) {
+            return Err(InvokeError::SwitchedOff);
         }
-        let claimed = self.claimed.get(&key.scope).copied().unwrap_or(0);
+        let permit = match counted.claim.on_demand() {
+            Some(places) => {
+                Permit::take(&counted.reserved, places).ok_or(InvokeError::ReservedUsedUp)
+            }
+            None => self.unclaimed(&key.scope, shared),
+        };
+        Ok(permit?.seated(seat))
+    }
+
+    fn unclaimed(&self, scope: &Scope, shared: &Arc<AtomicU32>) -> Result<Permit, InvokeError> {
+        let claimed = self.claimed.get(scope).copied().unwrap_or(0);
         Permit::take(shared, unclaimed(claimed)).ok_or(InvokeError::Throttled)
     }
 }
@@ -162,6 +174,17 @@ mod tests {
         let starved = within.with(&key("f"), claim(Some(5), &[(1, 5)]));
         assert_eq!(places(&starved, "f", one), (5, InvokeError::ReservedUsedUp));
         assert_eq!(places(&starved, "f", LATEST), (0, InvokeError::ReservedUsedUp));
+    }
+
+    #[test]
+    fn a_place_says_of_what_kind_it_is() {
+        let shared = Arc::default();
+        let some = Counts::default().with(&key("f"), claim(None, &[(1, 2)]));
+        let take = |version| some.permit(&key("f"), version, &shared).unwrap();
+        let held = [1, 1, 1, 2].map(|number| take(Version::Number(number)));
+        let first = Seat::Provisioned { taken: 1, places: 2 };
+        let second = Seat::Provisioned { taken: 2, places: 2 };
+        assert_eq!(held.map(|it| it.seat()), [first, second, Seat::Spilled, Seat::Ordinary]);
     }
 
     #[test]

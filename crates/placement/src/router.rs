@@ -333,7 +333,7 @@ impl Router {
         let FunctionClaim { reserved, provisioned } = claim;
         let places = provisioned.iter().map(|(version, places)| (version.version, *places));
         let counted = Claim { reserved, provisioned: places.collect() };
-        self.config.worker.meter().reserve(key.clone(), reserved).await;
+        self.config.worker.meter().claim(key.clone(), counted.clone()).await;
         self.counts.store(Arc::new(self.counts.load().with(key, counted)));
         if self.stopping.is_some() {
             return Vec::new();

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use dormouse_model::clock::Clock;
+use dormouse_model::concurrency::{Claim, Seat};
 use dormouse_model::environment::Report;
 use dormouse_model::limits;
 use dormouse_model::metrics::{Board, Fact, LambdaMetric, Outcome, Ran, Subject, Totals};
@@ -34,7 +35,7 @@ enum Request {
     /// What happened since the beginning.
     Look(oneshot::Sender<Seen>),
     /// A function keeps places for itself.
-    Reserve { function: FunctionKey, places: Option<u32> },
+    Claim { function: FunctionKey, claim: Claim },
 }
 
 /// What happened since the process began.
@@ -79,9 +80,9 @@ impl Meter {
     }
 
     /// An invocation begins to run.
-    pub(crate) fn begin(&self, subject: &Arc<Subject>) -> Running {
+    pub(crate) fn begin(&self, subject: &Arc<Subject>, seat: Seat) -> Running {
         let (run, at_ms) = (self.next_run(), self.0.clock.wall_ms());
-        self.tell(Fact::Began { run, subject: subject.clone(), at_ms });
+        self.tell(Fact::Began { run, subject: subject.clone(), seat, at_ms });
         let (meter, subject) = (self.clone(), subject.clone());
         Running { meter, run: Some(run), subject, at_ms, failed: false }
     }
@@ -103,10 +104,10 @@ impl Meter {
         self.tell(Fact::Noted { subject, metric, value, at_ms: self.0.clock.wall_ms() });
     }
 
-    /// A function keeps so many places of its account's concurrency; none lets it share the others.
-    pub async fn reserve(&self, function: FunctionKey, places: Option<u32>) {
+    /// What a function claims of its account's concurrency.
+    pub async fn claim(&self, function: FunctionKey, claim: Claim) {
         // The owner outlives every handle; at worst the process is ending.
-        let _ = self.0.requests.send(Request::Reserve { function, places }).await;
+        let _ = self.0.requests.send(Request::Claim { function, claim }).await;
     }
 
     /// Waits until all that was told is in the store.
@@ -254,7 +255,7 @@ impl Owner {
                     totals.map(|(subject, totals)| (subject.cloned(), totals.clone())).collect();
                 let _ = reply.send(Seen { totals, lost: self.lost });
             }
-            Request::Reserve { function, places } => self.board.reserve(function, places),
+            Request::Claim { function, claim } => self.board.claim(function, claim),
         }
     }
 
@@ -324,13 +325,13 @@ mod tests {
         let mut tasks = JoinSet::new();
         let meter = Meter::start(store.metrics(), clock(), &mut tasks);
         let subject = subject();
-        let mut failing = meter.begin(&subject);
+        let mut failing = meter.begin(&subject, Seat::Ordinary);
         failing.fail();
         failing.end(&report(None));
-        meter.begin(&subject).end(&report(Some(Failure::Timeout)));
-        meter.begin(&subject).end(&report(None));
+        meter.begin(&subject, Seat::Ordinary).end(&report(Some(Failure::Timeout)));
+        meter.begin(&subject, Seat::Ordinary).end(&report(None));
         // One that is given back was none.
-        drop(meter.begin(&subject));
+        drop(meter.begin(&subject, Seat::Ordinary));
         meter.throttled(subject);
         drop(meter);
         while tasks.join_next().await.is_some() {}
@@ -348,7 +349,7 @@ mod tests {
         let meter = Meter::start(store.metrics(), clock(), &mut tasks);
         let subject = subject();
         // The owner does not run before this test first waits.
-        let kept = meter.begin(&subject);
+        let kept = meter.begin(&subject, Seat::Ordinary);
         for _ in 0..limits::METRIC_FACTS + 4 {
             meter.throttled(subject.clone());
         }
@@ -358,7 +359,7 @@ mod tests {
         let throttles = u32::try_from(limits::METRIC_FACTS).unwrap() - 1;
         assert_eq!(value(&store, "Throttles", Statistic::Sum).await, Some(f64::from(throttles)));
         // What was running is forgotten, not running for ever.
-        let next = meter.begin(&subject);
+        let next = meter.begin(&subject, Seat::Ordinary);
         meter.settle().await;
         assert_eq!(value(&store, "ConcurrentExecutions", Statistic::Maximum).await, Some(1.0));
         drop(next);

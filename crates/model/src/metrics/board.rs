@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::lambda::{LambdaMetric, NAMESPACE, Outcome, Place, Start, Subject};
 use super::totals::Totals;
 use super::{Metric, Point, Summary, minute_s};
+use crate::concurrency::{Claim, Seat};
 use crate::environment::Micros;
 use crate::limits;
 use crate::names::{FunctionKey, Scope};
@@ -22,6 +23,8 @@ pub enum Fact {
         run: u64,
         /// Of what.
         subject: Arc<Subject>,
+        /// In what kind of place.
+        seat: Seat,
         /// When.
         at_ms: u64,
     },
@@ -87,8 +90,18 @@ type Tally = BTreeMap<LambdaMetric, Summary>;
 #[derive(Debug)]
 struct Running {
     subject: Arc<Subject>,
-    /// It takes a place that no function has reserved.
+    seat: Seat,
+    /// Its function reserves nothing.
     unreserved: bool,
+    /// It takes a place that no function claims.
+    unclaimed: bool,
+}
+
+/// What runs at once in an account.
+#[derive(Debug, Default)]
+struct AtOnce {
+    unreserved: u32,
+    unclaimed: u32,
 }
 
 /// Gathers facts.
@@ -100,8 +113,8 @@ pub struct Board {
     gauged: HashMap<(u64, LambdaMetric, Arc<Place>), Summary>,
     running: HashMap<u64, Running>,
     at_once: HashMap<Arc<Place>, u32>,
-    unreserved: HashMap<Scope, u32>,
-    reserved: HashMap<FunctionKey, u32>,
+    accounts: HashMap<Scope, AtOnce>,
+    claims: HashMap<FunctionKey, Claim>,
     /// The last minute in which everything that ran was looked at.
     looked_s: u64,
     totals: HashMap<Arc<Subject>, Totals>,
@@ -112,11 +125,17 @@ impl Board {
     /// Takes a fact.
     pub fn take(&mut self, fact: Fact) {
         match &fact {
-            Fact::Began { run, subject, at_ms } => return self.began(*run, subject, *at_ms),
-            Fact::Left { run } => return self.left(*run),
-            Fact::Ended { run, subject, ran } => {
+            Fact::Began { run, subject, seat, at_ms } => {
+                return self.began(*run, (subject, *seat), *at_ms);
+            }
+            Fact::Left { run } => {
                 self.left(*run);
+                return;
+            }
+            Fact::Ended { run, subject, ran } => {
+                let seat = self.left(*run);
                 let tally = self.tally(subject, ran.at_ms);
+                tell_seat(tally, seat);
                 tell(tally, LambdaMetric::Invocations, 1.0);
                 tell(tally, LambdaMetric::Errors, f64::from(u8::from(ran.outcome.is_error())));
                 tell(tally, LambdaMetric::Throttles, 0.0);
@@ -138,11 +157,12 @@ impl Board {
         self.total(&fact);
     }
 
-    /// A function keeps so many places of its account's concurrency; none lets it share the others.
-    pub fn reserve(&mut self, function: FunctionKey, places: Option<u32>) {
-        match places {
-            Some(places) => drop(self.reserved.insert(function, places)),
-            None => drop(self.reserved.remove(&function)),
+    /// What a function claims of its account's concurrency.
+    pub fn claim(&mut self, function: FunctionKey, claim: Claim) {
+        if claim == Claim::default() {
+            self.claims.remove(&function);
+        } else {
+            self.claims.insert(function, claim);
         }
     }
 
@@ -150,7 +170,7 @@ impl Board {
     pub fn forget_running(&mut self) {
         self.running.clear();
         self.at_once.clear();
-        self.unreserved.clear();
+        self.accounts.clear();
     }
 
     /// Whether something runs or waits to be given out.
@@ -233,12 +253,14 @@ impl Board {
         self.tallies.entry((minute_s(at_ms), subject.clone())).or_default()
     }
 
-    fn began(&mut self, run: u64, subject: &Arc<Subject>, at_ms: u64) {
+    fn began(&mut self, run: u64, (subject, seat): (&Arc<Subject>, Seat), at_ms: u64) {
         let minute = minute_s(at_ms);
-        let unreserved = !self.reserved.contains_key(&subject.function);
-        if unreserved {
-            *self.unreserved.entry(subject.function.scope.clone()).or_default() += 1;
-        }
+        let reserved = self.claims.get(&subject.function).and_then(|claim| claim.reserved);
+        let unreserved = reserved.is_none();
+        let unclaimed = unreserved && !matches!(seat, Seat::Provisioned { .. });
+        let account = self.accounts.entry(subject.function.scope.clone()).or_default();
+        account.unreserved += u32::from(unreserved);
+        account.unclaimed += u32::from(unclaimed);
         for place in subject.places() {
             let count = self.at_once.entry(place.clone()).or_default();
             *count += 1;
@@ -246,13 +268,13 @@ impl Board {
             self.gauge(minute, LambdaMetric::ConcurrentExecutions, place, count);
         }
         self.gauge_account(minute, subject.account());
-        self.running.insert(run, Running { subject: subject.clone(), unreserved });
+        let running = Running { subject: subject.clone(), seat, unreserved, unclaimed };
+        self.running.insert(run, running);
     }
 
-    fn left(&mut self, run: u64) {
-        let Some(Running { subject, unreserved }) = self.running.remove(&run) else {
-            return;
-        };
+    /// In what kind of place it was, if that is known.
+    fn left(&mut self, run: u64) -> Option<Seat> {
+        let Running { subject, seat, unreserved, unclaimed } = self.running.remove(&run)?;
         for place in subject.places() {
             if let Some(count) = self.at_once.get_mut(place) {
                 *count -= 1;
@@ -261,19 +283,23 @@ impl Board {
                 }
             }
         }
-        if unreserved && let Some(count) = self.unreserved.get_mut(&subject.function.scope) {
-            *count -= 1;
+        if let Some(account) = self.accounts.get_mut(&subject.function.scope) {
+            account.unreserved -= u32::from(unreserved);
+            account.unclaimed -= u32::from(unclaimed);
         }
+        Some(seat)
     }
 
     fn gauge_account(&mut self, minute: u64, account: &Arc<Place>) {
-        let unreserved = self.unreserved.get(&account.scope).copied().unwrap_or(0);
-        let of_account = |(key, _): &(&FunctionKey, &u32)| key.scope == account.scope;
-        let reserved: u32 = self.reserved.iter().filter(of_account).map(|(_, n)| *n).sum();
+        let at_once = self.accounts.get(&account.scope);
+        let (unreserved, unclaimed) =
+            at_once.map_or((0, 0), |at_once| (at_once.unreserved, at_once.unclaimed));
+        let of_account = |(key, _): &(&FunctionKey, &Claim)| key.scope == account.scope;
+        let claimed: u32 = self.claims.iter().filter(of_account).map(|(_, it)| it.total()).sum();
         let metric = LambdaMetric::UnreservedConcurrentExecutions;
         self.gauge(minute, metric, account, unreserved);
         let metric = LambdaMetric::ClaimedAccountConcurrency;
-        self.gauge(minute, metric, account, unreserved + reserved);
+        self.gauge(minute, metric, account, unclaimed + claimed);
     }
 
     fn gauge(&mut self, minute: u64, metric: LambdaMetric, place: &Arc<Place>, count: u32) {
@@ -282,6 +308,23 @@ impl Board {
             .entry((minute, metric, place.clone()))
             .and_modify(|summary| summary.add(value))
             .or_insert_with(|| Summary::of(value));
+    }
+}
+
+/// What is told of provisioned concurrency: each value is that of the moment at which one more was taken,
+/// so that the greatest of a minute is true.
+fn tell_seat(tally: &mut Tally, seat: Option<Seat>) {
+    match seat {
+        None | Some(Seat::Ordinary) => {}
+        Some(Seat::Spilled) => {
+            tell(tally, LambdaMetric::ProvisionedConcurrencySpilloverInvocations, 1.0);
+        }
+        Some(Seat::Provisioned { taken, places }) => {
+            tell(tally, LambdaMetric::ProvisionedConcurrencyInvocations, 1.0);
+            tell(tally, LambdaMetric::ProvisionedConcurrentExecutions, f64::from(taken));
+            let share = f64::from(taken) / f64::from(places.max(1));
+            tell(tally, LambdaMetric::ProvisionedConcurrencyUtilization, share);
+        }
     }
 }
 
@@ -328,7 +371,12 @@ mod tests {
     fn an_invocation_is_told_in_the_minute_in_which_it_began() {
         let mut board = Board::default();
         let f = subject("f:1", Version::Number(1));
-        board.take(Fact::Began { run: 1, subject: f.clone(), at_ms: 119_999 });
+        board.take(Fact::Began {
+            run: 1,
+            subject: f.clone(),
+            seat: Seat::Ordinary,
+            at_ms: 119_999,
+        });
         board.take(Fact::Ended { run: 1, subject: f, ran: ran(119_999, Outcome::Timeout) });
         let expected = "\
             60 Invocations[] 1 1 1 Count\n\
@@ -364,9 +412,9 @@ mod tests {
     fn reserved_concurrency_is_claimed_but_not_unreserved() {
         let mut board = Board::default();
         let (f, g) = (subject("f", Version::Latest), subject("g", Version::Latest));
-        board.reserve(f.function.clone(), Some(10));
-        board.take(Fact::Began { run: 1, subject: f, at_ms: 0 });
-        board.take(Fact::Began { run: 2, subject: g, at_ms: 0 });
+        board.claim(f.function.clone(), Claim { reserved: Some(10), ..Claim::default() });
+        board.take(Fact::Began { run: 1, subject: f, seat: Seat::Ordinary, at_ms: 0 });
+        board.take(Fact::Began { run: 2, subject: g, seat: Seat::Ordinary, at_ms: 0 });
         let points = board.drain();
         assert_eq!(greatest(&points, LambdaMetric::ConcurrentExecutions), Some(2.0));
         assert_eq!(greatest(&points, LambdaMetric::UnreservedConcurrentExecutions), Some(1.0));
@@ -382,14 +430,57 @@ mod tests {
     }
 
     #[test]
+    fn provisioned_concurrency_is_claimed_used_and_spilled_over() {
+        let mut board = Board::default();
+        let f = subject("f:1", Version::Number(1));
+        let provisioned = [(Version::Number(1), 2)].into();
+        board.claim(f.function.clone(), Claim { reserved: None, provisioned });
+        let first = Seat::Provisioned { taken: 1, places: 2 };
+        let second = Seat::Provisioned { taken: 2, places: 2 };
+        for (run, seat) in (1..).zip([first, second, Seat::Spilled]) {
+            board.take(Fact::Began { run, subject: f.clone(), seat, at_ms: 0 });
+        }
+        for run in 1..=3 {
+            let ran = ran(0, Outcome::Success);
+            board.take(Fact::Ended { run, subject: f.clone(), ran });
+        }
+        let points = board.drain();
+        let of_account = |p: &&Point| p.metric.dimensions.is_empty();
+        let told: String = [
+            LambdaMetric::ProvisionedConcurrencyInvocations,
+            LambdaMetric::ProvisionedConcurrencySpilloverInvocations,
+            LambdaMetric::ProvisionedConcurrentExecutions,
+            LambdaMetric::ProvisionedConcurrencyUtilization,
+            LambdaMetric::UnreservedConcurrentExecutions,
+            LambdaMetric::ClaimedAccountConcurrency,
+        ]
+        .into_iter()
+        .map(|metric| {
+            let mut account = points.iter().filter(of_account);
+            let point = account.find(|p| p.metric.name == metric.name()).unwrap();
+            let Summary { sum, maximum, .. } = point.summary;
+            format!("{} {sum} {maximum}\n", metric.name())
+        })
+        .collect();
+        let expected = "\
+            ProvisionedConcurrencyInvocations 2 1\n\
+            ProvisionedConcurrencySpilloverInvocations 1 1\n\
+            ProvisionedConcurrentExecutions 3 2\n\
+            ProvisionedConcurrencyUtilization 1.5 1\n\
+            UnreservedConcurrentExecutions 6 3\n\
+            ClaimedAccountConcurrency 7 3\n";
+        assert_eq!(told, expected);
+    }
+
+    #[test]
     fn what_runs_is_counted_anew_when_facts_were_lost() {
         let mut board = Board::default();
         let f = subject("f", Version::Latest);
-        board.take(Fact::Began { run: 1, subject: f.clone(), at_ms: 0 });
+        board.take(Fact::Began { run: 1, subject: f.clone(), seat: Seat::Ordinary, at_ms: 0 });
         board.forget_running();
         board.take(Fact::Ended { run: 1, subject: f.clone(), ran: ran(0, Outcome::Success) });
         board.drain();
-        board.take(Fact::Began { run: 2, subject: f, at_ms: 0 });
+        board.take(Fact::Began { run: 2, subject: f, seat: Seat::Ordinary, at_ms: 0 });
         assert_eq!(greatest(&board.drain(), LambdaMetric::ConcurrentExecutions), Some(1.0));
     }
 
@@ -427,7 +518,7 @@ mod tests {
                         throttled += 1;
                         board.take(Fact::Throttled { subject, at_ms });
                     }
-                    2 => board.take(Fact::Began { run, subject, at_ms }),
+                    2 => board.take(Fact::Began { run, subject, seat: Seat::Ordinary, at_ms }),
                     _ => {
                         invoked += 1;
                         let ran = ran(at_ms, Outcome::Success);

@@ -73,7 +73,7 @@ async fn what_is_refused_is_throttled_and_not_invoked() {
     let claim = FunctionClaim { reserved: Some(0), ..FunctionClaim::default() };
     world.placement.claim(&world.version(1).key, claim).await;
     for _ in 0..3 {
-        assert_eq!(world.invoke("1").await, Err(InvokeError::ReservedUsedUp));
+        assert_eq!(world.invoke("1").await, Err(InvokeError::SwitchedOff));
     }
     assert_eq!(sum(&world, "Throttles").await, 3.0);
     assert_eq!(of_function(&world, "Invocations").await, None);

@@ -282,11 +282,7 @@ impl Owner {
             Command::Lease(job) if self.job.is_some() => self.hand_back(job).await,
             Command::Lease(job) => {
                 let timeout_ms = u64::from(self.timeout_s()) * 1_000;
-                self.metered.begin(
-                    &self.shared.meter,
-                    &self.spec.version,
-                    &job.invocation.invoked_arn,
-                );
+                self.metered.begin(&self.shared.meter, &self.spec.version, &job);
                 self.job = Some(job);
                 self.step(Event::Lease { timeout_ms }).await;
             }
@@ -428,7 +424,8 @@ struct Metered {
 }
 
 impl Metered {
-    fn begin(&mut self, meter: &Meter, version: &ResolvedVersion, invoked_arn: &str) {
+    fn begin(&mut self, meter: &Meter, version: &ResolvedVersion, job: &Job) {
+        let invoked_arn = &job.invocation.invoked_arn;
         let subject = match &self.subject {
             Some((arn, subject)) if arn == invoked_arn => subject,
             _ => {
@@ -436,7 +433,7 @@ impl Metered {
                 &self.subject.insert((invoked_arn.to_owned(), Arc::new(subject))).1
             }
         };
-        self.running = Some(meter.begin(subject));
+        self.running = Some(meter.begin(subject, job.permit.seat()));
     }
 
     fn fail(&mut self) {
