@@ -8,6 +8,7 @@
 //! [`error`] (what a refusal looks like in each protocol).
 
 pub mod error;
+mod event_stream;
 pub mod form;
 pub mod iam;
 mod json;

@@ -82,11 +82,22 @@ impl Frontend {
             };
         }
         let response = match body::read(body, body_limit(dialect)).await {
+            Ok(body) if is_live_tail(dialect, asked) => {
+                let started = logs::tail::start(inner, &caller.scope, (dialect, &body), id).await;
+                return started
+                    .unwrap_or_else(|error| refuse(dialect, &error, id).map(Outgoing::from));
+            }
             Ok(body) => neighbour(inner, &caller, (dialect, asked), (parts, &body), id).await,
             Err(error) => refuse(dialect, &body_refusal(&error), id),
         };
         response.map(Outgoing::from)
     }
+}
+
+/// Whether the answer has no end that could be waited for.
+fn is_live_tail(dialect: Dialect, asked: &Asked) -> bool {
+    dialect.service == Some(Service::Logs)
+        && matches!(asked, Asked::Named(operation) if operation == "StartLiveTail")
 }
 
 /// Whether nothing at all says what a request is for.

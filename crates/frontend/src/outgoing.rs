@@ -13,6 +13,7 @@ use dormouse_placement::{AnswerStream, Part};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 
+use crate::logs::tail::LiveTail;
 use crate::s3::Sending;
 
 /// What a client is answered with.
@@ -22,6 +23,8 @@ pub(crate) enum Outgoing {
     Whole(Full<Bytes>),
     /// A function's answer as it comes, in events; `None` behind the last one.
     Events(Option<AnswerStream>),
+    /// What comes into logs, in events.
+    LiveTail(Box<LiveTail>),
     /// An object, as it is read. When it cannot be, the connection ends before its announced end.
     Object(Box<Sending>),
 }
@@ -35,6 +38,12 @@ impl From<Bytes> for Outgoing {
 impl From<AnswerStream> for Outgoing {
     fn from(answer: AnswerStream) -> Self {
         Self::Events(Some(answer))
+    }
+}
+
+impl From<LiveTail> for Outgoing {
+    fn from(live: LiveTail) -> Self {
+        Self::LiveTail(Box::new(live))
     }
 }
 
@@ -55,6 +64,9 @@ impl Body for Outgoing {
         let events = match self.get_mut() {
             Self::Whole(whole) => {
                 return Pin::new(whole).poll_frame(context).map_err(|never| match never {});
+            }
+            Self::LiveTail(live) => {
+                return live.poll_next(context).map(|event| event.map(|it| Ok(Frame::data(it))));
             }
             Self::Object(sending) => {
                 return sending
@@ -80,6 +92,7 @@ impl Body for Outgoing {
         match self {
             Self::Whole(whole) => whole.is_end_stream(),
             Self::Events(events) => events.is_none(),
+            Self::LiveTail(live) => live.is_over(),
             Self::Object(sending) => sending.left_bytes() == 0,
         }
     }
@@ -87,7 +100,7 @@ impl Body for Outgoing {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(whole) => whole.size_hint(),
-            Self::Events(_) => SizeHint::default(),
+            Self::Events(_) | Self::LiveTail(_) => SizeHint::default(),
             Self::Object(sending) => SizeHint::with_exact(sending.left_bytes()),
         }
     }

@@ -267,3 +267,13 @@ pub const EVENT_BACK_OFF_MS: std::ops::RangeInclusive<u64> = 1_000..=300_000;
 /// Queued events that run at once, over all functions (ours). Of these a function gets no more than it
 /// leaves free, so that none can keep another waiting. Past it events wait on disk.
 pub const EVENTS_RUNNING: usize = 128;
+
+/// Sessions that follow logs at once, over all accounts (ours; at AWS 15 in one). Past it:
+/// `LimitExceededException`.
+pub const LIVE_TAILS: usize = 64;
+/// Events that one update of such a session tells (API reference). Past it the rest is left out, and
+/// the update says that it is a sample.
+pub const LIVE_TAIL_EVENTS: usize = 500;
+/// Seconds such a session lasts (API reference: three hours). Past it it ends with
+/// `SessionTimeoutException`.
+pub const LIVE_TAIL_S: u64 = 3 * 3_600;

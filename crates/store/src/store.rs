@@ -83,6 +83,7 @@ pub struct Store {
     queues: Database,
     objects: Database,
     arrivals: QueueArrivals,
+    followers: logs::Followers,
     directory: PathBuf,
 }
 
@@ -150,8 +151,9 @@ impl Store {
         let objects = Database::open(directory, &OBJECTS, lock)?;
         sync(directory)
             .map_err(|source| OpenError::Directory { path: directory.to_owned(), source })?;
-        let (arrivals, directory) = (QueueArrivals::default(), directory.to_owned());
-        Ok(Self { records, logs, queues, objects, arrivals, directory })
+        let (arrivals, followers) = (QueueArrivals::default(), logs::Followers::default());
+        let directory = directory.to_owned();
+        Ok(Self { records, logs, queues, objects, arrivals, followers, directory })
     }
 
     /// Functions.
@@ -241,7 +243,7 @@ impl Store {
     /// Logs.
     #[must_use]
     pub fn logs(&self) -> Logs {
-        Logs::new(self.logs.handle())
+        Logs::new(self.logs.handle(), self.followers.clone())
     }
 
     /// Metrics.

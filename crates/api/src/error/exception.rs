@@ -171,6 +171,7 @@ exceptions! {
     LogsResourceAlreadyExists "ResourceAlreadyExistsException" "ResourceAlreadyExistsException" 400 Unsaid Lower Client;
     LogsInvalidParameter "InvalidParameterException" "InvalidParameterException" 400 Unsaid Lower Client;
     LogsLimitExceeded "LimitExceededException" "LimitExceededException" 400 Unsaid Lower Client;
+    LogsInvalidOperation "InvalidOperationException" "InvalidOperationException" 400 Unsaid Lower Client;
     LogsTooManyTags "TooManyTagsException" "TooManyTagsException" 400 Unsaid Lower Client;
     LogsOperationAborted "OperationAbortedException" "OperationAbortedException" 400 Unsaid Lower Platform;
     LogsServiceUnavailable "ServiceUnavailableException" "ServiceUnavailableException" 500 Unsaid Lower Platform;

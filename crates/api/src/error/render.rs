@@ -373,6 +373,7 @@ mod tests {
         400 ResourceAlreadyExistsException ResourceAlreadyExistsException {"message":"m"} client
         400 InvalidParameterException InvalidParameterException {"message":"m"} client
         400 LimitExceededException LimitExceededException {"message":"m"} client
+        400 InvalidOperationException InvalidOperationException {"message":"m"} client
         400 TooManyTagsException TooManyTagsException {"message":"m"} client
         400 OperationAbortedException OperationAbortedException {"message":"m"} platform
         500 ServiceUnavailableException ServiceUnavailableException {"message":"m"} platform

@@ -3,8 +3,6 @@
 //! An answer is any number of `PayloadChunk` and one `InvokeComplete` at its end, each in a frame of
 //! `application/vnd.amazon.eventstream`. The bytes of a chunk are the function's, untouched.
 
-use aws_smithy_eventstream::frame::write_message_to;
-use aws_smithy_types::event_stream::{Header, HeaderValue as Text, Message};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
@@ -15,9 +13,7 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 use serde::Serialize;
 
 use super::invoke::{identify, insert};
-
-/// Bytes of a frame beside its payload that are reserved ahead: prelude, three headers, checksum.
-const FRAME_BYTES: usize = 128;
+use crate::event_stream;
 
 /// `InvokeComplete`.
 #[derive(Debug, Serialize)]
@@ -37,7 +33,7 @@ pub fn head(executed: Version, request_id: &RequestId, trace: &str) -> Response<
     let mut response = Response::new(());
     let headers = response.headers_mut();
     insert(headers, "x-amz-executed-version", &executed.to_string());
-    let events = HeaderValue::from_static("application/vnd.amazon.eventstream");
+    let events = HeaderValue::from_static(event_stream::CONTENT_TYPE);
     headers.insert(CONTENT_TYPE, events);
     identify(headers, request_id, Some(trace));
     response
@@ -46,7 +42,7 @@ pub fn head(executed: Version, request_id: &RequestId, trace: &str) -> Response<
 /// A piece of the function's response.
 #[must_use]
 pub fn payload_chunk(payload: Bytes) -> Bytes {
-    frame("PayloadChunk", "application/octet-stream", payload)
+    event_stream::event("PayloadChunk", "application/octet-stream", payload)
 }
 
 /// The end.
@@ -62,7 +58,7 @@ pub fn invoke_complete(completion: &Completion) -> Bytes {
         log_result: completion.log_tail.as_ref().map(|tail| STANDARD.encode(tail)),
     };
     let payload = serde_json::to_vec(&event).expect("three strings are always JSON");
-    frame("InvokeComplete", "application/json", payload.into())
+    event_stream::event("InvokeComplete", "application/json", payload.into())
 }
 
 /// All events of a response that was not streamed: its payload is one chunk, an empty one is none,
@@ -84,42 +80,14 @@ pub fn whole(answer: Answer) -> Bytes {
     events.freeze()
 }
 
-fn frame(event_type: &'static str, content_type: &'static str, payload: Bytes) -> Bytes {
-    let mut frame = BytesMut::with_capacity(payload.len() + FRAME_BYTES);
-    let header =
-        |name: &'static str, text: &'static str| Header::new(name, Text::String(text.into()));
-    let message = Message::new(payload)
-        .add_header(header(":event-type", event_type))
-        .add_header(header(":content-type", content_type))
-        .add_header(header(":message-type", "event"));
-    write_message_to(&message, &mut frame)
-        .expect("three short headers and a payload far below 4 GiB fit into a frame");
-    frame.freeze()
-}
-
 #[cfg(test)]
 mod tests {
-    use aws_smithy_eventstream::frame::read_message_from;
     use proptest::prelude::*;
 
     use dormouse_model::invocation::ErrorOf;
 
     use super::*;
-
-    /// The events as a client reads them: the values of their headers, then the payload.
-    fn events(mut bytes: Bytes) -> Vec<(String, Bytes)> {
-        let mut events = Vec::new();
-        while !bytes.is_empty() {
-            let message = read_message_from(&mut bytes).unwrap();
-            let headers: Vec<String> = message
-                .headers()
-                .iter()
-                .map(|header| header.value().as_string().unwrap().as_str().to_owned())
-                .collect();
-            events.push((headers.join(" "), message.payload().clone()));
-        }
-        events
-    }
+    use crate::event_stream::tests::read as events;
 
     fn check(answer: Answer, expected: &[&str]) {
         let shown: Vec<String> = events(whole(answer))

@@ -3,6 +3,7 @@
 mod answer;
 mod filter;
 mod groups;
+mod live_tail;
 mod request;
 
 pub use answer::{
@@ -12,6 +13,10 @@ pub use answer::{
 };
 pub use filter::FilterPattern;
 pub use groups::{CreateLogGroup, DescribeLogGroups, NamedGroup, PutRetentionPolicy, Tag, Untag};
+pub use live_tail::{
+    LiveEvent, LiveStreams, StartLiveTail, class_not_followed, live_tail_head, session_broken,
+    session_start, session_timeout, session_update, too_many_sessions,
+};
 pub use request::{DescribeLogStreams, FilterLogEvents, GetLogEvents, OrderBy, Streams};
 
 use dormouse_model::names::Scope;

@@ -263,7 +263,7 @@ pub(super) fn check_group(violations: &mut Violations, name: &str, path: &str) {
     violations.pattern(name, path, name.len() > NAME_CHARS || is_group_name(name), GROUP_PATTERN);
 }
 
-fn check_stream(violations: &mut Violations, name: &str, path: &str) {
+pub(super) fn check_stream(violations: &mut Violations, name: &str, path: &str) {
     violations.length(name, path, 1, NAME_CHARS);
     violations.pattern(name, path, !name.contains([':', '*']), "[^:*]*");
 }

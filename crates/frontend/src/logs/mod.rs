@@ -1,6 +1,7 @@
 //! CloudWatch Logs: groups with their retention and tags, and what is read of streams and events.
 
 mod groups;
+pub(crate) mod tail;
 
 use bytes::Bytes;
 use dormouse_api::error::ApiError;

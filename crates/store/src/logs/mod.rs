@@ -8,9 +8,12 @@ mod read;
 mod retention;
 pub(crate) mod schema;
 mod tags;
+mod tail;
 pub(crate) mod write;
 
 pub use retention::Round;
+pub(crate) use tail::Followers;
+pub use tail::{Followed, Tail, TailError, TailPage, TailStreams};
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -245,11 +248,12 @@ pub enum CreateGroupError {
 #[derive(Debug, Clone)]
 pub struct Logs {
     database: Handle,
+    followers: Followers,
 }
 
 impl Logs {
-    pub(crate) fn new(database: Handle) -> Self {
-        Self { database }
+    pub(crate) fn new(database: Handle, followers: Followers) -> Self {
+        Self { database, followers }
     }
 }
 

@@ -25,9 +25,13 @@ impl Logs {
         events: Vec<Event>,
         ingestion_ms: u64,
     ) -> Result<(), StorageError> {
-        let stream = stream.clone();
+        let (stream, followers) = (stream.clone(), self.followers.clone());
         self.database
-            .write(move |connection| append(connection, &stream, &events, ingestion_ms))
+            .write(move |connection| {
+                append(connection, &stream, &events, ingestion_ms)?;
+                followers.came(&stream.group);
+                Ok(())
+            })
             .await
     }
 
