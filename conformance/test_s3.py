@@ -236,6 +236,9 @@ def test_accounts_are_separate_worlds(aws, s3, bucket):
     assert plain(aws.server, "PUT", f"/{bucket}/k", b"theirs", **other)[0] == 200
     assert plain(aws.server, "GET", f"/{bucket}/k", **other)[2] == b"theirs"
     assert body(s3, bucket, "k") == b"mine"
+    assert body(s3, bucket, "k", ExpectedBucketOwner="000000000000") == b"mine"
+    got = refused(aws, "get_object", Bucket=bucket, Key="k", ExpectedBucketOwner="111111111111")
+    assert got == (403, "AccessDenied")
 
 
 def test_lists_are_paged_rolled_up_and_begin_where_asked(s3, bucket):
@@ -893,6 +896,11 @@ def test_hostile_requests_get_an_error_and_store_nothing(server, s3, bucket):
     headers = SIGNED | {"content-length": str(5 * 1024 * MIB + 1)}
     code, _, text = plain(server, "PUT", f"/{bucket}/k", b"", **headers)
     assert code == 400 and b"<Code>EntityTooLarge</Code>" in text
+    # A sender of much that nobody wants hears why, though it did not wait for leave.
+    code, _, text = plain(server, "PUT", "/no-such-bucket-here/k", b"x" * (8 * MIB), **SIGNED)
+    assert code == 404 and b"<Code>NoSuchBucket</Code>" in text
+    code, _, text = plain(server, "GET", f"/{bucket}", authorization="Bearer x", host="s3.localhost")
+    assert code == 400 and b"<Code>AuthorizationHeaderMalformed</Code>" in text
     # A key is a name and no path.
     strange = ["../../etc/passwd", "..", ".", "//", "a\x00b", "\u202e", "%2e%2e", "k" * 1_024]
     for key in strange:

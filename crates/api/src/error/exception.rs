@@ -258,5 +258,6 @@ exceptions! {
     S3NoSuchPublicAccessBlock "NoSuchPublicAccessBlockConfiguration" "NoSuchPublicAccessBlockConfiguration" 404 Unsaid Lower Client;
     S3ReplicationNotFound "ReplicationConfigurationNotFoundError" "ReplicationConfigurationNotFoundError" 404 Unsaid Lower Client;
     S3ObjectLockNotFound "ObjectLockConfigurationNotFoundError" "ObjectLockConfigurationNotFoundError" 404 Unsaid Lower Client;
+    S3AuthorizationMalformed "AuthorizationHeaderMalformed" "AuthorizationHeaderMalformed" 400 Unsaid Lower Client;
     S3InternalError "InternalError" "InternalError" 500 Unsaid Lower Platform;
 }

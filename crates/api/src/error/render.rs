@@ -456,6 +456,7 @@ mod tests {
         404 NoSuchPublicAccessBlockConfiguration NoSuchPublicAccessBlockConfiguration {"message":"m"} client
         404 ReplicationConfigurationNotFoundError ReplicationConfigurationNotFoundError {"message":"m"} client
         404 ObjectLockConfigurationNotFoundError ObjectLockConfigurationNotFoundError {"message":"m"} client
+        400 AuthorizationHeaderMalformed AuthorizationHeaderMalformed {"message":"m"} client
         500 InternalError InternalError {"message":"m"} platform
         "#);
     }

@@ -99,6 +99,10 @@ fn refuse(headers: &HeaderMap) -> Result<(), ApiError> {
     if text(headers, "x-amz-server-side-encryption").is_some_and(|value| value != "AES256") {
         return Err(not_here("Server-side encryption with KMS"));
     }
+    if headers.keys().any(|name| name.as_str().starts_with("x-amz-grant-")) {
+        let text = "The bucket does not allow ACLs";
+        return Err(ApiError::new(Exception::S3AccessControlListNotSupported, text));
+    }
     if headers.keys().any(|name| name.as_str().starts_with("x-amz-object-lock-")) {
         return Err(invalid_request("Bucket is missing Object Lock Configuration"));
     }

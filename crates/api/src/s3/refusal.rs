@@ -197,3 +197,16 @@ pub fn not_here(what: &str) -> ApiError {
 pub fn link_expired() -> ApiError {
     ApiError::new(Exception::AccessDenied, "Request has expired")
 }
+
+/// 400 for a signature whose form is wrong.
+#[must_use]
+pub fn authorization_malformed(reason: &str) -> ApiError {
+    let text = format!("The authorization header is malformed; {reason}");
+    ApiError::new(Exception::S3AuthorizationMalformed, text)
+}
+
+/// 403 for a bucket that is not whose it was expected to be.
+#[must_use]
+pub fn access_denied() -> ApiError {
+    ApiError::new(Exception::AccessDenied, "Access Denied")
+}

@@ -36,6 +36,7 @@ struct Source {
 async fn source(ask: &Ask<'_>) -> Result<Source, ApiError> {
     let source = CopySource::of(ask.headers())?;
     let bucket = ask.bucket_anywhere(&source.bucket).await?;
+    ask.expect_owner("x-amz-source-expected-bucket-owner")?;
     let version = source.version.as_deref();
     let opened = ask.inner.objects.open_version(bucket.id, &source.key, version).await;
     let opened = opened.map_err(|error| match error {

@@ -17,7 +17,7 @@ mod visitor;
 use bytes::Bytes;
 use dormouse_api::error::{ApiError, Detail, Exception, Fault};
 use dormouse_api::query::QueryString;
-use dormouse_api::s3::refusal::{no_such_bucket, not_here, permanent_redirect};
+use dormouse_api::s3::refusal::{access_denied, no_such_bucket, not_here, permanent_redirect};
 use dormouse_api::s3::{Call, Operation, Target, bucket_of_path};
 use dormouse_api::service::{Dialect, Protocol, Service};
 use dormouse_model::names::RequestId;
@@ -57,10 +57,15 @@ pub(crate) async fn answer(
     id: &RequestId,
 ) -> Response<Outgoing> {
     let now_ms = inner.clock.wall_ms();
+    let mut body = Some(body);
     let answered = match Visitor::of(parts, &inner.home, now_ms) {
-        Ok(visitor) => operate(&Ask { inner, visitor, parts, id }, call, body).await,
+        Ok(visitor) => operate(&Ask { inner, visitor, parts, id }, call, &mut body).await,
         Err(error) => Err(error),
     };
+    let is_refused = answered.is_err();
+    if let Some(unread) = body.filter(|_| is_refused) {
+        receiving::let_pass(parts, unread).await;
+    }
     let mut response = answered.unwrap_or_else(|error| refusal(&error, parts, id));
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(id.as_str()) {
@@ -106,7 +111,7 @@ pub(crate) fn refusal(error: &ApiError, parts: &Parts, id: &RequestId) -> Respon
     response
 }
 
-async fn operate(ask: &Ask<'_>, call: &Call, body: Incoming) -> Answer {
+async fn operate(ask: &Ask<'_>, call: &Call, body: &mut Option<Incoming>) -> Answer {
     match (&call.target, call.operation) {
         (_, Operation::NotHere(name)) => Err(not_here(name)),
         (_, Operation::Preflight) => {
@@ -114,16 +119,23 @@ async fn operate(ask: &Ask<'_>, call: &Call, body: Incoming) -> Answer {
             Err(ApiError::new(Exception::S3AccessForbidden, text))
         }
         (Target::Service, _) => buckets::list(ask).await,
-        (Target::Bucket(name), Operation::CreateBucket) => buckets::create(ask, name, body).await,
+        (Target::Bucket(name), Operation::CreateBucket) => {
+            buckets::create(ask, name, taken(body)?).await
+        }
         (Target::Bucket(name), operation) => {
             let bucket = ask.bucket(name).await?;
-            of_bucket(ask, &bucket, (operation, body)).await
+            of_bucket(ask, &bucket, (operation, taken(body)?)).await
         }
         (Target::Object(name, key), operation) => {
             let bucket = ask.bucket(name).await?;
-            of_object(ask, (&bucket, key), (operation, body)).await
+            of_object(ask, (&bucket, key), (operation, taken(body)?)).await
         }
     }
+}
+
+/// The body, for whoever reads it. Until then a refusal may let it pass.
+fn taken(body: &mut Option<Incoming>) -> Result<Incoming, ApiError> {
+    body.take().ok_or_else(|| ApiError::internal(DIALECT))
 }
 
 async fn of_bucket(
@@ -181,6 +193,7 @@ impl Ask<'_> {
     /// A bucket of the caller's account, in the region that is asked.
     async fn bucket(&self, name: &BucketName) -> Result<Bucket, ApiError> {
         let bucket = self.bucket_anywhere(name).await?;
+        self.expect_owner("x-amz-expected-bucket-owner")?;
         match &self.visitor.region {
             Some(region) if *region != bucket.scope.region => {
                 let mut error = permanent_redirect(name.as_str(), self.host());
@@ -190,6 +203,16 @@ impl Ask<'_> {
                 Err(error)
             }
             _ => Ok(bucket),
+        }
+    }
+
+    /// Callers may say whose a bucket must be; what they reach is their account's.
+    fn expect_owner(&self, header: &str) -> Result<(), ApiError> {
+        match self.headers().get(header) {
+            Some(owner) if owner.as_bytes() != self.visitor.account.as_str().as_bytes() => {
+                Err(access_denied())
+            }
+            _ => Ok(()),
         }
     }
 

@@ -3,6 +3,8 @@
 //! One piece is written while the next one comes, so an upload holds two pieces and no thread while its
 //! client is slow. What does not add up is gone before anybody could have seen it.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use dormouse_api::error::ApiError;
 use dormouse_api::s3::checksum::{Digested, Digests};
@@ -13,11 +15,18 @@ use dormouse_api::s3::refusal::{
 };
 use dormouse_model::limits;
 use dormouse_store::objects::{Kept, Objects, Staged};
+use http::header::EXPECT;
+use http::request::Parts;
 use hyper::body::Incoming;
 use tokio::task;
 
 use crate::body::{self, BodyError};
 use crate::s3::{Ask, DIALECT, disk};
+
+/// Bytes of a refused body that are let pass (ours). Past it the connection ends.
+const LET_PASS_BYTES: usize = 16 * 1_048_576;
+/// How long that may take (ours). Past it the connection ends.
+const LET_PASS: Duration = Duration::from_secs(5);
 
 /// Bytes that are on disk and what they add up to.
 pub(super) struct Received {
@@ -43,6 +52,25 @@ pub(super) async fn object(
         piece = next?;
     }
     blocking(move || sink.finish()).await
+}
+
+/// Lets a body pass that nobody wants, so that its sender hears the refusal instead of a connection that
+/// broke: but only so much of it, and not from who waits for leave to send it.
+pub(super) async fn let_pass(parts: &Parts, mut body: Incoming) {
+    if parts.headers.contains_key(EXPECT) {
+        return;
+    }
+    let passing = async {
+        let mut bytes = 0;
+        while bytes < LET_PASS_BYTES {
+            match body::next(&mut body).await {
+                Ok(Some(piece)) => bytes += piece.len(),
+                Ok(None) | Err(_) => return,
+            }
+        }
+    };
+    // Whoever is slower hears of it another way.
+    let _ = tokio::time::timeout(LET_PASS, passing).await;
 }
 
 /// Takes a document, which is small, as it was said to be.

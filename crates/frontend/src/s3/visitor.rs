@@ -2,10 +2,10 @@
 //!
 //! With open authentication none is checked but for its form and, of links, for their time.
 
-use dormouse_api::error::ApiError;
+use dormouse_api::error::{ApiError, Exception};
 use dormouse_api::query::QueryString;
 use dormouse_api::s3::amz_seconds;
-use dormouse_api::s3::refusal::link_expired;
+use dormouse_api::s3::refusal::{authorization_malformed, link_expired};
 use dormouse_identity::account_of;
 use dormouse_model::names::{AccountId, Region, Scope};
 use http::header::AUTHORIZATION;
@@ -33,11 +33,21 @@ impl Visitor {
             let account = account_of(&access_key).unwrap_or_else(|| home.account.clone());
             return Ok(Self { account, region: None, home: home.region.clone() });
         }
-        let scope = Caller::of(parts, home, now_ms)?.scope;
+        let scope = Caller::of(parts, home, now_ms).map_err(refused)?.scope;
         let is_signed =
             parts.headers.contains_key(AUTHORIZATION) || query.get("X-Amz-Credential").is_some();
         let region = is_signed.then(|| scope.region.clone());
         Ok(Self { account: scope.account, region, home: scope.region })
+    }
+}
+
+/// S3 has a code of its own for what the other services call by several.
+fn refused(error: ApiError) -> ApiError {
+    match error.exception {
+        Exception::IncompleteSignature | Exception::InvalidSignature => {
+            authorization_malformed(&error.message)
+        }
+        _ => error,
     }
 }
 
@@ -95,7 +105,7 @@ mod tests {
         let signed = "AWS4-HMAC-SHA256 Credential=123456789012/20260102/eu-west-1/s3/aws4_request, \
                       SignedHeaders=host, Signature=0";
         check("/b/k", signed, "123456789012 eu-west-1");
-        check("/b/k", "Bearer x", "IncompleteSignature");
+        check("/b/k", "Bearer x", "AuthorizationHeaderMalformed");
     }
 
     #[test]

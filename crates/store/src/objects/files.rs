@@ -6,11 +6,12 @@
 //!
 //! Everything here blocks: it belongs on threads that may.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 const STAGING: &str = "staging";
 /// Directories over which the files of a run are spread.
@@ -27,6 +28,9 @@ struct Shared {
     directory: PathBuf,
     run: String,
     next: AtomicU64,
+    /// The shelves of this run that are there for sure. Held while one is made and synced, on threads
+    /// that may block: who comes second must not acknowledge a file whose shelf a power cut could take.
+    made: Mutex<BTreeSet<u64>>,
 }
 
 /// The name of a file: its path below the directory.
@@ -61,7 +65,8 @@ impl Files {
         let run = format!("{run:032x}");
         sync_directory(directory)?;
         directory.parent().map_or(Ok(()), sync_directory)?;
-        let shared = Shared { directory: directory.to_owned(), run, next: AtomicU64::new(0) };
+        let (directory, made) = (directory.to_owned(), Mutex::default());
+        let shared = Shared { directory, run, next: AtomicU64::new(0), made };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -159,11 +164,14 @@ impl Files {
     fn place(&self, number: u64) -> io::Result<(FileName, PathBuf)> {
         let run = self.shared.directory.join(&self.shared.run);
         let shelf = run.join(format!("{:02x}", number % SHELVES));
-        if !shelf.is_dir() {
+        let mut made = self.shared.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if !made.contains(&(number % SHELVES)) {
             fs::create_dir_all(&shelf)?;
             sync_directory(&run)?;
             sync_directory(&self.shared.directory)?;
+            made.insert(number % SHELVES);
         }
+        drop(made);
         let name = format!("{}/{:02x}/{number}", self.shared.run, number % SHELVES);
         Ok((FileName(name), shelf.join(number.to_string())))
     }
