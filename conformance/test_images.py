@@ -11,10 +11,12 @@ from harness import images, programs
 from harness.clients import Aws
 from harness.code import ROLE, package
 from harness.images import Image, entry
+from harness.registry import Registry
 from harness.waiting import eventually
 
 IPV = "InvalidParameterValueException"
 REPORT = {"mode": "report"}
+ECR = "000000000000.dkr.ecr.us-east-1.amazonaws.com"
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +27,18 @@ def place(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def server_flags(place):
-    return ("--image-dir", str(place / "allowed"))
+def registry():
+    made = Registry()
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture(scope="module")
+def server_flags(place, registry):
+    named = f"{ECR}={registry.address}"
+    return ("--image-dir", str(place / "allowed"), "--registry", registry.address, "--registry", named)
 
 
 def program():
@@ -201,6 +213,55 @@ def test_an_archive_and_s3_hold_images_too(aws, place):
     assert "is not valid" in refused(aws, "s3://images/zip")
 
 
+def test_an_image_is_pulled_from_a_registry_that_the_operator_names(aws, registry):
+    image = plain(Cmd=["pulled"])
+    arm = Image([{"a": "b"}], platform={"architecture": "arm64", "os": "linux"})
+    manifests = [
+        it.described("manifest.v1+json", it.manifest, platform=it.platform) for it in (arm, image)
+    ]
+    index = json.dumps({"schemaVersion": 2, "manifests": manifests}).encode()
+    plainly = registry.push("team/app", "v1", image)
+    by_digest = f"{registry.address}/team/app@sha256:{image.digest}"
+    indexed = registry.push("indexed", "latest", image, index)
+    for number, uri in enumerate([plainly, by_digest, indexed, f"{ECR}/team/app:v1"]):
+        created = create(aws, f"pulled{number}", uri)
+        assert created["CodeSha256"] == image.digest
+        seen = aws.invoke(f"pulled{number}", REPORT).payload
+        assert seen["arguments"] == ["/bin/runtime", "pulled"]
+    found = aws.functions.get_function(FunctionName="pulled3")["Code"]
+    assert found["ResolvedImageUri"] == f"{ECR}/team/app@sha256:{image.digest}"
+    layer = f"/v2/team/app/blobs/sha256:{images.sha(image.layers[0])}"
+    assert registry.asked.count(layer) <= 1, "a layer that is here is not pulled again"
+
+
+def test_what_a_registry_does_not_give_is_told(aws, registry):
+    image = plain(Cmd=["not given"])
+    name = registry.push("broken", "v1", image)
+    assert "no such image" in refused(aws, f"{registry.address}/broken:v2")
+    assert "--registry" in refused(aws, "127.0.0.1:1/x:1")
+    registry.login = True
+    assert "wants a login" in refused(aws, name)
+    registry.login = False
+    layer = f"/v2/broken/blobs/sha256:{images.sha(image.layers[0])}"
+    whole = registry.documents.pop(layer)
+    # Only this test has the layer: its content is its own.
+    image = Image([{"only": "here"}], Entrypoint=["/x"])
+    name = registry.push("broken", "v3", image)
+    layer = f"/v2/broken/blobs/sha256:{images.sha(image.layers[0])}"
+    registry.documents[layer] = whole
+    create(aws, "other-bytes", name, settle=False)
+    code, text = failed(aws, "other-bytes")
+    assert code == "InvalidImage" and "layer 0" in text
+    del registry.documents[layer]
+    create(aws, "no-bytes", name, settle=False)
+    assert failed(aws, "no-bytes")[0] == "ImageDeleted"
+    lying = f"{registry.address}/broken@sha256:{'0' * 64}"
+    registry.documents[f"/v2/broken/manifests/sha256:{'0' * 64}"] = image.manifest
+    assert "another image" in refused(aws, lying)
+    registry.documents["/v2/broken/manifests/large"] = b" " * ((4 << 20) + 1)
+    assert "too large" in refused(aws, f"{registry.address}/broken:large")
+
+
 def test_code_and_package_type_go_together(aws, place, python):
     uri = store(place, "types", v1=plain(Cmd=["1"]), v2=plain(Cmd=["2"]))
     create(aws, "types", f"{uri}:v1")
@@ -241,7 +302,8 @@ def test_what_is_no_image_that_can_be_had_is_refused(aws, place):
     (place / "allowed" / "link").symlink_to(place / "outside")
     (place / "allowed" / "empty").mkdir()
     for wrong, reason in [
-        ("000000000000.dkr.ecr.us-east-1.amazonaws.com/x:1", "not from registries"),
+        ("111111111111.dkr.ecr.us-east-1.amazonaws.com/x:1", "--registry"),
+        ("app", "--registry"),
         (f"oci:{place}/outside", "--image-dir"),
         (f"oci:{place}/allowed/../outside", "--image-dir"),
         (f"oci:{place}/allowed/link", "symbolic link"),

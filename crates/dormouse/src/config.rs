@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
+use dormouse_frontend::{Registries, Registry};
 use dormouse_model::limits;
 use dormouse_model::names::Scope;
 use dormouse_sandbox::Network;
@@ -64,6 +65,10 @@ pub(crate) struct Typed {
     /// the variable separated by colons.
     #[arg(long, env = "DORMOUSE_IMAGE_DIR", value_name = "DIR", value_delimiter = ':')]
     image_dir: Option<Vec<PathBuf>>,
+    /// Registries that images may be pulled from, over plain HTTP; `NAME=HOST:PORT` for images that are named
+    /// after another host. May be repeated, in the variable separated by commas.
+    #[arg(long, env = "DORMOUSE_REGISTRY", value_name = "HOST:PORT", value_delimiter = ',')]
+    registry: Option<Vec<String>>,
     /// Seconds after which an environment is replaced, when its invocation is over [default: 14400].
     #[arg(long, env = "DORMOUSE_MAX_LIFE", value_name = "SECONDS")]
     max_life: Option<u64>,
@@ -121,6 +126,7 @@ pub(crate) struct Config {
     pub(crate) cpu: CpuModel,
     pub(crate) hot_reload: Vec<PathBuf>,
     pub(crate) image_dir: Vec<PathBuf>,
+    pub(crate) registries: Registries,
     pub(crate) idle: Duration,
     pub(crate) life: Duration,
     pub(crate) drain: Duration,
@@ -182,6 +188,7 @@ impl Config {
             },
             hot_reload: typed.hot_reload.unwrap_or_default(),
             image_dir: typed.image_dir.unwrap_or_default(),
+            registries: registries(&typed.registry.unwrap_or_default())?,
             idle: Duration::from_secs(typed.idle_timeout.unwrap_or(limits::IDLE_S)),
             life: Duration::from_secs(typed.max_life.unwrap_or(limits::LIFE_S)),
             drain: typed
@@ -208,6 +215,7 @@ impl Typed {
             cpu: self.cpu.or(there.cpu),
             hot_reload: self.hot_reload.or(there.hot_reload),
             image_dir: self.image_dir.or(there.image_dir),
+            registry: self.registry.or(there.registry),
             max_life: self.max_life.or(there.max_life),
             idle_timeout: self.idle_timeout.or(there.idle_timeout),
             drain_timeout: self.drain_timeout.or(there.drain_timeout),
@@ -215,6 +223,13 @@ impl Typed {
             config: self.config,
         }
     }
+}
+
+fn registries(typed: &[String]) -> anyhow::Result<Registries> {
+    let read = |text: &String| {
+        text.parse::<Registry>().map_err(|reason| anyhow::anyhow!("--registry {text}: {reason}"))
+    };
+    typed.iter().map(read).collect()
 }
 
 fn read(path: &PathBuf) -> anyhow::Result<Typed> {
@@ -296,6 +311,8 @@ mod tests {
         check(&["--account-id", "12"], Err("--account-id"));
         check(&["--region", "Mars!"], Err("--region"));
         check(&["--allow-weaker", "everything"], Err("--allow-weaker"));
+        check(&["--registry", "http://x"], Err("--registry http://x"));
+        check(&["--registry", "127.0.0.1:5000,x=y:1"], Ok(()));
         check(&["--config", "/nonexistent.toml"], Err("/nonexistent.toml"));
     }
 

@@ -229,6 +229,7 @@ fn images(config: &Config, objects: &Objects, packages: &Packages) -> anyhow::Re
     Ok(Images {
         directories: Directories::allow(&config.image_dir).context("--image-dir")?,
         objects: objects.clone(),
+        registries: config.registries.clone(),
         packages: packages.clone(),
     })
 }

@@ -31,5 +31,5 @@ mod sts;
 
 pub use context::{Config, Frontend};
 pub use iam::Records as IamRecords;
-pub use lambda::image::Images;
+pub use lambda::image::{Images, Registries, Registry};
 pub use server::Server;

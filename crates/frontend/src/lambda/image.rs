@@ -5,6 +5,7 @@
 //! that were there.
 
 mod location;
+mod registry;
 
 use std::fs::File;
 use std::io;
@@ -23,6 +24,7 @@ use tokio::task::spawn_blocking;
 use tracing::warn;
 
 use self::location::{Location, Named};
+pub use self::registry::{Registries, Registry};
 
 /// Where images come from and where they are kept.
 #[derive(Debug, Clone)]
@@ -31,6 +33,8 @@ pub struct Images {
     pub directories: Directories,
     /// This server's S3.
     pub objects: Objects,
+    /// Registries that images may be pulled from.
+    pub registries: Registries,
     /// Where layers are kept.
     pub packages: Packages,
 }
@@ -40,13 +44,16 @@ pub struct Images {
 pub(super) enum NotHad {
     /// Its name is none that is known here.
     #[error(
-        "images are taken from oci:/directory, docker-archive:/file and s3://bucket/key, not from \
-         registries"
+        "images are taken from oci:/directory, docker-archive:/file, s3://bucket/key and the registries \
+         that the server was started with by --registry"
     )]
     Unknown,
     /// It is where nobody may take it from.
     #[error("{0}; start the server with --image-dir for it or for a directory above it")]
     Forbidden(Unusable),
+    /// It is not given to us.
+    #[error("{0}")]
+    Denied(String),
     /// It is not there.
     #[error("{0}")]
     Missing(String),
@@ -62,7 +69,7 @@ impl NotHad {
     /// What a function's state says that waits for it.
     pub(super) fn state_reason_code(&self) -> &'static str {
         match self {
-            Self::Unknown | Self::Forbidden(_) => "ImageAccessDenied",
+            Self::Unknown | Self::Forbidden(_) | Self::Denied(_) => "ImageAccessDenied",
             Self::Missing(_) => "ImageDeleted",
             Self::Invalid(_) => "InvalidImage",
             Self::Platform(_) => "InternalError",
@@ -72,7 +79,9 @@ impl NotHad {
     /// What a caller is answered, in AWS's words with ours behind them.
     fn answer(&self, uri: &str) -> ApiError {
         let what = match self {
-            Self::Unknown | Self::Forbidden(_) | Self::Missing(_) => "does not exist",
+            Self::Unknown | Self::Forbidden(_) | Self::Denied(_) | Self::Missing(_) => {
+                "does not exist"
+            }
             Self::Invalid(_) => "is not valid",
             Self::Platform(reason) => {
                 warn!(%uri, reason, "image not read");
@@ -104,13 +113,17 @@ impl Images {
         architecture: Architecture,
     ) -> Result<Image, NotHad> {
         let Named { location, tag } = location::read(uri).ok_or(NotHad::Unknown)?;
-        let files = self.open(scope, location).await?;
-        let uri = uri.to_owned();
-        let image = blocking(move || {
-            let named = (uri.as_str(), tag.as_deref());
-            image::resolve(files.as_ref(), named, architecture).map_err(not_had)
-        })
-        .await?;
+        let image = if let Location::Registry(reference) = location {
+            self.registries.resolve(uri, &reference, architecture).await?
+        } else {
+            let files = self.open(scope, location).await?;
+            let uri = uri.to_owned();
+            let read = blocking(move || {
+                let named = (uri.as_str(), tag.as_deref());
+                image::resolve(files.as_ref(), named, architecture).map_err(not_had)
+            });
+            read.await?
+        };
         let bytes: u64 =
             image.layers.iter().map(|layer| layer.size_bytes).fold(0, u64::saturating_add);
         if bytes > limits::IMAGE_BYTES {
@@ -128,6 +141,10 @@ impl Images {
                 continue;
             }
             let Named { location, tag } = location::read(&image.uri).ok_or(NotHad::Unknown)?;
+            if let Location::Registry(reference) = location {
+                self.registries.keep(&self.packages, &reference, (image, place)).await?;
+                continue;
+            }
             let from = match files.take() {
                 Some(from) => from,
                 None => self.open(scope, location).await?,
@@ -158,6 +175,7 @@ impl Images {
                 })?
             }
             Location::Object { bucket, key } => self.object(scope, &bucket, &key).await?,
+            Location::Registry(_) => return Err(NotHad::Unknown),
         };
         blocking(move || match Archive::new(file) {
             Ok(archive) => Ok(Box::new(archive) as Box<dyn Files>),

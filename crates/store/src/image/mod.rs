@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! files      a directory or an archive as files by name
+//! documents  what was fetched from elsewhere, as files by name
 //! manifest   index, manifest, configuration -> model::image::Image     (pure)
 //! tar        a stranger's archive, entry by entry
 //! unpack     what an entry becomes below the target, by openat2
@@ -20,12 +21,14 @@ use dormouse_model::limits;
 use dormouse_model::names::Digest;
 use sha2::{Digest as _, Sha256};
 
+pub use self::documents::Documents;
 pub use self::files::{Archive, Directory, Files, Opened};
 pub use self::manifest::InvalidImage;
 use self::manifest::{Descriptor, Document, Saved};
 pub use self::tar::TarError;
 pub use self::unpack::{UnpackError, Unpacked, unpack};
 
+mod documents;
 mod files;
 mod manifest;
 mod tar;

@@ -5,8 +5,11 @@
 //! | `oci:/path[:tag]` | a directory in the OCI image layout |
 //! | `docker-archive:/path[:tag]` | a file that `docker save` or an OCI tool made |
 //! | `s3://bucket/key[#tag]` | such a file in this server's S3 |
+//! | `host[:port]/name[:tag][@sha256:digest]` | in a registry |
 //!
 //! The first two are written as skopeo writes them.
+
+use dormouse_model::names::Digest;
 
 /// A place where an image may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +33,31 @@ pub(super) enum Location {
         /// The key.
         key: String,
     },
+    /// In a registry.
+    Registry(Reference),
+}
+
+/// An image of a registry. Every part is plain text for a path of HTTP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Reference {
+    /// The host, with its port.
+    pub(super) host: String,
+    /// The name there.
+    pub(super) repository: String,
+    /// Which of that name; `digest` counts if there is one.
+    tag: String,
+    /// The digest of its manifest.
+    pub(super) digest: Option<Digest>,
+}
+
+impl Reference {
+    /// Where its manifest is, below its name.
+    pub(super) fn manifest(&self) -> String {
+        match &self.digest {
+            Some(digest) => format!("manifests/sha256:{digest}"),
+            None => format!("manifests/{}", self.tag),
+        }
+    }
 }
 
 /// A place, and which of the images there.
@@ -54,7 +82,10 @@ pub(super) fn read(uri: &str) -> Option<Named> {
         let location = Location::Archive { directory, name: name.to_owned() };
         return plain.then_some(Named { location, tag });
     }
-    let rest = uri.strip_prefix("s3://")?;
+    let Some(rest) = uri.strip_prefix("s3://") else {
+        let location = Location::Registry(reference(uri)?);
+        return Some(Named { location, tag: None });
+    };
     let (rest, tag) = match rest.split_once('#') {
         Some((rest, tag)) => (rest, Some(tag.to_owned())),
         None => (rest, None),
@@ -62,6 +93,24 @@ pub(super) fn read(uri: &str) -> Option<Named> {
     let (bucket, key) = rest.split_once('/').filter(|(_, key)| !key.is_empty())?;
     let location = Location::Object { bucket: bucket.to_owned(), key: key.to_owned() };
     Some(Named { location, tag })
+}
+
+fn reference(uri: &str) -> Option<Reference> {
+    let (rest, digest) = match uri.split_once('@') {
+        Some((rest, digest)) => (rest, Some(digest.strip_prefix("sha256:")?.parse().ok()?)),
+        None => (uri, None),
+    };
+    let (host, rest) = rest.split_once('/')?;
+    let (repository, tag) = tagged(rest);
+    let tag = tag.unwrap_or_else(|| "latest".to_owned());
+    let word = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    let part = |text: &str| !text.is_empty() && !text.starts_with('.') && word(text);
+    let fits = repository.len() <= 255
+        && repository.split('/').all(part)
+        && tag.len() <= 128
+        && part(&tag)
+        && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b));
+    fits.then(|| Reference { host: host.to_owned(), repository, tag, digest })
 }
 
 /// A colon in the last name of a path begins a tag.
@@ -87,6 +136,9 @@ mod tests {
                         format!("archive {directory} {name} {tag}")
                     }
                     Location::Object { bucket, key } => format!("object {bucket} {key} {tag}"),
+                    Location::Registry(it) => {
+                        format!("registry {} {} {}", it.host, it.repository, it.manifest())
+                    }
                 }
             },
         );
@@ -106,7 +158,16 @@ mod tests {
         check("s3://bucket/b.tar#v1", "object bucket b.tar v1");
         check("s3://bucket", "nothing");
         check("s3://bucket/", "nothing");
-        check("000000000000.dkr.ecr.us-east-1.amazonaws.com/x:1", "nothing");
+        check("127.0.0.1:5000/team/x:1", "registry 127.0.0.1:5000 team/x manifests/1");
+        check("r.io/x", "registry r.io x manifests/latest");
+        let digest = "a".repeat(64);
+        let by_digest = format!("registry r.io x manifests/sha256:{digest}");
+        check(&format!("r.io/x:1@sha256:{digest}"), &by_digest);
+        for wrong in
+            ["x", "r.io/", "r.io/../x", "r.io/x?y", "r.io/x y", "r.io/x@sha256:1", "r.io/x:a/../b"]
+        {
+            check(wrong, "nothing");
+        }
         check("", "nothing");
     }
 }
