@@ -72,6 +72,9 @@ pub struct Configuration {
     /// The ARN of the queue or topic for events that were given up.
     #[serde(default)]
     pub dead_letters: Option<String>,
+    /// Whether each environment serves one tenant only. Given at creation, never changed.
+    #[serde(default)]
+    pub per_tenant: bool,
 }
 
 /// What is started, by package type. Agrees with [`Code`]: an image's code is an image.
@@ -439,6 +442,7 @@ pub(crate) mod tests {
                 layers: vec![],
                 snap_start: false,
                 dead_letters: None,
+                per_tenant: false,
             },
             code: Code::Zip(Package { digest: "a".repeat(64).parse().unwrap(), size_bytes: 1 }),
             revision: R1.parse().unwrap(),

@@ -42,6 +42,9 @@ pub(crate) struct Assignment {
     pub(crate) idle: Duration,
     /// Why the first environment has to be made.
     pub(crate) first: ColdReason,
+    /// Whether it ends by itself when its last environment has: there are as many tenants as callers
+    /// think of.
+    pub(crate) passing: bool,
     /// Tells how far the environments have come that are to be ready.
     pub(crate) allocation: watch::Sender<Allocation>,
 }
@@ -61,6 +64,7 @@ impl Assignment {
             reason,
             retired: None,
             killed: false,
+            served: false,
         };
         owner.run(inbox, facts).await;
     }
@@ -81,14 +85,17 @@ struct Owner {
     retired: Option<Cause>,
     /// Nothing may be started any more.
     killed: bool,
+    /// Somebody has called.
+    served: bool,
 }
 
 impl Owner {
     async fn run(mut self, mut inbox: mpsc::Receiver<Request>, mut facts: mpsc::Receiver<Fact>) {
         let mut open = true;
         loop {
-            if self.retired.is_some() && self.pool.is_empty() {
-                // What is still queued was resolved before the retirement and runs on this version.
+            let is_over = self.retired.is_some() || (self.assignment.passing && self.served);
+            if is_over && self.pool.is_empty() {
+                // What is still queued came before the end and runs here.
                 inbox.close();
                 if inbox.is_empty() {
                     break;
@@ -119,6 +126,7 @@ impl Owner {
         match request {
             Request::Invoke(job) if self.killed => fail(job, SHUTTING_DOWN),
             Request::Invoke(job) => {
+                self.served = true;
                 let decision = self.pool.arrive(job);
                 self.decide(decision);
             }

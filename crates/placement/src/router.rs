@@ -82,7 +82,7 @@ type Begun = oneshot::Receiver<()>;
 
 #[derive(Debug)]
 enum RouterRequest {
-    Route(Arc<ResolvedVersion>, u64, oneshot::Sender<Option<Arc<Route>>>),
+    Route(Arc<ResolvedVersion>, RouteKey, oneshot::Sender<Option<Arc<Route>>>),
     Retire { key: FunctionKey, which: Which, cause: Cause },
     Claim { key: FunctionKey, claim: FunctionClaim, done: oneshot::Sender<Vec<Begun>> },
     Drain(Duration, oneshot::Sender<()>),
@@ -149,7 +149,7 @@ impl Placement {
         invocation: Invocation,
         (reply, answer): (Reply, oneshot::Receiver<T>),
     ) -> Result<T, InvokeError> {
-        let route = self.route(version).await?;
+        let route = self.route(version, invocation.tenant.as_deref()).await?;
         let permit = self.counts.load().permit(&version.key, version.version, &route.shared);
         let permit = permit.inspect_err(|_| self.throttled(version, &invocation))?;
         let job = Job { invocation, reply, permit };
@@ -164,13 +164,17 @@ impl Placement {
         self.worker.meter().throttled(Arc::new(subject));
     }
 
-    async fn route(&self, version: &Arc<ResolvedVersion>) -> Result<Arc<Route>, InvokeError> {
-        let edition = edition(&self.worker, version).await;
-        if let Some(route) = self.routes.load().get(&RouteKey::of(version, edition)) {
+    async fn route(
+        &self,
+        version: &Arc<ResolvedVersion>,
+        tenant: Option<&str>,
+    ) -> Result<Arc<Route>, InvokeError> {
+        let key = RouteKey::of(version, edition(&self.worker, version).await, tenant);
+        if let Some(route) = self.routes.load().get(&key).filter(|route| route.is_open()) {
             return Ok(route.clone());
         }
         let (reply, answer) = oneshot::channel();
-        let request = RouterRequest::Route(version.clone(), edition, reply);
+        let request = RouterRequest::Route(version.clone(), key, reply);
         self.requests.send(request).await.map_err(|_| InvokeError::Stopping)?;
         answer.await.ok().flatten().ok_or(InvokeError::Stopping)
     }
@@ -213,7 +217,7 @@ impl Placement {
     #[must_use]
     pub fn allocation(&self, version: &ResolvedVersion) -> Allocation {
         let routes = self.routes.load();
-        let of = routes.iter().filter(|(key, _)| **key == RouteKey::of(version, key.edition));
+        let of = routes.iter().filter(|(key, _)| **key == RouteKey::of(version, key.edition, None));
         let newest = of.max_by_key(|(key, _)| key.edition);
         newest.map_or_else(Allocation::default, |(_, route)| *route.allocation.borrow())
     }
@@ -299,7 +303,10 @@ impl Router {
                         self.stop(Duration::ZERO, None).await;
                     }
                 },
-                Some(_) = self.owners.join_next() => self.tell_when_empty(),
+                Some(_) = self.owners.join_next() => {
+                    self.forget_ended();
+                    self.tell_when_empty();
+                }
                 () = tokio::time::sleep_until(until.unwrap_or_else(Instant::now)),
                     if until.is_some() => self.kill().await,
             }
@@ -308,11 +315,10 @@ impl Router {
 
     async fn request(&mut self, request: RouterRequest) {
         match request {
-            RouterRequest::Route(version, edition, reply) => {
-                let key = RouteKey::of(&version, edition);
+            RouterRequest::Route(version, key, reply) => {
                 let route = self.stopping.is_none().then(|| self.route(version, key.clone()));
                 let _ = reply.send(route);
-                if edition > 0 {
+                if key.edition > 0 {
                     let function = key.key.clone();
                     self.retire(&function, &Which::Before(key), Cause::Update).await;
                 }
@@ -341,7 +347,7 @@ impl Router {
         let mut told: Vec<(Arc<Route>, u32)> = Vec::new();
         let mut kept: HashSet<RouteKey> = HashSet::new();
         for (version, places) in provisioned {
-            let of = RouteKey::of(&version, edition(&self.config.worker, &version).await);
+            let of = RouteKey::of(&version, edition(&self.config.worker, &version).await, None);
             kept.insert(of.clone());
             told.push((self.route(version, of), places));
         }
@@ -363,7 +369,7 @@ impl Router {
 
     fn route(&mut self, version: Arc<ResolvedVersion>, key: RouteKey) -> Arc<Route> {
         let routes = self.routes.load();
-        if let Some(route) = routes.get(&key) {
+        if let Some(route) = routes.get(&key).filter(|route| route.is_open()) {
             return route.clone();
         }
         // Who asks for an edition may come later than who asked for the next.
@@ -389,6 +395,7 @@ impl Router {
             clock: self.config.clock.clone(),
             idle: self.config.idle,
             first,
+            passing: key.tenant.is_some(),
             allocation: told,
         };
         self.owners.spawn(assignment.run(inbox));
@@ -434,6 +441,16 @@ impl Router {
         }
         if let Some(stopping) = &mut self.stopping {
             stopping.deadline += AGAIN;
+        }
+    }
+
+    /// Owners that end by themselves leave their routes behind.
+    fn forget_ended(&self) {
+        let routes = self.routes.load();
+        if routes.values().any(|route| !route.is_open()) {
+            let mut next = Routes::clone(&routes);
+            next.retain(|_, route| route.is_open());
+            self.routes.store(Arc::new(next));
         }
     }
 

@@ -12,7 +12,8 @@ use tokio::sync::{mpsc, watch};
 use crate::assignment::Request;
 
 /// Names the owner of a version: a version of a function, in one generation of its configuration
-/// and, when its code is a directory, one edition of that.
+/// and, when its code is a directory, one edition of that. A function that keeps tenants apart has
+/// an owner for each, and so no environment of one ever serves another.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct RouteKey {
     pub(crate) key: FunctionKey,
@@ -20,12 +21,16 @@ pub(crate) struct RouteKey {
     pub(crate) version: Version,
     pub(crate) generation: u64,
     pub(crate) edition: u64,
+    pub(crate) tenant: Option<String>,
 }
 
 impl RouteKey {
-    pub(crate) fn of(version: &ResolvedVersion, edition: u64) -> Self {
+    /// The owner for callers of a tenant, which counts only where the function keeps them apart.
+    pub(crate) fn of(version: &ResolvedVersion, edition: u64, tenant: Option<&str>) -> Self {
+        let apart = version.deployment.configuration.per_tenant;
         Self {
             edition,
+            tenant: tenant.filter(|_| apart).map(str::to_owned),
             key: version.key.clone(),
             unique_id: version.unique_id.clone(),
             version: version.version,
@@ -46,6 +51,13 @@ pub(crate) struct Route {
     /// What runs of the account in places that nobody claims.
     pub(crate) shared: Arc<AtomicU32>,
     pub(crate) allocation: watch::Receiver<Allocation>,
+}
+
+impl Route {
+    /// Whether the owner still takes requests.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.requests.is_closed()
+    }
 }
 
 pub(crate) type Routes = HashMap<RouteKey, Arc<Route>>;
@@ -94,7 +106,7 @@ mod tests {
         let routes = [("a", latest, 1), ("b", latest, 1), ("b", latest, 2), ("b", first, 1)];
         let ended = routes.map(|(unique_id, version, generation)| {
             let (key, unique_id) = (key.clone(), unique_id.into());
-            let route = RouteKey { key, unique_id, version, generation, edition: 0 };
+            let route = RouteKey { key, unique_id, version, generation, edition: 0, tenant: None };
             let ends = which.ends(&route);
             ends.then(|| format!("{}.{version}.{generation}", route.unique_id))
         });
@@ -120,6 +132,7 @@ mod tests {
             version: Version::Latest,
             generation,
             edition,
+            tenant: None,
         };
         assert!(key(1, 3).is_before(&key(1, 4)));
         assert!(!key(1, 4).is_before(&key(1, 4)) && !key(1, 5).is_before(&key(1, 4)));

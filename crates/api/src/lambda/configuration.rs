@@ -65,6 +65,14 @@ pub struct FunctionConfiguration {
     #[serde(skip_serializing_if = "Option::is_none")]
     runtime_version_config: Option<RuntimeVersionConfig>,
     logging_config: LoggingConfig,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenancy_config: Option<TenancyConfig>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct TenancyConfig {
+    tenant_isolation_mode: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -196,6 +204,9 @@ impl FunctionConfiguration {
             snap_start: snap_start(configuration.snap_start),
             runtime_version_config,
             logging_config: logging(&configuration.logging, function),
+            tenancy_config: configuration
+                .per_tenant
+                .then_some(TenancyConfig { tenant_isolation_mode: "PER_TENANT" }),
         }
     }
 
@@ -423,6 +434,7 @@ pub(crate) mod tests {
                 layers: vec![],
                 snap_start: false,
                 dead_letters: None,
+                per_tenant: false,
             },
             code: Code::Zip(Package { digest: "0a".repeat(32).parse().unwrap(), size_bytes: 321 }),
             revision: REVISION.parse().unwrap(),

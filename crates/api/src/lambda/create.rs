@@ -14,8 +14,7 @@ use super::code_signing;
 use super::name::{NameShape, check_name, resolve_pieces};
 use super::pattern::CODE_SIGNING_CONFIG;
 use super::settings::{
-    Settings, architecture, check_architectures, check_publish_to, parse_runtime, refuse_if,
-    refuse_publish_to,
+    Settings, architecture, check_architectures, check_publish_to, parse_runtime, refuse_publish_to,
 };
 use super::tag;
 use crate::error::ApiError;
@@ -135,10 +134,12 @@ impl CreateFunctionRequest {
         let code_signing = self.code_signing_config_arn.filter(|arn| !arn.is_empty());
         let code_signing =
             code_signing.map(|arn| code_signing::wanted(&key.scope, &arn)).transpose()?;
-        refuse_if(self.tenancy_config.is_some(), "TenancyConfig")?;
         let tags = tag::given(self.tags.unwrap_or_default())?;
         let image = self.package_type.as_deref() == Some("Image");
-        let base = base(&self.settings, image, self.architectures.as_deref())?;
+        let base = Configuration {
+            per_tenant: self.tenancy_config.is_some(),
+            ..base(&self.settings, image, self.architectures.as_deref())?
+        };
         let layers = self.settings.layers(&key.scope)?.unwrap_or_default();
         let configuration = self.settings.applied_to(base)?;
         let code = self.code.unwrap_or_default().source()?;
@@ -180,6 +181,7 @@ fn base(
         layers: Vec::new(),
         snap_start: false,
         dead_letters: None,
+        per_tenant: false,
     })
 }
 

@@ -124,6 +124,26 @@ impl InvokeRequest {
     }
 }
 
+/// Whether a caller names a tenant just when the function keeps tenants apart: who believes himself
+/// apart and is not must hear of it.
+///
+/// # Errors
+/// When not; the words are not recorded.
+pub fn check_tenant(per_tenant: bool, tenant: Option<&str>) -> Result<(), ApiError> {
+    let text = match (per_tenant, tenant) {
+        (true, Some(_)) | (false, None) => return Ok(()),
+        (true, None) => {
+            "The invoked function is enabled with tenancy configuration. Add a valid tenant ID in \
+             your request and try again."
+        }
+        (false, Some(_)) => {
+            "The invoked function is not enabled with tenancy configuration. Remove the tenant ID \
+             from your request and try again."
+        }
+    };
+    Err(ApiError::invalid_parameter(text))
+}
+
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     // A header that is no text becomes one that no rule accepts.
     headers.get(name).map(|value| value.to_str().unwrap_or("\u{fffd}"))

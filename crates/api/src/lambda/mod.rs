@@ -34,7 +34,8 @@ pub use code::CodeSource;
 pub use configuration::{FunctionConfiguration, GetFunctionResponse, Shown};
 pub use create::{CreateFunctionRequest, NewFunction};
 pub use invoke::{
-    InvocationType, InvokeAnswer, InvokeMode, InvokeRequest, check_event_size, check_payload, event,
+    InvocationType, InvokeAnswer, InvokeMode, InvokeRequest, check_event_size, check_payload,
+    check_tenant, event,
 };
 pub use list::{ListFunctionsRequest, ListFunctionsResponse};
 pub use name::{NameShape, Target};

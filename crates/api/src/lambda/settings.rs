@@ -20,7 +20,7 @@ use crate::validate::{ENUM, Text, Violations};
 
 use environment::Environment;
 use features::{DeadLetterConfig, VpcConfig};
-pub(crate) use features::{no_key, refuse_if, refuse_publish_to};
+pub(crate) use features::{no_key, refuse_publish_to};
 use instances::{
     AcceleratorConfig, CapacityProviderConfig, DurableConfig, FileSystemConfig, ImageConfig,
     RuntimeConfig,
@@ -299,6 +299,11 @@ fn is_role(role: &str) -> bool {
 
 /// Which runtimes have `SnapStart`: Python from 3.12 on; Node and custom runtimes never (developer guide).
 fn check_snap_start(configuration: &Configuration) -> Result<(), ApiError> {
+    if configuration.snap_start && configuration.per_tenant {
+        // A snapshot is everybody's (developer guide; the words are ours).
+        let text = "SnapStart is not supported for functions with tenant isolation.";
+        return Err(ApiError::invalid_parameter(text));
+    }
     let runtime = configuration.runtime();
     let able = matches!(runtime, Some(Runtime::Python { minor }) if minor >= 12);
     if configuration.snap_start && !able {

@@ -3,7 +3,9 @@
 //! Who asked is answered once the event is on disk; what becomes of it is `crates/events`' business.
 
 use dormouse_api::error::ApiError;
-use dormouse_api::lambda::{NameShape, Operation, Target, check_payload, event, json_answer};
+use dormouse_api::lambda::{
+    NameShape, Operation, Target, check_payload, check_tenant, event, json_answer,
+};
 use dormouse_events::{FunctionId, NewEvent};
 use dormouse_model::function::{Function, ResolvedVersion, Tracing};
 use serde_json::json;
@@ -21,6 +23,7 @@ pub(super) async fn invoke_async(ask: &Ask<'_>) -> Answer {
     let target = Target::resolve(ask.scope, ask.label("FunctionName"), None, NameShape::Existing)?;
     check_payload(ask.body)?;
     let version = resolve(inner, &target).await?;
+    check_tenant(version.deployment.configuration.per_tenant, None)?;
     let seconds = inner.clock.wall_ms() / 1_000;
     let trace = trace::complete(None, Tracing::PassThrough, seconds, || inner.chance.bits());
     queue(ask, target, &version, (Some(trace), None)).await?;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use dormouse_api::error::{ApiError, ThrottleReason};
 use dormouse_api::lambda::{
     InvocationType, InvokeAnswer, InvokeMode, InvokeRequest, Operation, Target, check_event_size,
-    check_payload, event, stream,
+    check_payload, check_tenant, event, stream,
 };
 use dormouse_api::service::Dialect;
 use dormouse_model::function::{ResolvedVersion, State};
@@ -47,6 +47,7 @@ async fn invoke(ask: &Ask<'_>) -> Answer {
     }
     check_payload(&payload)?;
     let version = resolve(inner, &asked.target).await?;
+    check_tenant(version.deployment.configuration.per_tenant, asked.tenant.as_deref())?;
     let trace = trace(inner, &asked, &version);
     let answer = match asked.invocation_type {
         InvocationType::DryRun => InvokeAnswer::Checked,
@@ -79,6 +80,7 @@ pub(super) async fn with_response_stream(ask: &Ask<'_>) -> Result<Response<Outgo
     let payload = ask.body.clone();
     check_payload(&payload)?;
     let version = resolve(inner, &asked.target).await?;
+    check_tenant(version.deployment.configuration.per_tenant, asked.tenant.as_deref())?;
     let trace = trace(inner, &asked, &version);
     if asked.invocation_type == InvocationType::DryRun {
         return Ok(InvokeAnswer::Checked.answer(request, Some(&trace)).map(Outgoing::from));

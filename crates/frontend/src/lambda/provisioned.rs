@@ -16,7 +16,7 @@ use http::request::Parts;
 
 use super::ask::{Answer, Ask};
 use super::functions::storage;
-use super::records::no_content;
+use super::records::{no_content, refuse_tenants};
 use super::versions::{Found, stored};
 use crate::context::Inner;
 
@@ -44,7 +44,9 @@ async fn put(inner: &Inner, named: Named, body: &[u8]) -> Answer {
     if api::check_published(&qualifier).is_err() {
         return Err(api::denied(ProvisionDenied::Unpublished));
     }
-    match there(inner, &key, &qualifier).await?.function.state {
+    let found = there(inner, &key, &qualifier).await?;
+    refuse_tenants(&found, "Provisioned concurrency")?;
+    match found.function.state {
         State::Active { .. } => {}
         State::Pending => return Err(ApiError::function_in_state("Pending")),
         State::Failed { .. } => return Err(ApiError::function_in_state("Failed")),

@@ -8,7 +8,7 @@ use dormouse_store::settings::Setting;
 use http::{Response, StatusCode};
 
 use super::functions::storage;
-use super::versions::stored;
+use super::versions::{Found, stored};
 use crate::context::Inner;
 
 /// What is missing is told in other words than elsewhere.
@@ -16,11 +16,20 @@ pub(super) async fn there(
     inner: &Inner,
     target: &Target,
     missing: ApiError,
-) -> Result<(), ApiError> {
+) -> Result<Found, ApiError> {
     match stored(inner, target).await {
         Err(error) if error.exception == Exception::ResourceNotFound => Err(missing),
-        other => other.map(drop),
+        other => other,
     }
+}
+
+/// What cannot be had by a function that keeps tenants apart (developer guide; the words are ours).
+pub(super) fn refuse_tenants(found: &Found, feature: &str) -> Result<(), ApiError> {
+    if found.function.configuration.per_tenant {
+        let text = format!("{feature} is not supported for functions with tenant isolation.");
+        return Err(ApiError::invalid_parameter(text));
+    }
+    Ok(())
 }
 
 /// Changes a setting of what the caller has found to be there.

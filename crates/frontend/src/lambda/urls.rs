@@ -11,7 +11,7 @@ use http::request::Parts;
 
 use super::ask::{Answer, Ask, Asked};
 use super::functions::storage;
-use super::records::{change_setting, no_content, there};
+use super::records::{change_setting, no_content, refuse_tenants, there};
 use crate::context::Inner;
 
 pub(super) async fn answer(ask: &Ask<'_>) -> Answer {
@@ -31,7 +31,8 @@ async fn create(inner: &Inner, target: Asked, body: &[u8]) -> Answer {
     let new = FunctionUrlConfigRequest::read(body).and_then(FunctionUrlConfigRequest::validate_new);
     let (target, new) = together(target, new)?;
     let target = &target;
-    there(inner, target, api::no_function()).await?;
+    let found = there(inner, target, api::no_function()).await?;
+    refuse_tenants(&found, "A function URL")?;
     let mode_given = new.mode.is_some();
     let url = new.made(format!("{:032x}", inner.chance.bits()), inner.clock.wall_ms());
     let (made, of) = (url.clone(), target.clone());

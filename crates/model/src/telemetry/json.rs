@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Event, Record, SchemaVersion, SubscriptionApi, billed_ms, timestamp};
+use super::{Caller, Event, Record, SchemaVersion, SubscriptionApi, billed_ms, timestamp};
 use crate::environment::{self, Failure, InitPhase, Micros, Response, Span};
 use crate::invocation;
 
@@ -99,6 +99,8 @@ enum Body<'a> {
         version: String,
         #[serde(skip_serializing_if = "Option::is_none")]
         tracing: Option<Tracing<'a>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        tenant_id: Option<&'a str>,
     },
     RuntimeDone {
         request_id: &'a str,
@@ -110,6 +112,8 @@ enum Body<'a> {
         metrics: Option<Produced>,
         #[serde(skip_serializing_if = "Option::is_none")]
         tracing: Option<Tracing<'a>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        tenant_id: Option<&'a str>,
     },
     End {
         request_id: &'a str,
@@ -121,6 +125,8 @@ enum Body<'a> {
         spans: Vec<NamedSpan>,
         #[serde(skip_serializing_if = "Option::is_none")]
         tracing: Option<Tracing<'a>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        tenant_id: Option<&'a str>,
         #[serde(flatten)]
         status: Option<Status>,
     },
@@ -260,12 +266,13 @@ fn init_body(record: &Record, schema: SchemaVersion) -> Option<Body<'_>> {
 fn invocation_body(event: &Event, schema: SchemaVersion) -> Option<Body<'_>> {
     let is_telemetry = schema.api() == SubscriptionApi::Telemetry;
     Some(match &event.record {
-        Record::Start { request, version, trace } => Body::Start {
+        Record::Start { request, version, caller } => Body::Start {
             request_id: request.as_str(),
             version: version.to_string(),
-            tracing: tracing(trace.as_deref(), schema),
+            tracing: tracing(caller.trace.as_deref(), schema),
+            tenant_id: tenant(caller, schema),
         },
-        Record::RuntimeDone { request, done, trace } => Body::RuntimeDone {
+        Record::RuntimeDone { request, done, caller } => Body::RuntimeDone {
             request_id: request.as_str(),
             status: status(done.failure.as_ref()),
             spans: if is_telemetry { response_spans(event, done) } else { vec![] },
@@ -273,11 +280,12 @@ fn invocation_body(event: &Event, schema: SchemaVersion) -> Option<Body<'_>> {
                 duration_ms: ms(length(done.ran)),
                 produced_bytes: done.response.map_or(0, |response| response.bytes),
             }),
-            tracing: tracing(trace.as_deref(), schema),
+            tracing: tracing(caller.trace.as_deref(), schema),
+            tenant_id: tenant(caller, schema),
         },
         Record::Fault(text) => Body::Text(text.trim_end()),
         Record::End { request } => Body::End { request_id: request.as_str() },
-        Record::Report { request, report, memory, trace } => Body::Report {
+        Record::Report { request, report, memory, caller } => Body::Report {
             request_id: request.as_str(),
             metrics: ReportMetrics {
                 duration_ms: ms(report.duration),
@@ -290,7 +298,8 @@ fn invocation_body(event: &Event, schema: SchemaVersion) -> Option<Body<'_>> {
                 Some(span) if is_telemetry => vec![named(event, "extensionOverhead", span)],
                 _ => vec![],
             },
-            tracing: tracing(trace.as_deref(), schema),
+            tracing: tracing(caller.trace.as_deref(), schema),
+            tenant_id: tenant(caller, schema),
             status: is_telemetry.then(|| status(report.failure.as_ref())),
         },
         _ => return None,
@@ -332,6 +341,11 @@ fn status(failure: Option<&Failure>) -> Status {
         (Some(_), Some(_)) => "error",
     };
     Status { status, error_type }
+}
+
+/// The older API has no tenants.
+fn tenant(caller: &Caller, schema: SchemaVersion) -> Option<&str> {
+    caller.tenant.as_deref().filter(|_| schema.api() == SubscriptionApi::Telemetry)
 }
 
 /// Traces are told of when they are sampled.

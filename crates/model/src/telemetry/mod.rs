@@ -64,8 +64,8 @@ pub enum Record {
         request: RequestId,
         /// The version that runs.
         version: Version,
-        /// The X-Ray header.
-        trace: Option<String>,
+        /// What its caller said of it.
+        caller: Caller,
     },
     /// The runtime is done with an invocation.
     RuntimeDone {
@@ -73,8 +73,8 @@ pub enum Record {
         request: RequestId,
         /// How it went.
         done: environment::RuntimeDone,
-        /// The X-Ray header.
-        trace: Option<String>,
+        /// What its caller said of it.
+        caller: Caller,
     },
     /// The platform ended an invocation; in words.
     Fault(String),
@@ -91,8 +91,8 @@ pub enum Record {
         report: environment::Report,
         /// What it was given and what it took.
         memory: Memory,
-        /// The X-Ray header.
-        trace: Option<String>,
+        /// What its caller said of it.
+        caller: Caller,
     },
     /// A subscriber did not take events fast enough.
     LogsDropped {
@@ -105,6 +105,15 @@ pub enum Record {
     Function(String),
     /// A line of an external extension.
     ExtensionLine(String),
+}
+
+/// What a caller said of an invocation.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Caller {
+    /// The X-Ray header.
+    pub trace: Option<String>,
+    /// The tenant, where the function keeps tenants apart.
+    pub tenant: Option<String>,
 }
 
 /// What is told of an environment when its processes are started.

@@ -25,8 +25,8 @@ pub fn to_text(record: &Record) -> Option<String> {
             format!("START RequestId: {request} Version: {version}\n")
         }
         Record::End { request } => format!("END RequestId: {request}\n"),
-        Record::Report { request, report, memory, trace } => {
-            let trace = trace.as_deref().and_then(xray_line).unwrap_or_default();
+        Record::Report { request, report, memory, caller } => {
+            let trace = caller.trace.as_deref().and_then(xray_line).unwrap_or_default();
             report_line(request, report, *memory) + &trace
         }
         Record::Fault(text) | Record::Function(text) | Record::ExtensionLine(text) => text.clone(),
@@ -140,6 +140,7 @@ fn ms(duration: Micros) -> String {
 mod tests {
     use super::*;
     use crate::environment::Exit;
+    use crate::telemetry::Caller;
 
     const REQUEST: &str = "8476a536-e9f4-11e8-9739-2dfe598c3fcd";
 
@@ -229,7 +230,7 @@ mod tests {
                 request: REQUEST.parse().unwrap(),
                 report: report_of(0, None, None),
                 memory: Memory { size_mb: 128, peak_bytes: 1 },
-                trace: Some(trace.to_owned()),
+                caller: Caller { trace: Some(trace.to_owned()), tenant: None },
             };
             to_text(&record).unwrap().split_inclusive('\n').nth(1).map(str::to_owned)
         };

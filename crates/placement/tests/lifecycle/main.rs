@@ -6,6 +6,7 @@
 mod metrics;
 mod provisioned;
 mod streams;
+mod tenants;
 mod world;
 
 use std::sync::Arc;

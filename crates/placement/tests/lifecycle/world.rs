@@ -104,6 +104,7 @@ impl World {
             layers: vec![],
             snap_start: false,
             dead_letters: None,
+            per_tenant: false,
         };
         let code = Code::Zip(Package { digest: self.digest.clone(), size_bytes: 1 });
         Arc::new(ResolvedVersion {
@@ -123,7 +124,27 @@ impl World {
         version: &Arc<ResolvedVersion>,
         event: &str,
     ) -> Result<Answer, InvokeError> {
-        let invocation = self.invocation(version, event);
+        self.run(version, self.invocation(version, event)).await
+    }
+
+    /// Runs an invocation of a version that keeps tenants apart.
+    pub(crate) async fn invoke_for(
+        &self,
+        tenant: &str,
+        event: &str,
+    ) -> Result<Answer, InvokeError> {
+        let mut version = ResolvedVersion::clone(&self.version(1));
+        version.deployment.configuration.per_tenant = true;
+        let invocation = self.invocation(&version, event);
+        let invocation = Invocation { tenant: Some(tenant.to_owned()), ..invocation };
+        self.run(&Arc::new(version), invocation).await
+    }
+
+    async fn run(
+        &self,
+        version: &Arc<ResolvedVersion>,
+        invocation: Invocation,
+    ) -> Result<Answer, InvokeError> {
         tokio::time::timeout(PATIENCE, self.placement.invoke(version, invocation))
             .await
             .expect("every invocation is answered")

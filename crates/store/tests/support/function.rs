@@ -31,6 +31,7 @@ pub(crate) fn function(scope: &Scope, name: &str) -> Function {
             layers: vec![],
             snap_start: false,
             dead_letters: None,
+            per_tenant: false,
         },
         code: Code::Zip(Package { digest: "a".repeat(64).parse().unwrap(), size_bytes: 10 }),
         revision: "00000000-0000-4000-8000-000000000001".parse().unwrap(),

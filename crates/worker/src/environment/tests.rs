@@ -37,6 +37,7 @@ pub(crate) fn resolved() -> ResolvedVersion {
                 layers: vec![],
                 snap_start: false,
                 dead_letters: None,
+                per_tenant: false,
             },
             code: Code::Zip(Package { digest: "a".repeat(64).parse().unwrap(), size_bytes: 1 }),
             generation: 1,

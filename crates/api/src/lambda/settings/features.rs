@@ -164,12 +164,3 @@ pub(crate) fn refuse_publish_to(publish_to: Option<&str>) -> Result<(), ApiError
 fn not_here(what: &str) -> ApiError {
     ApiError::invalid_parameter(format!("This server has no {what} cannot be used."))
 }
-
-/// Refuses a member by name.
-pub(crate) fn refuse_if(asked: bool, name: &str) -> Result<(), ApiError> {
-    if asked {
-        let text = format!("{name} is not supported by this version of Dormouse.");
-        return Err(ApiError::invalid_parameter(text));
-    }
-    Ok(())
-}

@@ -52,7 +52,7 @@ fn report(failure: Option<Failure>) -> Record {
             failure,
         },
         memory: Memory { size_mb: 128, peak_bytes: 67 << 20 },
-        trace: Some("Root=1-5-a;Parent=b;Sampled=1".into()),
+        caller: Caller { trace: Some("Root=1-5-a;Parent=b;Sampled=1".into()), tenant: None },
     }
 }
 
@@ -65,7 +65,10 @@ fn runtime_done(failure: Option<Failure>) -> Record {
             response: failure.is_none().then_some(Response { sent, bytes: 40 }),
             failure,
         },
-        trace: Some("Root=1-5-a;Parent=b;Sampled=0".into()),
+        caller: Caller {
+            trace: Some("Root=1-5-a;Parent=b;Sampled=0".into()),
+            tenant: Some("blue".into()),
+        },
     }
 }
 
@@ -125,14 +128,14 @@ fn the_runtime_is_done_with_spans_that_begin_at_their_own_moments() {
         runtime_done(None),
         SchemaVersion::V2022_12_13,
         &format!(
-            r#"platform.runtimeDone {{"metrics":{{"durationMs":10.0,"producedBytes":40}},"requestId":"{REQUEST}","spans":[{{"durationMs":2.215,"name":"responseLatency","start":"2023-11-14T22:13:20.113Z"}},{{"durationMs":0.056,"name":"responseDuration","start":"2023-11-14T22:13:20.116Z"}},{{"durationMs":7.729,"name":"runtimeOverhead","start":"2023-11-14T22:13:20.116Z"}}],"status":"success"}}"#
+            r#"platform.runtimeDone {{"metrics":{{"durationMs":10.0,"producedBytes":40}},"requestId":"{REQUEST}","spans":[{{"durationMs":2.215,"name":"responseLatency","start":"2023-11-14T22:13:20.113Z"}},{{"durationMs":0.056,"name":"responseDuration","start":"2023-11-14T22:13:20.116Z"}},{{"durationMs":7.729,"name":"runtimeOverhead","start":"2023-11-14T22:13:20.116Z"}}],"status":"success","tenantId":"blue"}}"#
         ),
     );
     check(
         runtime_done(Some(Failure::Timeout)),
         SchemaVersion::V2022_12_13,
         &format!(
-            r#"platform.runtimeDone {{"metrics":{{"durationMs":10.0,"producedBytes":0}},"requestId":"{REQUEST}","status":"timeout"}}"#
+            r#"platform.runtimeDone {{"metrics":{{"durationMs":10.0,"producedBytes":0}},"requestId":"{REQUEST}","status":"timeout","tenantId":"blue"}}"#
         ),
     );
 }

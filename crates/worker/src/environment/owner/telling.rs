@@ -2,7 +2,7 @@
 //! the journal.
 
 use dormouse_model::environment::{InitPhase, Report, RuntimeDone};
-use dormouse_model::telemetry::{self, InitStart, Memory, Record};
+use dormouse_model::telemetry::{self, Caller, InitStart, Memory, Record};
 use dormouse_runtimes::runtime_version;
 
 use super::Owner;
@@ -43,16 +43,16 @@ impl Owner {
             return;
         };
         self.journal.begin_tail();
-        let (version, trace) = (self.spec.version.version, self.sampled_trace());
-        self.journal.tell(Record::Start { request, version, trace });
+        let (version, caller) = (self.spec.version.version, self.caller());
+        self.journal.tell(Record::Start { request, version, caller });
     }
 
     pub(super) fn log_runtime_done(&mut self, done: RuntimeDone) {
         let Some(request) = self.request() else {
             return;
         };
-        let trace = self.sampled_trace();
-        self.journal.tell(Record::RuntimeDone { request, done, trace });
+        let caller = self.caller();
+        self.journal.tell(Record::RuntimeDone { request, done, caller });
         // Extensions wait for this one before they come back.
         self.journal.telemetry.flush();
     }
@@ -70,7 +70,7 @@ impl Owner {
             size_mb: self.spec.version.deployment.configuration.memory_mb,
             peak_bytes: self.usage.memory_peak_bytes,
         };
-        let trace = self.sampled_trace();
+        let caller = self.caller();
         self.metered.end(&report);
         let detail = Detail {
             error: report.failure.as_ref().map(error_word),
@@ -80,7 +80,7 @@ impl Owner {
         };
         self.journal.moment_with("reported", Some(&request), detail);
         self.journal.tell(Record::End { request: request.clone() });
-        self.journal.tell(Record::Report { request, report, memory, trace });
+        self.journal.tell(Record::Report { request, report, memory, caller });
         self.journal.telemetry.flush();
         if let Some(held) = self.held.take() {
             let tail = self.journal.take_tail().into();
@@ -90,10 +90,14 @@ impl Owner {
         self.outcome = None;
     }
 
-    /// The X-Ray header, where telemetry tells of it.
-    fn sampled_trace(&self) -> Option<String> {
-        let trace = self.job.as_ref()?.invocation.trace.as_deref();
-        trace.filter(|trace| telemetry::is_sampled(trace)).map(str::to_owned)
+    /// What the caller said, where telemetry tells of it.
+    fn caller(&self) -> Caller {
+        let Some(job) = &self.job else {
+            return Caller::default();
+        };
+        let trace = job.invocation.trace.as_deref();
+        let trace = trace.filter(|trace| telemetry::is_sampled(trace)).map(str::to_owned);
+        Caller { trace, tenant: job.invocation.tenant.clone() }
     }
 
     pub(super) fn log_extensions(&mut self) {
