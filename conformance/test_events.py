@@ -163,6 +163,28 @@ def test_what_was_accepted_and_what_was_dropped_is_counted(server, aws, python):
     eventually(lambda: counted("invocations") == 4, "four ran")
 
 
+def test_how_old_events_were_when_they_ran_is_told(aws, python):
+    name = aws.create("aged", TELL, python)
+    queue(aws, name, {"n": "aged", "fail": True})
+    ran(aws, name, "aged", 3)
+    now = time.time()
+
+    def ages():
+        points = aws.client("cloudwatch").get_metric_statistics(
+            Namespace="AWS/Lambda",
+            MetricName="AsyncEventAge",
+            Dimensions=[{"Name": "FunctionName", "Value": name}],
+            StartTime=now - 3600,
+            EndTime=now + 3600,
+            Period=60,
+            Statistics=["SampleCount", "Minimum", "Maximum"],
+        )["Datapoints"]
+        return points if sum(point["SampleCount"] for point in points) == 3 else None
+
+    points = eventually(ages, "three tries are told")
+    assert max(point["Maximum"] for point in points) >= 3 * BASE_MS > min(point["Minimum"] for point in points)
+
+
 def test_what_is_configured_for_latest_does_not_hold_for_an_alias(server, aws, python):
     name = aws.create("inherits", TELL, python)
     aws.functions.publish_version(FunctionName=name)
@@ -239,16 +261,16 @@ def test_events_that_find_no_place_wait_and_keep_nobody_else_waiting(aws, python
     name = aws.create("throttled", TELL, python, Timeout=60)
     aws.functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=1)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        holder = pool.submit(aws.invoke, name, {"n": "holder", "sleep": 8})
+        holder = pool.submit(aws.invoke, name, {"n": "holder", "sleep": 15})
         ran(aws, name, "holder")
         for n in range(5):
             queue(aws, name, {"n": n})
         queue(aws, teller, {"n": "other"})
-        finished(aws, teller, "other", 5)
+        finished(aws, teller, "other", 10)
         assert [row[0] for row in runs(aws, name)] == ["holder"]
         # More places are used at once, not after what is left of the wait.
         aws.functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=3)
-        eventually(lambda: len(done(aws, name)) == 5, "all ran", 6)
+        eventually(lambda: len(done(aws, name)) == 5, "all ran", 12)
         assert holder.result().error is None
     assert sorted(row[0] for row in runs(aws, name)) == ["0", "1", "2", "3", "4", "holder"]
 

@@ -59,6 +59,7 @@ async fn put(inner: &Inner, named: Named, body: &[u8]) -> Answer {
         ProvisionError::Storage(fault) => storage(&fault),
     })?;
     inner.deployments.claimed(&key).await;
+    inner.events.loosened(&key);
     let answer = ProvisionedConcurrencyConfig::begun(places, modified_ms);
     Ok(json_answer(Operation::PutProvisionedConcurrencyConfig.status(), &answer))
 }
@@ -100,6 +101,7 @@ async fn delete(inner: &Inner, named: Named) -> Answer {
     let removed = inner.concurrency.unprovision(&key, &qualifier).await;
     removed.map_err(|fault| storage(&fault))?;
     inner.deployments.claimed(&key).await;
+    inner.events.loosened(&key);
     Ok(no_content())
 }
 
