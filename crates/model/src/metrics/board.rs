@@ -113,8 +113,10 @@ pub struct Board {
     gauged: HashMap<(u64, LambdaMetric, Arc<Place>), Summary>,
     running: HashMap<u64, Running>,
     at_once: HashMap<Arc<Place>, u32>,
-    accounts: HashMap<Scope, AtOnce>,
+    accounts: HashMap<Arc<Place>, AtOnce>,
     claims: HashMap<FunctionKey, Claim>,
+    /// All claims of an account.
+    claimed: HashMap<Scope, u32>,
     /// The last minute in which everything that ran was looked at.
     looked_s: u64,
     totals: HashMap<Arc<Subject>, Totals>,
@@ -159,9 +161,10 @@ impl Board {
 
     /// What a function claims of its account's concurrency.
     pub fn claim(&mut self, function: FunctionKey, claim: Claim) {
-        if claim == Claim::default() {
-            self.claims.remove(&function);
-        } else {
+        let before = self.claims.remove(&function).map_or(0, |claim| claim.total());
+        let claimed = self.claimed.entry(function.scope.clone()).or_default();
+        *claimed = *claimed - before + claim.total();
+        if claim != Claim::default() {
             self.claims.insert(function, claim);
         }
     }
@@ -258,7 +261,7 @@ impl Board {
         let reserved = self.claims.get(&subject.function).and_then(|claim| claim.reserved);
         let unreserved = reserved.is_none();
         let unclaimed = unreserved && !matches!(seat, Seat::Provisioned { .. });
-        let account = self.accounts.entry(subject.function.scope.clone()).or_default();
+        let account = self.accounts.entry(subject.account().clone()).or_default();
         account.unreserved += u32::from(unreserved);
         account.unclaimed += u32::from(unclaimed);
         for place in subject.places() {
@@ -283,7 +286,7 @@ impl Board {
                 }
             }
         }
-        if let Some(account) = self.accounts.get_mut(&subject.function.scope) {
+        if let Some(account) = self.accounts.get_mut(subject.account()) {
             account.unreserved -= u32::from(unreserved);
             account.unclaimed -= u32::from(unclaimed);
         }
@@ -291,11 +294,10 @@ impl Board {
     }
 
     fn gauge_account(&mut self, minute: u64, account: &Arc<Place>) {
-        let at_once = self.accounts.get(&account.scope);
+        let at_once = self.accounts.get(account);
         let (unreserved, unclaimed) =
             at_once.map_or((0, 0), |at_once| (at_once.unreserved, at_once.unclaimed));
-        let of_account = |(key, _): &(&FunctionKey, &Claim)| key.scope == account.scope;
-        let claimed: u32 = self.claims.iter().filter(of_account).map(|(_, it)| it.total()).sum();
+        let claimed = self.claimed.get(&account.scope).copied().unwrap_or(0);
         let metric = LambdaMetric::UnreservedConcurrentExecutions;
         self.gauge(minute, metric, account, unreserved);
         let metric = LambdaMetric::ClaimedAccountConcurrency;

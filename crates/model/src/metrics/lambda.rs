@@ -1,7 +1,7 @@
 //! What Lambda tells of itself in CloudWatch: its metrics, and which of them an invocation belongs to.
 
 use std::collections::BTreeMap;
-use std::hash::{Hash, Hasher};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use super::{Dimensions, Unit};
@@ -144,11 +144,25 @@ impl Start {
     }
 }
 
-/// One of the sets of dimensions under which something is told.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// One of the sets of dimensions under which something is told. Its texts are hashed once: it is looked up
+/// several times for every invocation.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
     pub(super) scope: Scope,
     pub(super) dimensions: Dimensions,
+    hash: u64,
+}
+
+impl Hash for Place {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+fn hash_of(texts: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    texts.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// What was invoked, and what that came to: all that metrics are told apart by.
@@ -161,6 +175,7 @@ pub struct Subject {
     /// The version that ran.
     pub version: Version,
     places: Vec<Arc<Place>>,
+    hash: u64,
 }
 
 impl Subject {
@@ -181,10 +196,12 @@ impl Subject {
         let place = |set: Vec<(&str, String)>| {
             let dimensions: BTreeMap<String, String> =
                 set.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-            Arc::new(Place { scope: function.scope.clone(), dimensions })
+            let hash = hash_of((&function.scope, &dimensions));
+            Arc::new(Place { scope: function.scope.clone(), dimensions, hash })
         };
         let places = sets.into_iter().map(place).collect();
-        Self { function, qualifier, version, places }
+        let hash = hash_of((&function, &qualifier, version));
+        Self { function, qualifier, version, places, hash }
     }
 
     /// The subject of an invocation, by the ARN that was invoked.
@@ -218,7 +235,7 @@ impl Eq for Subject {}
 
 impl Hash for Subject {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (&self.function, &self.qualifier, self.version).hash(state);
+        state.write_u64(self.hash);
     }
 }
 

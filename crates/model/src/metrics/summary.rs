@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 /// How much larger the upper bound of a bin is than its lower one (ours): the middle is then at most
 /// 1 % away from either.
 const GROWTH: f64 = 1.02;
+/// Its natural logarithm.
+const LN_GROWTH: f64 = 0.019_802_627_296_179_73;
 /// Bins that a sketch spans at most (ours): values 10^17 times apart. Past it the smallest values are
 /// counted with those at the span's end.
 const SPAN: i32 = 2_048;
@@ -192,7 +194,7 @@ impl Sketch {
     reason = "the logarithms of all positive numbers are within 40 000 bins of one"
 )]
 fn bin(value: f64) -> Option<i32> {
-    (value > 0.0).then(|| (value.ln() / GROWTH.ln()).ceil() as i32)
+    (value > 0.0).then(|| (value.ln() / LN_GROWTH).ceil() as i32)
 }
 
 #[cfg(test)]
@@ -233,6 +235,15 @@ mod tests {
         let mut merged = all(&[1.0, 2.0]);
         merged.merge(&set);
         assert_eq!((merged.percentile(50.0), merged.samples), (None, 12.0));
+    }
+
+    #[test]
+    fn a_bound_belongs_to_its_bin() {
+        assert!((GROWTH.ln() - LN_GROWTH).abs() < 1e-15);
+        assert_eq!(
+            [0.0, 1.0, 1.01, 1.03, 0.99].map(bin),
+            [None, Some(0), Some(1), Some(2), Some(0)]
+        );
     }
 
     #[test]
