@@ -270,3 +270,14 @@ def test_a_session_ends_with_the_server(servers, python):
     session.thread.join(20)
     assert not session.thread.is_alive()
     assert "SessionStreamingException" in str(session.end), session.end
+
+
+def test_events_that_a_client_puts_are_told(aws, tail):
+    named = {"logGroupName": "put-live", "logStreamName": "s"}
+    aws.logs.create_log_group(logGroupName="put-live")
+    aws.logs.create_log_stream(**named)
+    session = tail(logGroupIdentifiers=["arn:aws:logs:us-east-1:000000000000:log-group:put-live"])
+    session.start()
+    now = aws.logs.describe_log_groups(logGroupNamePrefix="put-live")["logGroups"][0]["creationTime"]
+    aws.logs.put_log_events(**named, logEvents=[{"timestamp": now, "message": "of a client"}])
+    assert session.wait_for("of a client") == ["of a client"]

@@ -93,6 +93,8 @@ def neighbours_of(aws):
         "instance profile": (iam.get_instance_profile, {"InstanceProfileName": "m"}),
         "log groups": (logs.describe_log_groups, {"logGroupNamePrefix": "g"}),
         "log tags": (logs.list_tags_for_resource, {"resourceArn": GROUP}),
+        "log streams": (logs.describe_log_streams, {"logGroupName": "g"}),
+        "log events": (logs.filter_log_events, {"logGroupName": "g"}),
         "queues": (sqs.list_queues, {}),
         "buckets": (s3.list_buckets, {}),
         "objects": (s3.list_object_versions, {"Bucket": "kept"}),
@@ -318,6 +320,18 @@ class Changes:
 
     def tag_log_group(self):
         self.aws.logs.tag_resource(resourceArn=GROUP, tags={"b": "2"})
+
+    def create_log_stream(self):
+        self.aws.logs.create_log_stream(logGroupName="g", logStreamName="s")
+
+    def put_log_events(self):
+        now = self.aws.logs.describe_log_groups(logGroupNamePrefix="g")["logGroups"][0]["creationTime"]
+        self.aws.logs.put_log_events(
+            logGroupName="g", logStreamName="s", logEvents=[{"timestamp": now, "message": "m"}]
+        )
+
+    def delete_log_stream(self):
+        self.aws.logs.delete_log_stream(logGroupName="g", logStreamName="s")
 
     def create_queue(self):
         self.sqs.create_queue(QueueName="q", tags={"a": "1"})

@@ -167,6 +167,7 @@ async fn neighbour(
 fn body_limit(dialect: Dialect) -> usize {
     match dialect.service {
         Some(Service::Sqs) | None => limits::QUEUE_REQUEST_BYTES,
+        Some(Service::Logs) => limits::LOG_REQUEST_BYTES,
         Some(_) => limits::CONTROL_REQUEST_BYTES,
     }
 }

@@ -156,6 +156,13 @@ pub const LOG_EVENT_BYTES: usize = 262_118;
 /// Log events of one environment that may wait to be stored (ours). Past it events are dropped and
 /// counted, and a line says how many.
 pub const LOG_QUEUE_EVENTS: usize = 4_096;
+/// Events of one `PutLogEvents` (API model). More are refused.
+pub const PUT_LOG_EVENTS: usize = 10_000;
+/// Bytes of the events of one `PutLogEvents`, overhead included (`PutLogEvents`). More are refused.
+pub const PUT_LOG_BYTES: usize = 1_048_576;
+/// Bytes of a request to CloudWatch Logs (ours): the events of one `PutLogEvents` as JSON, most of
+/// it escaped. Past it: 413.
+pub const LOG_REQUEST_BYTES: usize = 8 * 1_048_576;
 /// Bytes that a log event counts beside its message (`PutLogEvents`).
 pub const LOG_EVENT_OVERHEAD_BYTES: u64 = 26;
 /// Log bytes, overhead included, that one environment may write in a second on average (ours); a

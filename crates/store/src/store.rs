@@ -51,7 +51,12 @@ const RECORDS: Schema = Schema {
 const LOGS: Schema = Schema {
     file: "logs.db",
     synchronous: "NORMAL",
-    migrations: &[logs::schema::TABLES, logs::schema::GROUP_SETTINGS, metrics::schema::TABLES],
+    migrations: &[
+        logs::schema::TABLES,
+        logs::schema::GROUP_SETTINGS,
+        metrics::schema::TABLES,
+        logs::streams::TO_SWEEP,
+    ],
     sweep: logs::write::sweep,
 };
 

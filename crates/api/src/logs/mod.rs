@@ -4,6 +4,7 @@ mod answer;
 mod filter;
 mod groups;
 mod live_tail;
+mod put;
 mod request;
 
 pub use answer::{
@@ -16,6 +17,10 @@ pub use groups::{CreateLogGroup, DescribeLogGroups, NamedGroup, PutRetentionPoli
 pub use live_tail::{
     LiveEvent, LiveStreams, StartLiveTail, class_not_followed, live_tail_head, session_broken,
     session_start, session_timeout, session_update, too_many_sessions,
+};
+pub use put::{
+    InputLogEvent, NamedStream, PutLogEvents, PutLogEventsResponse, RejectedLogEvents, accepted,
+    stream_exists,
 };
 pub use request::{DescribeLogStreams, FilterLogEvents, GetLogEvents, OrderBy, Streams};
 
@@ -56,6 +61,9 @@ operations! {
     TagLogGroup
     UntagLogGroup
     ListTagsLogGroup
+    CreateLogStream
+    DeleteLogStream
+    PutLogEvents
     DescribeLogStreams
     GetLogEvents
     FilterLogEvents

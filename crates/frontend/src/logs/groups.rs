@@ -33,7 +33,10 @@ impl Service<'_> {
             Operation::ListTagsForResource => {
                 self.tags(NamedGroup::of_resource(self.scope, body)?).await
             }
-            Operation::DescribeLogStreams
+            Operation::CreateLogStream
+            | Operation::DeleteLogStream
+            | Operation::PutLogEvents
+            | Operation::DescribeLogStreams
             | Operation::GetLogEvents
             | Operation::FilterLogEvents => Err(ApiError::internal(self.dialect)),
         }

@@ -1,6 +1,7 @@
 //! CloudWatch Logs: groups with their retention and tags, and what is read of streams and events.
 
 mod groups;
+mod streams;
 pub(crate) mod tail;
 
 use bytes::Bytes;
@@ -42,6 +43,9 @@ pub(crate) async fn answer(
         }
         Operation::GetLogEvents => service.events(GetLogEvents::read(scope, body)?).await,
         Operation::FilterLogEvents => service.filter(FilterLogEvents::read(scope, body)?).await,
+        Operation::CreateLogStream | Operation::DeleteLogStream | Operation::PutLogEvents => {
+            service.about_streams(operation, body).await
+        }
         about_groups => service.about_groups(about_groups, body).await,
     }
 }

@@ -7,11 +7,13 @@ pub mod cursor;
 mod read;
 mod retention;
 pub(crate) mod schema;
+pub(crate) mod streams;
 mod tags;
 mod tail;
 pub(crate) mod write;
 
 pub use retention::Round;
+pub use streams::CreateStreamError;
 pub(crate) use tail::Followers;
 pub use tail::{Followed, Tail, TailError, TailPage, TailStreams};
 

@@ -4,7 +4,7 @@ use dormouse_model::names::Scope;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::logs::{
-    CreateGroupError, Event, GroupKey, GroupSettings, Logs, StreamKey, stored_ms, tags,
+    CreateGroupError, Event, GroupKey, GroupSettings, Logs, StreamKey, stored_ms, streams, tags,
 };
 use crate::{ChangeError, StorageError};
 
@@ -105,14 +105,14 @@ impl Logs {
     }
 }
 
-/// Removes some events of deleted groups; false when there were none of these groups.
+/// Removes some events of deleted groups and streams; false when there were none of these.
 pub(crate) fn sweep(connection: &Connection) -> Result<bool, StorageError> {
     let group: Option<i64> = connection
         .prepare_cached("SELECT group_id FROM log_groups_to_sweep LIMIT 1")?
         .query_row([], |row| row.get(0))
         .optional()?;
     let Some(group) = group else {
-        return Ok(false);
+        return streams::sweep(connection);
     };
     let transaction = connection.unchecked_transaction()?;
     let removed = transaction
@@ -161,7 +161,7 @@ fn insert_group(
         .optional()?)
 }
 
-fn append(
+pub(super) fn append(
     connection: &Connection,
     stream: &StreamKey,
     events: &[Event],
