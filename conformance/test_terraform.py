@@ -341,6 +341,30 @@ def test_the_policies_of_a_role(aws):
         resource.destroy()
 
 
+def test_a_user_is_renamed_and_destroyed_with_what_it_has(aws):
+    user = terraform.User(aws)
+    declared = {"name": "stepped"}
+    first = None
+    for step in [
+        {},
+        {"tags": {"a": "1"}},
+        {"tags": None},
+        {"permissions_boundary": BASIC},
+        {"permissions_boundary": None},
+        {"path": "/p/"},
+        {"name": "renamed"},
+    ]:
+        declared |= step
+        state = user.apply(**declared)
+        first = first or state
+        assert state["unique_id"] == first["unique_id"]
+    iam = aws.client("iam")
+    iam.create_access_key(UserName="renamed")
+    iam.create_group(GroupName="of-a-user")
+    iam.add_user_to_group(GroupName="of-a-user", UserName="renamed")
+    user.destroy()
+
+
 def test_a_log_group(aws):
     group = terraform.LogGroup(aws)
     declared = {"name": "/aws/lambda/stepped-group"}

@@ -2,7 +2,7 @@
 
 from harness.terraform.functions import Alias, Function, LayerVersion, Permission
 from harness.terraform.settings import EventInvokeConfig, EventSourceMapping, FunctionUrl, ProvisionedConcurrencyConfig
-from harness.terraform.iam import Policy, Role, RolePolicy, RolePolicyAttachment
+from harness.terraform.iam import Policy, Role, RolePolicy, RolePolicyAttachment, User
 from harness.terraform.logs import LogGroup
 
 __all__ = [
@@ -18,5 +18,6 @@ __all__ = [
     "RolePolicy",
     "Policy",
     "RolePolicyAttachment",
+    "User",
     "LogGroup",
 ]

@@ -91,6 +91,69 @@ class Role(Resource):
         iam.delete_role(RoleName=self.id)
 
 
+class User(Resource):
+    """aws_iam_user, with force_destroy"""
+
+    schema = {
+        "name": Attribute(),
+        "path": Attribute(default="/"),
+        "permissions_boundary": Attribute(),
+        "tags": Attribute(),
+        "arn": Attribute(computed=True),
+        "unique_id": Attribute(computed=True),
+    }
+
+    def create(self, want):
+        self.id = want["name"]
+        self.client("iam").create_user(
+            UserName=self.id,
+            Path=want["path"],
+            **present(PermissionsBoundary=want["permissions_boundary"], Tags=pairs(want["tags"]) or None),
+        )
+
+    def read(self):
+        got = self.found(self.client("iam").get_user, UserName=self.id)
+        return got and {
+            "name": got["User"]["UserName"],
+            "path": got["User"]["Path"],
+            "permissions_boundary": got["User"].get("PermissionsBoundary", {}).get("PermissionsBoundaryArn"),
+            "tags": unpaired(got["User"].get("Tags")),
+            "arn": got["User"]["Arn"],
+            "unique_id": got["User"]["UserId"],
+        }
+
+    def update(self, want, changes):
+        iam = self.client("iam")
+        if changes.keys() & {"name", "path"}:
+            iam.update_user(UserName=self.id, NewUserName=want["name"], NewPath=want["path"])
+            self.id = want["name"]
+        if "permissions_boundary" in changes:
+            if want["permissions_boundary"]:
+                iam.put_user_permissions_boundary(UserName=self.id, PermissionsBoundary=want["permissions_boundary"])
+            else:
+                iam.delete_user_permissions_boundary(UserName=self.id)
+        tags_of(
+            *(self, changes),
+            lambda tags: iam.tag_user(UserName=self.id, Tags=pairs(tags)),
+            lambda keys: iam.untag_user(UserName=self.id, TagKeys=keys),
+        )
+
+    def delete(self, state):
+        iam, user = self.client("iam"), {"UserName": self.id}
+        for group in iam.list_groups_for_user(**user)["Groups"]:
+            iam.remove_user_from_group(GroupName=group["GroupName"], **user)
+        for key in iam.list_access_keys(**user)["AccessKeyMetadata"]:
+            iam.delete_access_key(AccessKeyId=key["AccessKeyId"], **user)
+        # What would have to go first, too; each must be a list.
+        assert iam.list_ssh_public_keys(**user)["SSHPublicKeys"] == []
+        assert iam.list_virtual_mfa_devices(AssignmentStatus="Any")["VirtualMFADevices"] == []
+        assert iam.list_mfa_devices(**user)["MFADevices"] == []
+        assert iam.list_signing_certificates(**user)["Certificates"] == []
+        assert iam.list_service_specific_credentials(**user)["ServiceSpecificCredentials"] == []
+        assert self.found(iam.delete_login_profile, **user) is None
+        iam.delete_user(**user)
+
+
 class RolePolicy(Resource):
     """aws_iam_role_policy"""
 

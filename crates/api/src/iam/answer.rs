@@ -92,6 +92,8 @@ pub enum Answer {
     PolicyVersions(Page<ManagedPolicyVersion>),
     /// Who has a policy.
     Holders(Page<PolicyHolder>),
+    /// A list of nothing, by its name.
+    Nothing(&'static str),
     /// Tags.
     Tags(BTreeMap<String, String>, Option<String>),
 }
@@ -165,6 +167,10 @@ impl Answer {
             Self::Holders(page) => {
                 PolicyHolder::write_all(&page.items, xml);
                 more(xml, page.marker.as_deref());
+            }
+            Self::Nothing(list) => {
+                xml.leaf(list, "");
+                more(xml, None);
             }
             Self::Tags(tags, marker) => {
                 write_tags(xml, tags);

@@ -23,9 +23,9 @@ pub use policies::{ManagedPolicy, ManagedPolicyVersion, PolicyRequest, PolicySco
 pub use policy::size;
 pub use refusals::{
     Conflict, Noun, conflict, default_version_stays, exists, inline_too_long, name_a_user,
-    no_such_boundary, no_such_inline, no_such_key, no_such_policy, no_such_version, not_found,
-    not_in_group, not_in_profile, not_yours, policy_exists, policy_not_found, profile_full,
-    too_many, too_many_tags, too_many_versions,
+    no_login_profile, no_such_boundary, no_such_inline, no_such_key, no_such_policy,
+    no_such_version, not_found, not_in_group, not_in_profile, not_yours, policy_exists,
+    policy_not_found, profile_full, too_many, too_many_tags, too_many_versions,
 };
 pub use request::{Request, TagRequest, Tagged};
 pub use roles::{Role, RoleRequest};

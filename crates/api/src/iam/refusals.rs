@@ -121,6 +121,13 @@ pub fn no_such_key(id: &str) -> ApiError {
     ApiError::new(Exception::IamNoSuchEntity, text)
 }
 
+/// 404 for the password of a user.
+#[must_use]
+pub fn no_login_profile(user: &str) -> ApiError {
+    let text = format!("Login Profile for User {user} cannot be found.");
+    ApiError::new(Exception::IamNoSuchEntity, text)
+}
+
 /// 400 for a request about a user by somebody who is none and names none.
 #[must_use]
 pub fn name_a_user() -> ApiError {

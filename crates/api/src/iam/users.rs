@@ -33,7 +33,24 @@ pub enum UserRequest {
     Delete {
         user: String,
     },
+    /// A list of what nobody can have here, and which tools ask for before they delete a user.
+    ListNone {
+        user: Option<String>,
+        list: &'static str,
+    },
+    /// `GetLoginProfile` and `DeleteLoginProfile`: there is no console to sign in to.
+    LoginProfile {
+        user: String,
+    },
 }
+
+/// Actions that list what nobody can have here, and what the list is called.
+const NONE: [(&str, &str); 4] = [
+    ("ListMFADevices", "MFADevices"),
+    ("ListSSHPublicKeys", "SSHPublicKeys"),
+    ("ListSigningCertificates", "Certificates"),
+    ("ListServiceSpecificCredentials", "ServiceSpecificCredentials"),
+];
 
 impl UserRequest {
     /// Reads an action's members; nothing for another action.
@@ -55,7 +72,14 @@ impl UserRequest {
                 new_name: members.optional_name("NewUserName", "newUserName", 64),
             },
             "DeleteUser" => Self::Delete { user: members.user(128) },
-            _ => return None,
+            "GetLoginProfile" | "DeleteLoginProfile" => {
+                Self::LoginProfile { user: members.user(64) }
+            }
+            "ListVirtualMFADevices" => Self::ListNone { user: None, list: "VirtualMFADevices" },
+            other => {
+                let (_, list) = NONE.into_iter().find(|(action, _)| *action == other)?;
+                Self::ListNone { user: members.optional_user(), list }
+            }
         })
     }
 }

@@ -49,6 +49,16 @@ impl Iam<'_> {
                 .await
             }
             UserRequest::Delete { user } => self.delete(&user, deletable).await,
+            UserRequest::ListNone { user, list } => {
+                if let Some(name) = user {
+                    self.get::<User>(&name).await?;
+                }
+                Ok(Answer::Nothing(list))
+            }
+            UserRequest::LoginProfile { user } => {
+                let user: User = self.get(&user).await?;
+                Err(iam::no_login_profile(&user.name))
+            }
         }
     }
 
