@@ -24,7 +24,7 @@ def examples(runtime, architecture, layer):
         "LayerVersionContentInput": {"ZipFile": ZIP},
         "MasterRegion": "ALL",
         "Pattern": '{"a": ["b"]}',
-        "ResourcePolicy": '{"Version": "2012-10-17", "Statement": []}',
+        "ResourcePolicy": '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "lambda:*"}]}',
         "RoleArn": ROLE,
         "Runtime": runtime,
         "SourceOwner": "123456789012",
@@ -96,6 +96,8 @@ URL = ("CreateFunctionUrlConfig", {"AuthType": "NONE"})
 ASYNC = ("PutFunctionEventInvokeConfig", {"MaximumRetryAttempts": 1})
 MAPPING = ("CreateEventSourceMapping", {})
 SIGNING = ("CreateCodeSigningConfig", {})
+PROVIDER = ("CreateCapacityProvider", {})
+DOCUMENT = ("PutResourcePolicy", {})
 PROVISION = ("PutProvisionedConcurrencyConfig", {"Qualifier": "1", "ProvisionedConcurrentExecutions": 1})
 LAYER_GRANT = ("AddLayerVersionPermission", {"Action": "lambda:GetLayerVersion", "Principal": "*"})
 GRANT = ("AddPermission", {"Action": "lambda:InvokeFunction", "Principal": "s3.amazonaws.com"})
@@ -104,29 +106,54 @@ GRANT = ("AddPermission", {"Action": "lambda:InvokeFunction", "Principal": "s3.a
 PREPARED = {
     "CreateAlias": ([VERSION], {}),
     "DeleteAlias": ([VERSION, ALIAS], {"Name": "live"}),
+    "DeleteCapacityProvider": ([PROVIDER], {}),
     "DeleteCodeSigningConfig": ([SIGNING], {}),
     "DeleteEventSourceMapping": ([MAPPING], {}),
     "DeleteFunctionEventInvokeConfig": ([ASYNC], {}),
     "DeleteFunctionUrlConfig": ([URL], {}),
+    "DeleteResourcePolicy": ([DOCUMENT], {}),
     "DeleteProvisionedConcurrencyConfig": ([VERSION, PROVISION], {"Qualifier": "1"}),
     "GetAlias": ([VERSION, ALIAS], {"Name": "live"}),
+    "GetCapacityProvider": ([PROVIDER], {}),
     "GetCodeSigningConfig": ([SIGNING], {}),
     "GetEventSourceMapping": ([MAPPING], {}),
     "GetFunctionEventInvokeConfig": ([ASYNC], {}),
     "GetFunctionUrlConfig": ([URL], {}),
+    "GetFunctionScalingConfig": ([VERSION], {"Qualifier": "1"}),
     "GetLayerVersionPolicy": ([LAYER_GRANT], {}),
     "GetPolicy": ([GRANT], {}),
     "GetProvisionedConcurrencyConfig": ([VERSION, PROVISION], {"Qualifier": "1"}),
+    "GetResourcePolicy": ([DOCUMENT], {}),
+    "ListFunctionVersionsByCapacityProvider": ([PROVIDER], {}),
     "ListFunctionsByCodeSigningConfig": ([SIGNING], {}),
     "PutFunctionCodeSigningConfig": ([SIGNING], {}),
+    "PutFunctionScalingConfig": ([VERSION], {"Qualifier": "1"}),
     "PutProvisionedConcurrencyConfig": ([VERSION], {"Qualifier": "1"}),
     "RemoveLayerVersionPermission": ([LAYER_GRANT], {}),
     "RemovePermission": ([GRANT], {}),
     "UpdateAlias": ([VERSION, ALIAS], {"Name": "live"}),
+    "UpdateCapacityProvider": ([PROVIDER], {}),
     "UpdateCodeSigningConfig": ([SIGNING], {}),
     "UpdateEventSourceMapping": ([MAPPING], {}),
     "UpdateFunctionEventInvokeConfig": ([ASYNC], {}),
     "UpdateFunctionUrlConfig": ([URL], {}),
+}
+
+# Operations that nothing can be done for here, and the only right refusal of a valid request.
+NO_EXECUTION = "The resource you requested does not exist"
+NEVER = {
+    "CheckpointDurableExecution": "Invalid checkpoint token",
+    "DeleteDurableExecution": NO_EXECUTION,
+    "GetDurableExecution": NO_EXECUTION,
+    "GetDurableExecutionHistory": NO_EXECUTION,
+    "GetDurableExecutionState": "Invalid checkpoint token",
+    "PauseDurableExecution": NO_EXECUTION,
+    "PutFunctionScalingConfig": "This server has no managed instances",
+    "ResumeDurableExecution": NO_EXECUTION,
+    "SendDurableExecutionCallbackFailure": NO_EXECUTION,
+    "SendDurableExecutionCallbackHeartbeat": NO_EXECUTION,
+    "SendDurableExecutionCallbackSuccess": NO_EXECUTION,
+    "StopDurableExecution": NO_EXECUTION,
 }
 
 # What a step makes and its answer names: the member that names it then, and where the name stands.
@@ -164,6 +191,7 @@ REASONS = {
     "RevisionId": "The Revision Id provided does not match the latest Revision Id",
     "VpcConfig": r"Error occurred while Describe(Subnets|SecurityGroups)\. EC2 Error Code: Invalid",
     "AddPermission.Qualifier": r"We currently do not support adding policies for \$LATEST",
+    "CreateCapacityProvider.KmsKeyArn": "KMS Error Code: NotFoundException",
     "CreateEventSourceMapping.KMSKeyArn": "KMS Error Code: NotFoundException",
     "UpdateEventSourceMapping.KMSKeyArn": "KMS Error Code: NotFoundException",
     "DeleteFunction.Qualifier": r"\$LATEST version cannot be deleted without deleting the function",
@@ -242,6 +270,7 @@ ALWAYS = {
     "AliasConfiguration": ["AliasArn", "Name", "FunctionVersion", "Description", "RevisionId"],
     "Concurrency": ["ReservedConcurrentExecutions"],
     "CreateFunctionUrlConfigResponse": ["FunctionUrl", "FunctionArn", "AuthType", "CreationTime"],
+    "CapacityProvider": "CapacityProviderArn State VpcConfig PermissionsConfig LastModified".split(),
     "CodeSigningConfig": "CodeSigningConfigId CodeSigningConfigArn AllowedPublishers CodeSigningPolicies LastModified".split(),
     "EventSourceMappingConfiguration": EVENT_SOURCE_MAPPING,
     "FunctionCodeLocation": ["RepositoryType", "Location"],
@@ -256,14 +285,18 @@ ALWAYS = {
     "GetLayerVersionResponse": ["Content", "LayerArn", "LayerVersionArn", "Description", "CreatedDate", "Version"],
     "GetPolicyResponse": ["Policy", "RevisionId"],
     "GetProvisionedConcurrencyConfigResponse": "RequestedProvisionedConcurrentExecutions AllocatedProvisionedConcurrentExecutions AvailableProvisionedConcurrentExecutions Status LastModified".split(),
+    "GetResourcePolicyResponse": ["Policy", "RevisionId"],
     "GetRuntimeManagementConfigResponse": ["UpdateRuntimeOn", "FunctionArn"],
     "LayersListItem": ["LayerName", "LayerArn", "LatestMatchingVersion"],
     "LayerVersionContentOutput": ["Location", "CodeSha256", "CodeSize"],
     "LayerVersionsListItem": ["LayerVersionArn", "Version", "Description", "CreatedDate"],
     "ListAliasesResponse": ["Aliases"],
+    "ListCapacityProvidersResponse": ["CapacityProviders"],
     "ListCodeSigningConfigsResponse": ["CodeSigningConfigs"],
+    "ListDurableExecutionsByFunctionResponse": ["DurableExecutions"],
     "ListEventSourceMappingsResponse": ["EventSourceMappings"],
     "ListFunctionEventInvokeConfigsResponse": ["FunctionEventInvokeConfigs"],
+    "ListFunctionVersionsByCapacityProviderResponse": ["CapacityProviderArn", "FunctionVersions"],
     "ListFunctionsByCodeSigningConfigResponse": ["FunctionArns"],
     "ListFunctionsResponse": ["Functions"],
     "ListFunctionUrlConfigsResponse": ["FunctionUrlConfigs"],
@@ -275,6 +308,7 @@ ALWAYS = {
     "LoggingConfig": ["LogFormat", "LogGroup"],
     "PublishLayerVersionResponse": ["Content", "LayerArn", "LayerVersionArn", "Description", "CreatedDate", "Version"],
     "PutFunctionCodeSigningConfigResponse": ["CodeSigningConfigArn", "FunctionName"],
+    "PutResourcePolicyResponse": ["Policy", "RevisionId"],
     "PutProvisionedConcurrencyConfigResponse": ["RequestedProvisionedConcurrentExecutions", "Status", "LastModified"],
     "SnapStartResponse": ["ApplyOn", "OptimizationStatus"],
 }

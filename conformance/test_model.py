@@ -84,6 +84,8 @@ class World:
             if operation.name != "CreateFunction":
                 self.function(name)
             values |= {"FunctionName": name, "Resource": arn, "ResourceArn": arn}
+        if "CapacityProviderName" in members:
+            values["CapacityProviderName"] = self.fresh()
         if "LayerName" in members:
             layer = self._publish("model-layer")
             values |= {"LayerName": "model-layer", "VersionNumber": layer["Version"]}
@@ -110,7 +112,7 @@ class World:
         for step, arguments in steps:
             known = SERVICE.operation_model(step)
             about = {key: value for key, value in values.items() if key in known.input_shape.members}
-            about = self.named(known) | about
+            about = about or self.named(known)
             answer = self.call(step, self.smallest(known) | about | arguments)
             for member, path in table.MADE.get(step, {}).items():
                 if member in operation.input_shape.members:
@@ -282,6 +284,9 @@ def look_at_values(world, operation, findings):
     values = world.prepared(operation)
     answer = world.call(name, values)
     look_at_answer(answer, findings)
+    if name in table.NEVER:
+        look_at_refusals(world, operation, values, findings)
+        return
     if not answer.is_success:
         findings.add(f"refuses the smallest request: {answer.code}", answer)
         return
@@ -307,6 +312,17 @@ def look_at_values(world, operation, findings):
     look_at_answer(answer, findings)
     if not answer.is_success:
         findings.add(f"refuses the largest request: {answer.code}", answer)
+
+
+def look_at_refusals(world, operation, values, findings):
+    """Each valid request for what cannot be done here is refused for that reason alone."""
+    members = operation.input_shape.members
+    optional = {name: world.value(operation, name) for name in members if name not in values}
+    for more in [{}, *({name: value} for name, value in optional.items() if name != "Marker"), optional]:
+        answer = world.call(operation.name, values | more)
+        look_at_answer(answer, findings)
+        if answer.is_success or not re.search(table.NEVER[operation.name], answer.message):
+            findings.add(f"{sorted(more)} is refused: {answer.code}", answer)
 
 
 def is_right(name, member, answer):

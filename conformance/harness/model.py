@@ -110,7 +110,7 @@ class Shapes:
         elif kind == "string":
             yield from _wrong_texts(path, limits, located)
         elif kind == "list":
-            yield from self._wrong_lists(shape, path, limits)
+            yield from self._wrong_lists(shape, path, limits, located)
         elif kind == "map":
             value = self.minimal(shape.value)
             for wrong in self.wrong(shape.key, path):
@@ -130,12 +130,13 @@ class Shapes:
             for wrong in self.wrong(member, inner, location):
                 yield dataclasses.replace(wrong, value=self.minimal(shape) | {name: wrong.value})
 
-    def _wrong_lists(self, shape, path, limits):
+    def _wrong_lists(self, shape, path, limits, located):
         one = self.minimal(shape.member)
         if limits.get("max", LONGEST_TRIED) < LONGEST_TRIED:
             most = limits["max"]
             yield Wrong([one] * (most + 1), path, f"Member must have length less than or equal to {most}")
-        if limits.get("min"):
+        # An empty list in a query is none.
+        if limits.get("min") and located != "querystring":
             yield Wrong([], path, f"Member must have length greater than or equal to {limits['min']}")
         if shape.member.type_name == "string":
             for wrong in self.wrong(shape.member, path):

@@ -6,6 +6,7 @@
 pub mod alias;
 pub mod behaviour;
 pub mod bucket;
+pub mod capacity;
 pub mod chance;
 pub mod clock;
 pub mod code_signing;

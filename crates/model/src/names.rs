@@ -117,6 +117,11 @@ name!(
     })
 );
 name!(
+    /// The name of a capacity provider.
+    CapacityProviderName, "capacity provider name",
+    |s| (1..=64).contains(&s.len()) && s.bytes().all(is_word)
+);
+name!(
     /// The id of an environment: 32 lower-case hex digits, the last part of its log stream's name.
     EnvironmentId, "environment id",
     |s| s.len() == 32 && s.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))

@@ -1,15 +1,31 @@
 //! Who may use a function besides its account: the statements of its resource policy.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::policy::{Policy, Statement};
 
 /// The policy of a function, or of one of its versions or aliases.
 pub type FunctionPolicy = Policy<FunctionStatement>;
 
+/// One statement of a function's policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum FunctionStatement {
+    /// Made of the members of `AddPermission`.
+    Granted(Grant),
+    /// Of a document that was given as a whole, as it was written.
+    Written {
+        /// Its name; empty when it has none.
+        id: String,
+        /// What it says.
+        statement: Value,
+    },
+}
+
 /// One permission to use a function.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FunctionStatement {
+pub struct Grant {
     /// Its name.
     pub id: String,
     /// To whom.
@@ -50,6 +66,9 @@ pub struct Conditions {
 
 impl Statement for FunctionStatement {
     fn id(&self) -> &str {
-        &self.id
+        match self {
+            Self::Granted(grant) => &grant.id,
+            Self::Written { id, .. } => id,
+        }
     }
 }

@@ -17,13 +17,25 @@ pub trait Statement: Clone {
 pub struct Policy<S> {
     /// Changes with every change; absent until the first.
     pub revision: Option<RevisionId>,
+    /// What stands in front of the statements of a document that was given as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<Head>,
     /// The permissions, in the order in which they were given.
     pub statements: Vec<S>,
 }
 
+/// What stands in front of a document's statements.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// Of the language it is written in.
+    pub version: Option<String>,
+    /// Its name.
+    pub id: Option<String>,
+}
+
 impl<S> Default for Policy<S> {
     fn default() -> Self {
-        Self { revision: None, statements: Vec::new() }
+        Self { revision: None, head: None, statements: Vec::new() }
     }
 }
 
@@ -60,7 +72,7 @@ impl<S: Statement> Policy<S> {
             return Err(PolicyDenied::Exists);
         }
         let statements = self.statements.iter().cloned().chain([statement]).collect();
-        Ok(Self { revision: Some(revision), statements })
+        Ok(Self { revision: Some(revision), head: self.head.clone(), statements })
     }
 
     /// The policy without a statement.
@@ -81,7 +93,32 @@ impl<S: Statement> Policy<S> {
         if kept.len() == self.statements.len() {
             return Err(PolicyDenied::NoStatement);
         }
-        Ok(Self { revision: Some(revision), statements: kept })
+        Ok(Self { revision: Some(revision), head: self.head.clone(), statements: kept })
+    }
+
+    /// This policy in place of another one.
+    ///
+    /// # Errors
+    /// When `expected` is not the latest revision of the other one.
+    pub fn replacing(
+        self,
+        before: &Self,
+        expected: Option<&RevisionId>,
+        revision: RevisionId,
+    ) -> Result<Self, PolicyDenied> {
+        before.check(expected)?;
+        Ok(Self { revision: Some(revision), ..self })
+    }
+
+    /// Nothing in place of the policy.
+    ///
+    /// # Errors
+    /// When there is none, or `expected` is not its latest revision.
+    pub fn removed(&self, expected: Option<&RevisionId>) -> Result<(), PolicyDenied> {
+        if self.statements.is_empty() {
+            return Err(PolicyDenied::NoPolicy);
+        }
+        self.check(expected)
     }
 
     fn check(&self, expected: Option<&RevisionId>) -> Result<(), PolicyDenied> {

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use dormouse_model::capacity::CapacityProvider;
 use dormouse_model::event_source::EventSourceMapping;
 use dormouse_model::names::Scope;
 use rusqlite::{Connection, OptionalExtension, Row, Rows, params};
@@ -70,6 +71,14 @@ impl Resource for EventSourceMapping {
 
     fn clashes(&self, other: &Self) -> bool {
         self.doubles(other)
+    }
+}
+
+impl Resource for CapacityProvider {
+    const KIND: &'static str = "capacity-provider";
+
+    fn id(&self) -> &str {
+        self.name.as_str()
     }
 }
 

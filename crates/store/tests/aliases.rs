@@ -145,7 +145,7 @@ async fn what_is_kept_for_a_version_or_an_alias_goes_with_it() {
     let settings = store.settings();
     let qualifiers = ["$LATEST", "2", "live"].map(|text| text.parse::<Qualifier>().unwrap());
     for qualifier in &qualifiers {
-        let policy = FunctionPolicy { revision: None, statements: vec![] };
+        let policy = FunctionPolicy::default();
         let changed = settings.change(&key, Some(qualifier), move |_: Option<FunctionPolicy>| {
             Ok::<_, ()>(Some(policy))
         });

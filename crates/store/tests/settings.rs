@@ -23,7 +23,7 @@ async fn created(store: &Store, name: &str) -> FunctionKey {
 fn policy(revision: u32) -> FunctionPolicy {
     let revision = format!("00000000-0000-4000-8000-{revision:012}");
     let revision = revision.parse().expect("it is a UUID");
-    FunctionPolicy { revision: Some(revision), statements: vec![] }
+    FunctionPolicy { revision: Some(revision), ..FunctionPolicy::default() }
 }
 
 fn alias() -> Qualifier {

@@ -324,6 +324,10 @@ mod tests {
             &json!({"Environment": {"Variables": {"AWS_REGION": "x"}}}),
             "InvalidParameterValueException: Lambda was unable to configure your environment variables because the environment variables you have provided contains reserved keys that are currently not supported for modification. Reserved keys used in this request: AWS_REGION",
         );
+    }
+
+    #[test]
+    fn settings_layers_and_tags_are_refused_in_their_own_words() {
         refused(
             &json!({"Code": {}}),
             "InvalidParameterValueException: Please provide a source for function code.",

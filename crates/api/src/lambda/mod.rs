@@ -3,11 +3,13 @@
 pub mod account;
 pub mod alias;
 pub mod behaviour;
+pub mod capacity;
 pub mod code;
 pub mod code_signing;
 pub mod concurrency;
 pub mod configuration;
 pub mod create;
+pub mod durable;
 pub mod event_invoke;
 pub mod event_source;
 pub mod invoke;
@@ -20,6 +22,7 @@ pub(crate) mod pattern;
 pub mod permission;
 mod policy;
 pub mod provisioned;
+pub mod resource_policy;
 pub mod settings;
 mod shape;
 pub mod stream;
@@ -58,6 +61,14 @@ pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
         let text = format!("Could not parse request body into json: {reason}");
         ApiError::new(Exception::Serialization, text)
     })
+}
+
+/// 400 for a key of KMS that is not there: none is.
+pub(crate) fn no_key(arn: &str) -> ApiError {
+    ApiError::invalid_parameter(format!(
+        "Error occurred while DescribeKey. KMS Error Code: NotFoundException. KMS Error Message: \
+         Key '{arn}' does not exist"
+    ))
 }
 
 /// An answer with a JSON body.

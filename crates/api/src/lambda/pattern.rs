@@ -3,7 +3,7 @@
 //! operator may call his region as he likes.
 
 use dormouse_model::limits;
-use dormouse_model::names::Region;
+use dormouse_model::names::{Region, RevisionId};
 
 use super::name::is_region;
 use crate::validate::{Text, is_word};
@@ -27,6 +27,33 @@ pub(crate) const ARN: Text = Text {
 /// A description.
 pub(crate) const DESCRIPTION: Text =
     Text { min: 0, max: limits::DESCRIPTION_CHARS, pattern: ".*", fits: |_| true };
+
+/// The revision of a policy.
+pub(crate) const REVISION: Text = Text {
+    min: 36,
+    max: 36,
+    pattern: "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
+    fits: |text| {
+        text.parse::<RevisionId>().is_ok() && !text.bytes().any(|b| b.is_ascii_uppercase())
+    },
+};
+
+/// What can have a policy: a function, a version, an alias, or a runtime.
+pub(crate) const POLICY_RESOURCE: Text = Text {
+    min: 0,
+    max: 512,
+    pattern: r"arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:(function:[a-zA-Z0-9-_]+(:(\$LATEST(\.PUBLISHED)?|[a-zA-Z0-9-_])+)?|runtime/[a-zA-Z0-9-_./]+)",
+    fits: |text| {
+        let parts: Vec<&str> = text.splitn(6, ':').collect();
+        let ["arn", partition, "lambda", region, account, resource] = parts.as_slice() else {
+            return false;
+        };
+        is_partition(partition)
+            && (is_region(region) || region.parse::<Region>().is_ok())
+            && is_account(account)
+            && has_policy(resource)
+    },
+};
 
 /// A UUID, of which only the length is told.
 pub(crate) const UUID: Text = Text { min: 36, max: 36, pattern: ".*", fits: |_| true };
@@ -127,6 +154,18 @@ fn is_arn_of_anything(text: &str) -> bool {
         && is_one_line(rest)
 }
 
+/// `function:NAME(:QUALIFIER)?|runtime/NAME`
+fn has_policy(resource: &str) -> bool {
+    if let Some(runtime) = resource.strip_prefix("runtime/") {
+        return is_word(&runtime.replace(['.', '/'], "_"));
+    }
+    let Some(function) = resource.strip_prefix("function:") else { return false };
+    let (name, qualifier) = function.split_once(':').unwrap_or((function, "$LATEST"));
+    // The pattern lets `$LATEST` stand anywhere in a qualifier.
+    let qualifier = qualifier.replace("$LATEST.PUBLISHED", "_").replace("$LATEST", "_");
+    is_word(name) && is_word(&qualifier)
+}
+
 /// `.*`, to which Java counts no line end.
 pub(crate) fn is_one_line(text: &str) -> bool {
     !text.contains(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'])
@@ -194,7 +233,15 @@ mod tests {
 
     #[test]
     fn whatever_a_pattern_makes_is_let_through() {
-        for rule in [&ARN, &ARN_OR_EMPTY, &CODE_SIGNING_CONFIG, &CAPACITY_PROVIDER, &TAG_VALUE] {
+        for rule in [
+            &ARN,
+            &ARN_OR_EMPTY,
+            &CODE_SIGNING_CONFIG,
+            &CAPACITY_PROVIDER,
+            &TAG_VALUE,
+            &REVISION,
+            &POLICY_RESOURCE,
+        ] {
             fits_what_it_makes(rule.pattern, rule.fits);
         }
     }

@@ -2,7 +2,7 @@
 
 use dormouse_model::names::{Qualifier, RevisionId, Version};
 use dormouse_model::permission::{
-    Conditions, FunctionPolicy, FunctionPrincipal, FunctionStatement,
+    Conditions, FunctionPolicy, FunctionPrincipal, FunctionStatement, Grant,
 };
 use dormouse_model::policy::PolicyDenied;
 use http::Uri;
@@ -80,7 +80,7 @@ impl AddPermissionRequest {
             return Err(ApiError::invalid_parameter(text));
         }
         let principal = self.principal.as_deref().and_then(principal);
-        let statement = FunctionStatement {
+        let statement = Grant {
             id: self.statement_id.unwrap_or_default(),
             principal: principal.ok_or_else(policy::invalid_principal)?,
             action,
@@ -94,7 +94,7 @@ impl AddPermissionRequest {
             },
         };
         let expected = policy::expected(self.revision_id.as_deref(), READER)?;
-        Ok(NewPermission { statement, expected })
+        Ok(NewPermission { statement: FunctionStatement::Granted(statement), expected })
     }
 
     fn check_members(&self, violations: &mut Violations) {
@@ -292,13 +292,20 @@ fn is_identity(arn: &str) -> bool {
         )
 }
 
-fn document(policy: &FunctionPolicy, target: &Target) -> String {
+pub(super) fn document(policy: &FunctionPolicy, target: &Target) -> String {
     let arn = target.arn();
     let statements: Vec<Value> = policy.statements.iter().map(|s| statement(s, &arn)).collect();
-    policy::document(&statements)
+    policy::document(policy.head.as_ref(), &statements)
 }
 
 fn statement(of: &FunctionStatement, arn: &str) -> Value {
+    match of {
+        FunctionStatement::Granted(grant) => granted(grant, arn),
+        FunctionStatement::Written { statement, .. } => statement.clone(),
+    }
+}
+
+fn granted(of: &Grant, arn: &str) -> Value {
     let principal = match &of.principal {
         FunctionPrincipal::Anyone => json!("*"),
         FunctionPrincipal::Aws(arn) => json!({"AWS": arn}),
@@ -440,7 +447,8 @@ mod tests {
     fn a_policy_ends_at_twenty_kilobytes() {
         let one = read(&json!({"SourceArn": format!("arn:aws:s3:::{}", "x".repeat(9_000))}));
         let one = one.unwrap().statement;
-        let mut policy = FunctionPolicy { revision: None, statements: vec![one.clone(); 2] };
+        let mut policy =
+            FunctionPolicy { statements: vec![one.clone(); 2], ..FunctionPolicy::default() };
         assert!(check_length(&policy, &target()).is_ok());
         policy.statements.push(one);
         let error = check_length(&policy, &target()).unwrap_err();

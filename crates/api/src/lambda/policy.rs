@@ -3,7 +3,7 @@
 
 use dormouse_model::limits;
 use dormouse_model::names::RevisionId;
-use dormouse_model::policy::PolicyDenied;
+use dormouse_model::policy::{Head, PolicyDenied};
 use serde_json::{Value, json};
 
 use crate::error::{ApiError, Exception};
@@ -49,8 +49,18 @@ pub(super) fn is_organization(id: &str) -> bool {
 }
 
 /// A policy as AWS writes it: a document in a text.
-pub(super) fn document(statements: &[Value]) -> String {
-    json!({"Version": "2012-10-17", "Id": "default", "Statement": statements}).to_string()
+pub(super) fn document(head: Option<&Head>, statements: &[Value]) -> String {
+    let Some(head) = head else {
+        let document = json!({"Version": "2012-10-17", "Id": "default", "Statement": statements});
+        return document.to_string();
+    };
+    let mut document = json!({"Statement": statements});
+    for (name, value) in [("Version", &head.version), ("Id", &head.id)] {
+        if let Some(value) = value {
+            document[name] = json!(value);
+        }
+    }
+    document.to_string()
 }
 
 /// The length of a document within its limit.
@@ -94,7 +104,7 @@ pub(super) fn invalid_principal() -> ApiError {
     ApiError::invalid_parameter(text)
 }
 
-fn stale(reader: &str) -> ApiError {
+pub(super) fn stale(reader: &str) -> ApiError {
     let text = format!(
         "The Revision Id provided does not match the latest Revision Id. Call the {reader} API to \
          retrieve the latest Revision Id"

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::error::{ApiError, Exception};
+use crate::query::QueryString;
 use crate::validate::{ENUM, LONGEST, SHORTEST, Text, Violations};
 
 /// The members of an object that were read.
@@ -24,6 +25,10 @@ pub(crate) enum Shape {
     OneOf(&'static [&'static str]),
     /// A whole number between two, both included.
     Integer(i64, i64),
+    /// A number between two, both included.
+    Double(f64, f64),
+    /// A text that is not to be repeated; so many characters at most.
+    Private(usize),
     /// Yes or no.
     Boolean,
     /// A moment in seconds since 1970.
@@ -67,6 +72,47 @@ pub(crate) fn check(violations: &mut Violations, members: &'static [Member], of:
     check_members(violations, members, of, "");
 }
 
+/// The same of the members of a query string, whose texts are read first.
+pub(crate) fn asked(
+    violations: &mut Violations,
+    members: &'static [Member],
+    query: QueryString<'_>,
+) {
+    for member in members {
+        let path = inner("", member.name);
+        let mut values = query.all(member.name).peekable();
+        if values.peek().is_none() {
+            if member.required {
+                violations.null(&path);
+            }
+            continue;
+        }
+        if let Shape::List(..) = member.shape {
+            let items = values.map(|value| Value::from(value.into_owned())).collect();
+            check_value(violations, &member.shape, &Value::Array(items), &path);
+        } else if let Some(text) = values.next() {
+            match read_text(&member.shape, &text) {
+                Ok(value) => check_value(violations, &member.shape, &value, &path),
+                Err(kind) => violations.add(text, &path, format_args!("Member must be {kind}")),
+            }
+        }
+    }
+}
+
+/// A value as it stands in a query string; the error is what it should be.
+fn read_text(shape: &Shape, text: &str) -> Result<Value, &'static str> {
+    match shape {
+        Shape::Integer(..) => text.parse::<i64>().map(Value::from).map_err(|_| "an integer"),
+        Shape::Boolean => text.parse::<bool>().map(Value::from).map_err(|_| "a boolean"),
+        Shape::Timestamp => {
+            let seconds = text.parse::<f64>().ok().filter(|seconds| seconds.is_finite());
+            let fits = seconds.is_some() || text.parse::<jiff::Timestamp>().is_ok();
+            fits.then(|| Value::from(text)).ok_or("a timestamp")
+        }
+        _ => Ok(Value::from(text)),
+    }
+}
+
 /// What was read, as a type that has the same members.
 pub(crate) fn typed<T: DeserializeOwned>(members: Members) -> Result<T, ApiError> {
     serde_json::from_value(Value::Object(members)).map_err(|error| unfit(&error.to_string()))
@@ -94,10 +140,12 @@ fn fitted_members(
 
 fn fitted(shape: &'static Shape, value: Value, path: &str) -> Result<Value, ApiError> {
     let fits = match (shape, value) {
-        (Shape::Text(_) | Shape::OneOf(_), text @ Value::String(_)) => Some(text),
+        (Shape::Text(_) | Shape::OneOf(_) | Shape::Private(_), text @ Value::String(_)) => {
+            Some(text)
+        }
         (Shape::Integer(..), Value::Number(number)) => number.as_i64().map(Value::from),
         (Shape::Boolean, boolean @ Value::Bool(_)) => Some(boolean),
-        (Shape::Timestamp, number @ Value::Number(_)) => Some(number),
+        (Shape::Timestamp | Shape::Double(..), number @ Value::Number(_)) => Some(number),
         (Shape::List(of, _), Value::Array(items)) => {
             let items = items.into_iter().map(|item| fitted(of, item, path));
             Some(Value::Array(items.collect::<Result<_, _>>()?))
@@ -131,6 +179,19 @@ fn check_value(violations: &mut Violations, shape: &'static Shape, value: &Value
         (Shape::OneOf(allowed), Value::String(text)) => violations.one_of(text, path, allowed),
         (Shape::Integer(min, max), Value::Number(number)) => {
             violations.range(number.as_i64().unwrap_or(i64::MAX), path, *min, *max);
+        }
+        (Shape::Double(min, max), Value::Number(number)) => {
+            let number = number.as_f64().unwrap_or(f64::INFINITY);
+            if number > *max {
+                let rule = format!("Member must have value less than or equal to {max}");
+                violations.add(number, path, rule);
+            } else if number < *min {
+                let rule = format!("Member must have value greater than or equal to {min}");
+                violations.add(number, path, rule);
+            }
+        }
+        (Shape::Private(max), Value::String(text)) if text.chars().count() > *max => {
+            violations.add_hidden(path, format_args!("{LONGEST} {max}"));
         }
         (Shape::List(of, count), Value::Array(items)) => {
             check_list(violations, (of, *count), items, path);

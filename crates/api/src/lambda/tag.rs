@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use dormouse_model::limits;
-use dormouse_model::names::{CodeSigningConfigId, MappingId, Scope};
+use dormouse_model::names::{CapacityProviderName, CodeSigningConfigId, MappingId, Scope};
 use http::Uri;
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +35,8 @@ pub enum Taggable {
     EventSourceMapping(MappingId),
     /// A code signing configuration.
     CodeSigningConfig(CodeSigningConfigId),
+    /// A capacity provider.
+    CapacityProvider(CapacityProviderName),
 }
 
 /// The body of `TagResource`.
@@ -184,6 +186,9 @@ fn taggable(scope: &Scope, resource: &str) -> Result<Taggable, ApiError> {
         "code-signing-config" if here(rest) => {
             rest.parse().map(Taggable::CodeSigningConfig).map_err(|_| not_found())
         }
+        "capacity-provider" if here(rest) => {
+            rest.parse().map(Taggable::CapacityProvider).map_err(|_| not_found())
+        }
         _ => Err(not_found()),
     }
 }
@@ -264,6 +269,7 @@ mod tests {
             Taggable::Function(target) => target.key.name.to_string(),
             Taggable::EventSourceMapping(id) => id.to_string(),
             Taggable::CodeSigningConfig(id) => id.to_string(),
+            Taggable::CapacityProvider(name) => name.to_string(),
         };
         Ok(format!("{name} {tags:?}"))
     }

@@ -3,9 +3,11 @@
 mod aliases;
 mod ask;
 mod behaviour;
+mod capacity;
 mod code_signing;
 mod concurrency;
 pub(crate) mod deployments;
+mod durable;
 mod event_invoke;
 mod event_sources;
 mod events;
@@ -17,6 +19,7 @@ mod package;
 mod permissions;
 mod provisioned;
 mod records;
+mod resource_policies;
 mod served;
 mod tags;
 mod trace;
@@ -77,9 +80,9 @@ pub(crate) async fn answer(ask: &Ask<'_>) -> Result<Response<Outgoing>, ApiError
         Group::Behaviour => behaviour::answer(ask).await,
         Group::CodeSigning => code_signing::answer(ask).await,
         Group::ProvisionedConcurrency => provisioned::answer(ask).await,
-        Group::ResourcePolicy | Group::DurableExecution | Group::CapacityProvider => {
-            Err(ask.not_here())
-        }
+        Group::ResourcePolicy => resource_policies::answer(ask).await,
+        Group::DurableExecution => durable::answer(ask).await,
+        Group::CapacityProvider => capacity::answer(ask).await,
     };
     answered.map(|response| response.map(Outgoing::from))
 }

@@ -5,6 +5,7 @@ use dormouse_api::lambda::permission::{
 };
 use dormouse_api::lambda::{Operation, Target, json_answer, together};
 use dormouse_model::permission::FunctionPolicy;
+use dormouse_model::policy::Statement as _;
 use http::request::Parts;
 
 use super::ask::{Answer, Ask, Asked};
@@ -34,7 +35,7 @@ async fn add(inner: &Inner, target: Asked, body: &[u8]) -> Answer {
     let answer = AddPermissionResponse::of(&new.statement, target);
     let (revision, of) = (inner.chance.revision_id(), target.clone());
     change_setting(inner, target, move |policy: Option<FunctionPolicy>| {
-        let (policy, id) = (policy.unwrap_or_default(), new.statement.id.clone());
+        let (policy, id) = (policy.unwrap_or_default(), new.statement.id().to_owned());
         let policy = policy.with(new.statement, new.expected.as_ref(), revision);
         let policy = policy.map_err(|denied| permission::denied(denied, &id))?;
         permission::check_length(&policy, &of)?;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use dormouse_api::error::ApiError;
 use dormouse_api::lambda::tag::{self, ListTagsResponse, TagResourceRequest, Taggable};
 use dormouse_api::lambda::{Operation, Target, json_answer};
+use dormouse_model::capacity::CapacityProvider;
 use dormouse_model::code_signing::CodeSigningConfig;
 use dormouse_model::event_source::EventSourceMapping;
 use dormouse_model::function::Function;
@@ -17,7 +18,7 @@ use super::ask::{Answer, Ask};
 use super::functions::storage;
 use super::records::no_content;
 use super::versions::stored;
-use super::{code_signing, event_sources};
+use super::{capacity, code_signing, event_sources};
 use crate::context::Inner;
 
 type Tags = BTreeMap<String, String>;
@@ -57,6 +58,9 @@ async fn list(inner: &Inner, scope: &Scope, resource: &str) -> Answer {
         Taggable::CodeSigningConfig(id) => {
             there::<CodeSigningConfig>(inner, scope, id.as_str()).await?.tags
         }
+        Taggable::CapacityProvider(name) => {
+            there::<CapacityProvider>(inner, scope, name.as_str()).await?.tags
+        }
     };
     Ok(json_answer(Operation::ListTags.status(), &ListTagsResponse { tags }))
 }
@@ -88,6 +92,14 @@ async fn change(
                 let config = found.ok_or_else(tag::not_found)?;
                 let tags = make(config.tags.clone())?;
                 Ok((Some(CodeSigningConfig { tags, ..config }), ()))
+            })
+            .await
+        }
+        Taggable::CapacityProvider(name) => {
+            capacity::change(inner, scope, &name, move |found| {
+                let provider = found.ok_or_else(tag::not_found)?;
+                let tags = make(provider.tags.clone())?;
+                Ok((Some(CapacityProvider { tags, ..provider }), ()))
             })
             .await
         }

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::filter::is_pattern;
 use crate::error::ApiError;
+use crate::lambda::no_key;
 use crate::lambda::shape::Members;
 
 /// The members that not every kind of source takes.
@@ -60,10 +61,7 @@ pub(super) fn check_any(members: &Members) -> Result<(), ApiError> {
     }
     // There is no KMS here, so that no key can be found.
     match members.get("KMSKeyArn").and_then(Value::as_str).filter(|arn| !arn.is_empty()) {
-        Some(arn) => refused(format!(
-            "Error occurred while DescribeKey. KMS Error Code: NotFoundException. KMS Error \
-             Message: Key '{arn}' does not exist"
-        )),
+        Some(arn) => Err(no_key(arn)),
         None => Ok(()),
     }
 }

@@ -153,7 +153,7 @@ fn principal(text: &str) -> Option<LayerPrincipal> {
 fn document(version: &LayerVersion) -> String {
     let statements: Vec<Value> =
         version.policy.statements.iter().map(|s| statement(s, &version.key)).collect();
-    policy::document(&statements)
+    policy::document(None, &statements)
 }
 
 fn statement(of: &LayerStatement, key: &LayerVersionKey) -> Value {
