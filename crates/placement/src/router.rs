@@ -26,7 +26,7 @@ use tokio::time::Instant;
 
 use crate::assignment::{Assignment, Request};
 use crate::counts::Counts;
-use crate::routes::{Route, RouteKey, Routes, Which};
+use crate::routes::{Route, RouteKey, Routes, UNCHANGING, Which};
 
 /// What placement is made of.
 #[derive(Debug)]
@@ -63,8 +63,7 @@ pub enum InvokeError {
 async fn edition(worker: &Worker, version: &ResolvedVersion) -> u64 {
     match &version.deployment.code {
         Code::Directory { directory } => worker.edition(directory).await,
-        // It never changes.
-        Code::Zip(_) | Code::Image(_) => 0,
+        Code::Zip(_) | Code::Image(_) => UNCHANGING,
     }
 }
 
@@ -217,9 +216,9 @@ impl Placement {
     #[must_use]
     pub fn allocation(&self, version: &ResolvedVersion) -> Allocation {
         let routes = self.routes.load();
-        let of = routes.iter().filter(|(key, _)| **key == RouteKey::of(version, key.edition, None));
-        let newest = of.max_by_key(|(key, _)| key.edition);
-        newest.map_or_else(Allocation::default, |(_, route)| *route.allocation.borrow())
+        // Only what is published is kept ready, and that never changes.
+        let route = routes.get(&RouteKey::of(version, UNCHANGING, None));
+        route.map_or_else(Allocation::default, |route| *route.allocation.borrow())
     }
 
     /// Unpacks code ahead of its first use.
@@ -347,7 +346,7 @@ impl Router {
         let mut told: Vec<(Arc<Route>, u32)> = Vec::new();
         let mut kept: HashSet<RouteKey> = HashSet::new();
         for (version, places) in provisioned {
-            let of = RouteKey::of(&version, edition(&self.config.worker, &version).await, None);
+            let of = RouteKey::of(&version, UNCHANGING, None);
             kept.insert(of.clone());
             told.push((self.route(version, of), places));
         }
@@ -376,19 +375,13 @@ impl Router {
         if let Some((_, later)) = routes.iter().find(|(other, _)| key.is_before(other)) {
             return later.clone();
         }
-        let earlier: Vec<&Arc<Route>> =
-            routes.iter().filter(|(other, _)| other.is_before(&key)).map(|(_, it)| it).collect();
+        let again = routes.keys().any(|other| other.is_before(&key));
         let (requests, inbox) = mpsc::channel(limits::OWNER_QUEUE);
         let shared = self.shared.entry(version.key.scope.clone()).or_default().clone();
         let (told, allocation) = watch::channel(Allocation::default());
-        // What is kept ready of an earlier edition is to be kept ready of this one.
-        if let Some(places) = earlier.iter().map(|it| it.allocation.borrow().wanted).max() {
-            let _ = requests.try_send(Request::Provide(places, oneshot::channel().0));
-        }
         let route = Arc::new(Route { requests, shared, allocation });
         let changed = version.deployment.generation > 1 && key.version == Version::Latest;
-        let first =
-            if changed || !earlier.is_empty() { ColdReason::Update } else { ColdReason::First };
+        let first = if changed || again { ColdReason::Update } else { ColdReason::First };
         let assignment = Assignment {
             worker: self.config.worker.clone(),
             version,

@@ -11,6 +11,9 @@ use tokio::sync::{mpsc, watch};
 
 use crate::assignment::Request;
 
+/// The edition of code that never changes.
+pub(crate) const UNCHANGING: u64 = 0;
+
 /// Names the owner of a version: a version of a function, in one generation of its configuration
 /// and, when its code is a directory, one edition of that. A function that keeps tenants apart has
 /// an owner for each, and so no environment of one ever serves another.
