@@ -119,6 +119,9 @@ pub const PROVISIONED_INIT_MS: u64 = 130_000;
 /// Environments of provisioned concurrency that one function version has in the making at once (ours).
 /// Further ones wait for these.
 pub const PROVISIONED_STARTS: usize = 4;
+/// Megabytes of memory that keeping environments ready leaves to the rest of the machine (ours). Past it
+/// no further one is made: `FAILED`, and tried again.
+pub const PROVISIONED_RESERVE_MB: u64 = 256;
 /// Milliseconds after which an environment of provisioned concurrency that could not be made is tried
 /// again (ours); doubled each time, up to the longest.
 pub const PROVISIONED_RETRY_MS: u64 = 1_000;

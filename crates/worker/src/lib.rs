@@ -23,6 +23,7 @@ pub mod lives;
 pub mod logs;
 pub mod metrics;
 mod recipe;
+mod room;
 mod variables;
 mod watch;
 mod worker;

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use dormouse_model::environment::InitializationType;
 use dormouse_model::function::{Code, ResolvedVersion};
 use dormouse_model::image::Image;
 use dormouse_runtimes::Interpreter;
@@ -11,6 +12,7 @@ use dormouse_sandbox::{CreateError, Created, Links};
 use super::{Done, Shared};
 use crate::environment::extensions::{external, external_of_image};
 use crate::recipe::{self, Content, Parts};
+use crate::room;
 
 /// A sandbox and what runs in it.
 #[derive(Debug)]
@@ -21,7 +23,16 @@ pub(super) struct Made {
     pub(super) external: Vec<String>,
 }
 
-pub(super) async fn create(shared: Arc<Shared>, version: Arc<ResolvedVersion>, id: String) -> Done {
+pub(super) async fn create(
+    shared: Arc<Shared>,
+    version: Arc<ResolvedVersion>,
+    (id, initialization): (String, InitializationType),
+) -> Done {
+    if initialization == InitializationType::ProvisionedConcurrency
+        && let Err(no_room) = room::for_another(version.deployment.configuration.memory_mb)
+    {
+        return Done::Created(Err(no_room.to_string()));
+    }
     Done::Created(make(&shared, &version, &id).await)
 }
 
