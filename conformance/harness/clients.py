@@ -89,7 +89,7 @@ class Aws:
     def client(self, service, **config):
         """A boto3 client that learns its endpoint from the environment, as a user's does."""
         settings = {
-            "retries": {"max_attempts": 1, "mode": "standard"},
+            "retries": {"total_max_attempts": 1, "mode": "standard"},
             "max_pool_connections": 64,
             "read_timeout": 120,
         }

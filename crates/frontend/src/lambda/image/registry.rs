@@ -1,5 +1,5 @@
 //! Pulls from registries by the distribution specification: manifests and blobs by GET, over plain HTTP,
-//! from hosts that the operator names. No login, no TLS: decision 0008.
+//! from hosts that the operator names. No login, no TLS: decision 0010.
 //!
 //! What comes back is a stranger's: documents are bounded, each wait has a deadline, and whatever is
 //! asked for by digest is compared with it by who takes it.
