@@ -1,10 +1,48 @@
 //! The body of a query-protocol request: a form. Parsed once, bounded, then asked for members.
 
+use std::collections::BTreeMap;
+
 use crate::error::{ApiError, Exception};
 use crate::service::Service;
 
 /// Members one form may have (ours). Past it the request is refused.
 const MEMBERS: usize = 1_000;
+
+/// Dots in the name of a member (ours; none of any service has more than nine). Deeper ones are left
+/// out of a tree.
+const DEPTH: usize = 12;
+
+/// Members by the parts of their names: `A.1.B=x` is a text in a branch in a branch.
+#[derive(Debug)]
+pub(crate) enum Node {
+    Text(String),
+    Branch(Branch),
+}
+
+pub(crate) type Branch = BTreeMap<String, Node>;
+
+/// What stands under numbers, in their order; what does not is left out.
+pub(crate) fn numbered(branch: Branch) -> impl Iterator<Item = Node> {
+    let numbers =
+        branch.into_iter().filter_map(|(number, node)| Some((number.parse::<u32>().ok()?, node)));
+    numbers.collect::<BTreeMap<u32, Node>>().into_values()
+}
+
+/// The first of a name counts, as does the first of what is a text here and a branch there.
+fn plant(branch: &mut Branch, parts: &[&str], text: &str) {
+    match parts {
+        [] => {}
+        [leaf] => {
+            branch.entry((*leaf).to_owned()).or_insert_with(|| Node::Text(text.to_owned()));
+        }
+        [first, rest @ ..] => {
+            let next = branch.entry((*first).to_owned());
+            if let Node::Branch(next) = next.or_insert_with(|| Node::Branch(Branch::new())) {
+                plant(next, rest, text);
+            }
+        }
+    }
+}
 
 /// The members of a form in the order they came.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,9 +70,16 @@ impl Form {
         found.map(|(_, value)| value.as_str())
     }
 
-    /// Every member in the order they came.
-    pub(crate) fn members(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    /// All members by the parts of their names.
+    pub(crate) fn tree(&self) -> Branch {
+        let mut root = Branch::new();
+        for (name, text) in &self.0 {
+            let parts: Vec<&str> = name.splitn(DEPTH + 1, '.').collect();
+            if parts.len() <= DEPTH {
+                plant(&mut root, &parts, text);
+            }
+        }
+        root
     }
 
     /// The operation asked for.

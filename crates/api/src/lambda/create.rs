@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_layers_and_tags_are_refused_in_their_own_words() {
+    fn code_that_does_not_belong_to_the_package_type_is_refused() {
         refused(
             &json!({"Code": {}}),
             "InvalidParameterValueException: Please provide a source for function code.",
@@ -378,6 +378,10 @@ mod tests {
             working_directory: Some("/w".into()),
         };
         assert_eq!(program, Program::Image { image_config });
+    }
+
+    #[test]
+    fn settings_layers_and_tags_are_refused_in_their_own_words() {
         refused(
             &json!({"VpcConfig": {"SubnetIds": ["subnet-1"]}}),
             "InvalidParameterValueException: Error occurred while DescribeSubnets. EC2 Error Code: InvalidSubnetID.NotFound. EC2 Error Message: The subnet ID 'subnet-1' does not exist",

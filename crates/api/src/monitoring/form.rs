@@ -1,70 +1,33 @@
 //! A form of the query protocol as the JSON it stands for: `Dimensions.member.1.Name=…` is a member of
 //! the first item of a list.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
-use crate::form::Form;
-
-/// Dots in the name of a member (ours; none has more than nine). Deeper ones are left out.
-const DEPTH: usize = 12;
-
-/// A form's members by the parts of their names.
-#[derive(Debug)]
-enum Part {
-    Text(String),
-    Branch(BTreeMap<String, Part>),
-}
+use crate::form::{Branch, Form, Node, numbered};
 
 /// The JSON a form stands for.
 pub(super) fn value(form: &Form) -> Value {
-    let mut root = BTreeMap::new();
-    for (name, text) in form.members() {
-        let parts: Vec<&str> = name.splitn(DEPTH + 1, '.').collect();
-        if parts.len() <= DEPTH {
-            plant(&mut root, &parts, text);
-        }
-    }
-    structure(root)
+    structure(form.tree())
 }
 
-fn plant(branch: &mut BTreeMap<String, Part>, parts: &[&str], text: &str) {
-    match parts {
-        [] => {}
-        [leaf] => {
-            branch.entry((*leaf).to_owned()).or_insert_with(|| Part::Text(text.to_owned()));
-        }
-        [first, rest @ ..] => {
-            let next = branch.entry((*first).to_owned());
-            if let Part::Branch(next) = next.or_insert_with(|| Part::Branch(BTreeMap::new())) {
-                plant(next, rest, text);
-            }
-        }
-    }
-}
-
-fn structure(branch: BTreeMap<String, Part>) -> Value {
+fn structure(branch: Branch) -> Value {
     Value::Object(branch.into_iter().map(|(name, part)| (name, json(part))).collect())
 }
 
-fn json(part: Part) -> Value {
+fn json(part: Node) -> Value {
     match part {
-        Part::Text(text) => Value::from(text),
-        Part::Branch(mut inner) => match (inner.len(), inner.remove("member")) {
-            (1, Some(Part::Branch(items))) => list(items),
+        Node::Text(text) => Value::from(text),
+        Node::Branch(mut inner) => match (inner.len(), inner.remove("member")) {
+            (1, Some(Node::Branch(items))) => list(items),
             // An empty list is a name without a number.
-            (1, Some(Part::Text(_))) => Value::Array(vec![]),
+            (1, Some(Node::Text(_))) => Value::Array(vec![]),
             _ => structure(inner),
         },
     }
 }
 
-fn list(items: BTreeMap<String, Part>) -> Value {
-    let numbered =
-        items.into_iter().filter_map(|(number, part)| Some((number.parse::<u32>().ok()?, part)));
-    let in_order: BTreeMap<u32, Part> = numbered.collect();
-    Value::Array(in_order.into_values().map(json).collect())
+fn list(items: Branch) -> Value {
+    Value::Array(numbered(items).map(json).collect())
 }
 
 #[cfg(test)]

@@ -1,13 +1,8 @@
 //! A form of the query protocol as the JSON it stands for: `Attribute.1.Name=…` is a member of a map.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value};
 
-use crate::form::Form;
-
-/// Dots in the name of a member (ours; none has more than five). Deeper ones are left out.
-const DEPTH: usize = 8;
+use crate::form::{Branch, Form, Node, numbered};
 
 /// How members that come by number are gathered.
 #[derive(Clone, Copy)]
@@ -33,41 +28,12 @@ const GATHERED: [(&str, &str, Gather); 13] = [
     ("ChangeMessageVisibilityBatchRequestEntry", "Entries", Gather::List),
 ];
 
-/// A form's members by the parts of their names.
-#[derive(Debug)]
-enum Node {
-    Text(String),
-    Branch(BTreeMap<String, Node>),
-}
-
 /// The JSON a form stands for.
 pub(super) fn value(form: &Form) -> Value {
-    let mut root = BTreeMap::new();
-    for (name, text) in form.members() {
-        let parts: Vec<&str> = name.splitn(DEPTH + 1, '.').collect();
-        if parts.len() <= DEPTH {
-            plant(&mut root, &parts, text);
-        }
-    }
-    object(root)
+    object(form.tree())
 }
 
-fn plant(branch: &mut BTreeMap<String, Node>, parts: &[&str], text: &str) {
-    match parts {
-        [] => {}
-        [leaf] => {
-            branch.entry((*leaf).to_owned()).or_insert_with(|| Node::Text(text.to_owned()));
-        }
-        [first, rest @ ..] => {
-            let next = branch.entry((*first).to_owned());
-            if let Node::Branch(next) = next.or_insert_with(|| Node::Branch(BTreeMap::new())) {
-                plant(next, rest, text);
-            }
-        }
-    }
-}
-
-fn object(branch: BTreeMap<String, Node>) -> Value {
+fn object(branch: Branch) -> Value {
     let members = branch.into_iter().map(|(name, node)| match node {
         Node::Text(text) => (name, Value::from(text)),
         Node::Branch(inner) => match GATHERED.iter().find(|(prefix, ..)| *prefix == name) {
@@ -78,11 +44,8 @@ fn object(branch: BTreeMap<String, Node>) -> Value {
     Value::Object(members.collect())
 }
 
-fn gathered(branch: BTreeMap<String, Node>, gather: Gather) -> Value {
-    let numbered =
-        branch.into_iter().filter_map(|(number, node)| Some((number.parse::<u32>().ok()?, node)));
-    let in_order: BTreeMap<u32, Node> = numbered.collect();
-    let mut values = in_order.into_values().map(|node| match node {
+fn gathered(branch: Branch, gather: Gather) -> Value {
+    let mut values = numbered(branch).map(|node| match node {
         Node::Text(text) => Value::from(text),
         Node::Branch(inner) => object(inner),
     });
