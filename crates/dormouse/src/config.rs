@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
-use dormouse_frontend::{Registries, Registry};
+use dormouse_frontend::{OtherS3, Registries, Registry};
+use dormouse_identity::SigningKey;
 use dormouse_model::limits;
 use dormouse_model::names::Scope;
 use dormouse_sandbox::Network;
@@ -69,6 +70,20 @@ pub(crate) struct Typed {
     /// after another host. May be repeated, in the variable separated by commas.
     #[arg(long, env = "DORMOUSE_REGISTRY", value_name = "HOST:PORT", value_delimiter = ',')]
     registry: Option<Vec<String>>,
+    /// The S3 that packages come from whose bucket this server does not have, over plain HTTP.
+    #[arg(long, env = "DORMOUSE_S3_ENDPOINT", value_name = "http://HOST:PORT")]
+    s3_endpoint: Option<String>,
+    /// The access key id for it; without one, requests are not signed.
+    #[arg(long, env = "DORMOUSE_S3_ACCESS_KEY_ID", value_name = "ID")]
+    s3_access_key_id: Option<String>,
+    /// The secret of that key; better in the variable or the file than on a line that others can read.
+    #[arg(
+        long,
+        env = "DORMOUSE_S3_SECRET_ACCESS_KEY",
+        value_name = "SECRET",
+        hide_env_values = true
+    )]
+    s3_secret_access_key: Option<String>,
     /// Seconds after which an environment is replaced, when its invocation is over [default: 14400].
     #[arg(long, env = "DORMOUSE_MAX_LIFE", value_name = "SECONDS")]
     max_life: Option<u64>,
@@ -127,6 +142,7 @@ pub(crate) struct Config {
     pub(crate) hot_reload: Vec<PathBuf>,
     pub(crate) image_dir: Vec<PathBuf>,
     pub(crate) registries: Registries,
+    pub(crate) other_s3: Option<OtherS3>,
     pub(crate) idle: Duration,
     pub(crate) life: Duration,
     pub(crate) drain: Duration,
@@ -189,6 +205,10 @@ impl Config {
             hot_reload: typed.hot_reload.unwrap_or_default(),
             image_dir: typed.image_dir.unwrap_or_default(),
             registries: registries(&typed.registry.unwrap_or_default())?,
+            other_s3: other_s3(
+                typed.s3_endpoint.as_deref(),
+                (typed.s3_access_key_id, typed.s3_secret_access_key),
+            )?,
             idle: Duration::from_secs(typed.idle_timeout.unwrap_or(limits::IDLE_S)),
             life: Duration::from_secs(typed.max_life.unwrap_or(limits::LIFE_S)),
             drain: typed
@@ -216,6 +236,9 @@ impl Typed {
             hot_reload: self.hot_reload.or(there.hot_reload),
             image_dir: self.image_dir.or(there.image_dir),
             registry: self.registry.or(there.registry),
+            s3_endpoint: self.s3_endpoint.or(there.s3_endpoint),
+            s3_access_key_id: self.s3_access_key_id.or(there.s3_access_key_id),
+            s3_secret_access_key: self.s3_secret_access_key.or(there.s3_secret_access_key),
             max_life: self.max_life.or(there.max_life),
             idle_timeout: self.idle_timeout.or(there.idle_timeout),
             drain_timeout: self.drain_timeout.or(there.drain_timeout),
@@ -230,6 +253,23 @@ fn registries(typed: &[String]) -> anyhow::Result<Registries> {
         text.parse::<Registry>().map_err(|reason| anyhow::anyhow!("--registry {text}: {reason}"))
     };
     typed.iter().map(read).collect()
+}
+
+fn other_s3(
+    endpoint: Option<&str>,
+    key: (Option<String>, Option<String>),
+) -> anyhow::Result<Option<OtherS3>> {
+    let Some(text) = endpoint else {
+        return Ok(None);
+    };
+    let endpoint: OtherS3 =
+        text.parse().map_err(|reason| anyhow::anyhow!("--s3-endpoint {text}: {reason}"))?;
+    let key = match key {
+        (Some(key_id), Some(secret)) => Some(SigningKey { key_id, secret }),
+        (None, None) => None,
+        _ => bail!("--s3-access-key-id and --s3-secret-access-key belong together"),
+    };
+    Ok(Some(endpoint.signed_by(key)))
 }
 
 fn read(path: &PathBuf) -> anyhow::Result<Typed> {
@@ -313,6 +353,12 @@ mod tests {
         check(&["--allow-weaker", "everything"], Err("--allow-weaker"));
         check(&["--registry", "http://x"], Err("--registry http://x"));
         check(&["--registry", "127.0.0.1:5000,x=y:1"], Ok(()));
+        check(&["--s3-endpoint", "minio:9000"], Err("--s3-endpoint minio:9000"));
+        check(&["--s3-endpoint", "http://minio:9000"], Ok(()));
+        check(
+            &["--s3-endpoint", "http://minio:9000", "--s3-access-key-id", "a"],
+            Err("belong together"),
+        );
         check(&["--config", "/nonexistent.toml"], Err("/nonexistent.toml"));
     }
 

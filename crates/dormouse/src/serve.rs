@@ -210,6 +210,7 @@ async fn assemble(
             queues: store.queues(),
             images: images(config, &objects, &packages)?,
             objects,
+            other_s3: config.other_s3.clone(),
             queued: store.events(),
             event_retry_ms: config.event_retry_ms,
             packages,

@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use crate::iam::{self, KeyUses};
 use crate::lambda::deployments::{Deployments, Records};
 use crate::lambda::image::Images;
+use crate::lambda::other_s3::OtherS3;
 
 /// What a frontend is made of.
 #[derive(Debug)]
@@ -61,6 +62,8 @@ pub struct Config {
     pub queues: Queues,
     /// Buckets and objects.
     pub objects: Objects,
+    /// The S3 that is asked for packages in buckets that this one does not have.
+    pub other_s3: Option<OtherS3>,
     /// Events that wait to be run.
     pub queued: QueuedEvents,
     /// Milliseconds before the first retry of an event whose function failed.

@@ -15,6 +15,7 @@ mod functions;
 pub(crate) mod image;
 mod invoke;
 mod layers;
+pub(crate) mod other_s3;
 mod package;
 mod permissions;
 mod provisioned;

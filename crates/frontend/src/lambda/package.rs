@@ -84,7 +84,7 @@ pub(super) async fn store(
         CodeSource::Zip(zip) => store_zip(inner, zip.into()).await,
         CodeSource::S3 { bucket, key, version } => {
             let named = (bucket.as_str(), key.as_str(), version.as_deref());
-            store_file(inner, object(inner, scope, named).await?.file).await
+            store_file(inner, object(inner, scope, named).await?).await
         }
         CodeSource::Directory { .. } | CodeSource::Image { .. } => {
             Err(ApiError::invalid_parameter(
@@ -94,17 +94,31 @@ pub(super) async fn store(
     }
 }
 
-/// An object of this server's S3, opened as Lambda opens it for a caller.
-pub(super) async fn object(
+/// An object of this server's S3 or, when it has no such bucket, of the one beside it.
+async fn object(
+    inner: &Inner,
+    scope: &Scope,
+    named: (&str, &str, Option<&str>),
+) -> Result<File, ApiError> {
+    let elsewhere = inner.other_s3.as_ref();
+    match (own_object(inner, scope, named).await, elsewhere) {
+        (Ok(opened), _) => Ok(opened.file),
+        (Err(OpenObjectError::NoSuchBucket), Some(other)) => {
+            other.fetch(scope.region.as_str(), named, inner.clock.wall_ms()).await
+        }
+        (Err(error), _) => Err(not_opened(&error)),
+    }
+}
+
+async fn own_object(
     inner: &Inner,
     scope: &Scope,
     (bucket, key, version): (&str, &str, Option<&str>),
-) -> Result<OpenedObject, ApiError> {
+) -> Result<OpenedObject, OpenObjectError> {
     // What cannot be the name of a bucket names none, and so with a key.
-    let bucket = bucket.parse().map_err(|_| not_opened(&OpenObjectError::NoSuchBucket))?;
-    let key = key.parse().map_err(|_| not_opened(&OpenObjectError::NoSuchKey))?;
-    let opened = inner.objects.open_object(scope, &bucket, &key, version).await;
-    opened.map_err(|error| not_opened(&error))
+    let bucket = bucket.parse().map_err(|_| OpenObjectError::NoSuchBucket)?;
+    let key = key.parse().map_err(|_| OpenObjectError::NoSuchKey)?;
+    inner.objects.open_object(scope, &bucket, &key, version).await
 }
 
 fn not_opened(error: &OpenObjectError) -> ApiError {
@@ -129,6 +143,11 @@ fn not_opened(error: &OpenObjectError) -> ApiError {
             return ApiError::internal(Dialect::LAMBDA);
         }
     };
+    not_had(code, text)
+}
+
+/// 400 for an object that cannot be had, with what S3 says of it.
+pub(super) fn not_had(code: &str, text: &str) -> ApiError {
     ApiError::invalid_parameter(format!(
         "Error occurred while GetObject. S3 Error Code: {code}. S3 Error Message: {text}"
     ))

@@ -4,35 +4,21 @@
 //! What comes back is a stranger's: documents are bounded, each wait has a deadline, and whatever is
 //! asked for by digest is compared with it by who takes it.
 
-use std::io::{self, Read};
-use std::pin::Pin;
+use std::io;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::Bytes;
 use dormouse_model::function::Architecture;
 use dormouse_model::image::Image;
 use dormouse_model::limits;
 use dormouse_store::image::{Documents, ImageError, Opened, resolve};
 use dormouse_store::packages::Packages;
 use http::{Request, StatusCode, header};
-use http_body_util::{BodyExt, Empty};
-use hyper::body::{Frame, Incoming};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
-use tokio::sync::mpsc;
-use tokio::time::timeout;
 
 use super::location::Reference;
-use super::{NotHad, blocking, keep, not_had};
+use super::{NotHad, keep, not_had};
+use crate::outbound::{self, Answer};
 
-/// How long a registry may take to be connected to, to answer, and for each piece of an answer. A layer
-/// as a whole takes as long as it is large.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Pieces of a layer that wait to be written; past it the registry waits.
-const PIECES: usize = 8;
 /// How many documents may lead to an image: indexes, a manifest, a configuration.
 const DOCUMENTS: usize = 6;
 /// The documents that are known here.
@@ -123,24 +109,13 @@ impl Registries {
         let digest = &image.layers[place].digest;
         let answer = registry.get(reference, &format!("blobs/sha256:{digest}")).await?;
         let missing = || NotHad::Missing(format!("layer {place} is missing"));
-        let mut answer = answer.ok_or_else(missing)?;
-        let (sender, pieces) = mpsc::channel(PIECES);
+        let answer = answer.ok_or_else(missing)?;
         let (packages, image) = (packages.clone(), image.clone());
-        let keeping = blocking(move || {
-            let bytes = Box::new(Pieces { pieces, piece: Bytes::new() });
+        let keeping = answer.read_by(move |pieces| {
             let size = image.layers[place].size_bytes;
-            keep(&packages, Opened { bytes, size }, &image, place)
+            keep(&packages, Opened { bytes: Box::new(pieces), size }, &image, place)
         });
-        let feeding = async move {
-            // When nobody reads any more, what came so far was too much.
-            while let Some(piece) = answer.piece().await.transpose() {
-                let last = piece.is_err();
-                if sender.send(piece).await.is_err() || last {
-                    return;
-                }
-            }
-        };
-        tokio::join!(keeping, feeding).0
+        keeping.await.unwrap_or_else(|error| Err(NotHad::Platform(error.to_string())))
     }
 }
 
@@ -173,10 +148,12 @@ impl Registry {
 
     /// What is at a path; nothing for what is not there.
     async fn get(&self, of: &Reference, path: &str) -> Result<Option<Answer>, NotHad> {
-        let asking = timeout(PATIENCE, self.ask(format!("/v2/{}/{path}", of.repository)));
-        let answer = asking.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-        let (status, answer) = answer.map_err(|error| self.unreachable(&error))?;
-        match status {
+        let request = Request::get(format!("/v2/{}/{path}", of.repository))
+            .header(header::HOST, &self.name)
+            .header(header::ACCEPT, ACCEPT);
+        let answer = outbound::get(&self.address, request).await;
+        let (head, answer) = answer.map_err(|error| self.unreachable(&error))?;
+        match head.status {
             StatusCode::OK => Ok(Some(answer)),
             StatusCode::NOT_FOUND => Ok(None),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(NotHad::Denied(format!(
@@ -187,97 +164,8 @@ impl Registry {
         }
     }
 
-    async fn ask(&self, path: String) -> io::Result<(StatusCode, Answer)> {
-        let connection = TcpStream::connect(&self.address).await?;
-        let handshake = http1::handshake(TokioIo::new(connection)).await;
-        let (mut sender, driving) = handshake.map_err(io::Error::other)?;
-        let request = Request::get(path)
-            .header(header::HOST, &self.name)
-            .header(header::ACCEPT, ACCEPT)
-            .header(header::CONNECTION, "close")
-            .body(Empty::<Bytes>::new())
-            .map_err(io::Error::other)?;
-        let mut driving: Driving = Box::pin(async move {
-            // Its own end says less than what it means for the request.
-            let _ = driving.await;
-        });
-        let mut answered = Box::pin(sender.send_request(request));
-        let mut driven = false;
-        loop {
-            tokio::select! {
-                biased;
-                answer = &mut answered => {
-                    let (head, body) = answer.map_err(io::Error::other)?.into_parts();
-                    return Ok((head.status, Answer { body, driving: (!driven).then_some(driving) }));
-                }
-                () = &mut driving, if !driven => driven = true,
-            }
-        }
-    }
-
     fn unreachable(&self, error: &io::Error) -> NotHad {
         NotHad::Denied(format!("registry {} cannot be asked: {error}", self.name))
-    }
-}
-
-type Driving = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// The rest of an answer, with the connection that it comes over.
-struct Answer {
-    body: Incoming,
-    driving: Option<Driving>,
-}
-
-impl Answer {
-    /// The next bytes; nothing at the end.
-    async fn piece(&mut self) -> io::Result<Option<Bytes>> {
-        let next = timeout(PATIENCE, self.next()).await;
-        next.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-    }
-
-    async fn next(&mut self) -> io::Result<Option<Bytes>> {
-        loop {
-            let driving = async {
-                match &mut self.driving {
-                    Some(driving) => driving.await,
-                    None => std::future::pending().await,
-                }
-            };
-            let frame = tokio::select! {
-                biased;
-                frame = self.body.frame() => frame,
-                () = driving => {
-                    self.driving = None;
-                    continue;
-                }
-            };
-            match frame.transpose().map_err(io::Error::other)?.map(Frame::into_data) {
-                None => return Ok(None),
-                Some(Ok(bytes)) if !bytes.is_empty() => return Ok(Some(bytes)),
-                // Trailers, which nobody needs.
-                Some(_) => {}
-            }
-        }
-    }
-}
-
-/// Bytes that come from a task, for a thread that reads.
-struct Pieces {
-    pieces: mpsc::Receiver<io::Result<Bytes>>,
-    piece: Bytes,
-}
-
-impl Read for Pieces {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if self.piece.is_empty() {
-            match self.pieces.blocking_recv().transpose()? {
-                Some(piece) => self.piece = piece,
-                None => return Ok(0),
-            }
-        }
-        let most = self.piece.len().min(out.len());
-        out[..most].copy_from_slice(&self.piece.split_to(most));
-        Ok(most)
     }
 }
 
