@@ -496,9 +496,8 @@ def test_a_wrong_invocation_is_refused_before_it_runs(aws, there, case):
 
 
 OTHER_SERVICES = {
-    "lambda": ("list_capacity_providers", {}, "ListCapacityProviders"),
     "logs": ("describe_queries", {}, "DescribeQueries"),
-    "iam": ("list_virtual_mfa_devices", {}, "ListVirtualMFADevices"),
+    "iam": ("generate_credential_report", {}, "GenerateCredentialReport"),
     "sts": ("get_federation_token", {"Name": "ab"}, "GetFederationToken"),
     "s3": ("get_object_torrent", {"Bucket": "bucket", "Key": "key"}, "GetObjectTorrent"),
     "sqs": ("start_message_move_task", {"SourceArn": "arn"}, "StartMessageMoveTask"),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.clients import FENCE
 from harness.server import ROOT, environment
 
 CLIENTS = ROOT / "clients"
@@ -48,7 +49,7 @@ def _install_node(place, lock):
         shutil.copy(lock, unfinished)
         done = subprocess.run(
             ["npm", "ci", "--no-audit", "--no-fund"],
-            cwd=unfinished, env=_node_headers(), capture_output=True, text=True, check=False,
+            cwd=unfinished, env=_npm_environment(), capture_output=True, text=True, check=False,
         )
         assert done.returncode == 0, f"npm ci: {done.stdout[-2000:]}{done.stderr[-5000:]}"
         unfinished.rename(place)
@@ -56,11 +57,13 @@ def _install_node(place, lock):
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _node_headers():
-    """Names Node's headers to node-gyp where they lie beside Node: without that it downloads them."""
+def _npm_environment():
+    """npm is no client of a server: it is let out through the fence that those have. Names Node's headers
+    to node-gyp where they lie beside Node: without that it downloads them."""
     prefix = Path(shutil.which("node") or "/usr/bin/node").resolve().parent.parent
     found = (prefix / "include/node/common.gypi").is_file()
-    return environment(**({"npm_config_nodedir": prefix} if found else {}))
+    outside = {key: value for key, value in environment().items() if FENCE.get(key) != value}
+    return outside | ({"npm_config_nodedir": str(prefix)} if found else {})
 
 
 def rust(name):

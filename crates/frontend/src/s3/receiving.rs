@@ -17,6 +17,7 @@ use dormouse_model::limits;
 use dormouse_store::objects::{Kept, Objects, Staged};
 use http::header::EXPECT;
 use http::request::Parts;
+use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::task;
 
@@ -75,13 +76,18 @@ pub(super) async fn let_pass(parts: &Parts, mut body: Incoming) {
 
 /// Takes a document, which is small, as it was said to be.
 pub(super) async fn document(ask: &Ask<'_>, body: Incoming) -> Result<Bytes, ApiError> {
-    let bytes = unchecked(body).await?;
+    let bytes = unchecked(ask, body).await?;
     check_document(ask.headers(), &bytes)?;
     Ok(bytes)
 }
 
 /// Takes a document, whatever its request says of it.
-pub(super) async fn unchecked(body: Incoming) -> Result<Bytes, ApiError> {
+pub(super) async fn unchecked(ask: &Ask<'_>, body: Incoming) -> Result<Bytes, ApiError> {
+    let limit_bytes = limits::OBJECT_REQUEST_BYTES;
+    if body.size_hint().lower() > limit_bytes as u64 {
+        let_pass(ask.parts, body).await;
+        return Err(message_too_long(limit_bytes));
+    }
     let read = body::read(body, limits::OBJECT_REQUEST_BYTES).await;
     read.map_err(|error| match error {
         BodyError::TooLarge { limit_bytes } => message_too_long(limit_bytes),

@@ -156,7 +156,7 @@ fn facts(part: &Part) -> PartFacts {
 pub(super) async fn complete(ask: &Ask<'_>, (bucket, key): Place<'_>, body: Incoming) -> Answer {
     let key = asked(ask.query(), key);
     // The checksum beside this document is that of the object.
-    let body = receiving::unchecked(body).await?;
+    let body = receiving::unchecked(ask, body).await?;
     let request = CompleteRequest::read(&body)?;
     let all = (0, limits::OBJECT_PAGE * 10);
     let (upload, there) = upload(ask, bucket, &key, all).await?;
