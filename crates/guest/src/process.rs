@@ -1,6 +1,6 @@
 //! The start, the signals and the end of one process, by system call.
 //!
-//! Between fork and exec runs only what is listed in [`become_program`], in that order: everything
+//! Between fork and exec runs only what is listed in `become_program`, in that order: everything
 //! that needs a privilege first, the seccomp filter last. PID 1 has one thread, therefore the forked
 //! child may use the heap; still everything that can be prepared is prepared before.
 

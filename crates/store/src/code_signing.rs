@@ -1,6 +1,6 @@
 //! Which code signing configuration a function has.
 //!
-//! The configurations themselves are [resources](crate::resources). Must never let a function have
+//! The configurations themselves are [`crate::resources`]. Must never let a function have
 //! one that is not there.
 
 use dormouse_model::code_signing::CodeSigningConfig;

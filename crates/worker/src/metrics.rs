@@ -2,7 +2,7 @@
 //!
 //! A fact is handed over without waiting, without the disk and without a copy: it shares its
 //! [`Subject`]. One task gathers facts for a moment, so that most are handed over without waking
-//! anybody, and writes what they come to every [`FLUSH`]. When it is behind, facts are dropped and
+//! anybody, and writes what they come to every `FLUSH`. When it is behind, facts are dropped and
 //! counted; an invocation never waits.
 
 use std::sync::Arc;
