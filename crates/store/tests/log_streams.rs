@@ -1,6 +1,7 @@
 //! Streams that clients make, fill and delete themselves.
 
-#[cfg(test)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
 mod support;
 
 use dormouse_store::Store;
