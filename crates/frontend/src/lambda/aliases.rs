@@ -11,6 +11,7 @@ use http::{Response, StatusCode};
 
 use super::ask::{Answer, Ask, Asked};
 use super::functions::{only_latest, storage, unwrapped};
+use super::records::paged;
 use super::versions::stored;
 use crate::context::Inner;
 
@@ -80,9 +81,7 @@ async fn list(inner: &Inner, target: Asked, parts: &Parts) -> Answer {
     // One more than the page tells whether there is another.
     let limit = asked.items + 1;
     let found = inner.aliases.list(&target.key, asked.runs, asked.after.as_ref(), limit).await;
-    let mut found = found.map_err(|fault| storage(&fault))?;
-    let more = found.len() > asked.items;
-    found.truncate(asked.items);
+    let (found, more) = paged(found.map_err(|fault| storage(&fault))?, asked.items);
     let next_marker = found.last().filter(|_| more).map(|last| last.name.to_string());
     let aliases = found.iter().map(AliasConfiguration::of).collect();
     let answer = ListAliasesResponse { aliases, next_marker };

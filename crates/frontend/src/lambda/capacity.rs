@@ -13,6 +13,7 @@ use dormouse_store::resources::{Marks, Refused};
 
 use super::ask::{Answer, Ask};
 use super::functions::storage;
+use super::records::paged;
 use super::versions::stored;
 use crate::context::Inner;
 
@@ -82,9 +83,8 @@ async fn list(ask: &Ask<'_>) -> Answer {
     // One more than the page tells whether there is another.
     let limit = if any { asked.items + 1 } else { 0 };
     let found = ask.inner.resources.list(ask.scope, &Marks::default(), after, limit).await;
-    let mut found: Vec<CapacityProvider> = found.map_err(|fault| storage(&fault))?;
-    let more = found.len() > asked.items;
-    found.truncate(asked.items);
+    let found: Vec<CapacityProvider> = found.map_err(|fault| storage(&fault))?;
+    let (found, more) = paged(found, asked.items);
     let next_marker = found.last().filter(|_| more).map(|last| last.name.to_string());
     let capacity_providers = found.iter().map(|of| shown(of, State::Active)).collect();
     let answer = ListCapacityProvidersResponse { capacity_providers, next_marker };

@@ -14,7 +14,7 @@ use dormouse_store::resources::{Marks, Refused};
 
 use super::ask::{Answer, Ask};
 use super::functions::storage;
-use super::records::no_content;
+use super::records::{no_content, paged};
 use super::versions::stored;
 use crate::context::Inner;
 
@@ -111,9 +111,8 @@ async fn list(ask: &Ask<'_>) -> Answer {
     // One more than the page tells whether there is another.
     let all = Marks::default();
     let found = ask.inner.resources.list(ask.scope, &all, after, asked.items + 1).await;
-    let mut found: Vec<CodeSigningConfig> = found.map_err(|fault| storage(&fault))?;
-    let more = found.len() > asked.items;
-    found.truncate(asked.items);
+    let found: Vec<CodeSigningConfig> = found.map_err(|fault| storage(&fault))?;
+    let (found, more) = paged(found, asked.items);
     let next_marker = found.last().filter(|_| more).map(|last| last.id.to_string());
     let code_signing_configs = found.iter().map(shown).collect();
     let answer = ListCodeSigningConfigsResponse { code_signing_configs, next_marker };
@@ -125,9 +124,7 @@ async fn users(ask: &Ask<'_>) -> Answer {
     let (id, page) = api::users(scope, arn, &ask.parts.uri)?;
     found(inner, scope, &id).await?.ok_or_else(|| api::not_found(arn))?;
     let found = inner.code_signing.functions(scope, &id, page.after.as_ref(), page.items + 1).await;
-    let mut found = found.map_err(|fault| storage(&fault))?;
-    let more = found.len() > page.items;
-    found.truncate(page.items);
+    let (found, more) = paged(found.map_err(|fault| storage(&fault))?, page.items);
     let next_marker = found.last().filter(|_| more).map(ToString::to_string);
     let arn = |name| FunctionKey { scope: scope.clone(), name }.arn();
     let function_arns = found.into_iter().map(arn).collect();

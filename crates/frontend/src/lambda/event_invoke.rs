@@ -12,7 +12,7 @@ use http::request::Parts;
 
 use super::ask::{Answer, Ask, Asked};
 use super::functions::storage;
-use super::records::{change_setting, no_content};
+use super::records::{change_setting, no_content, paged};
 use super::versions::stored;
 use crate::context::Inner;
 
@@ -59,9 +59,7 @@ async fn list(inner: &Inner, target: Asked, parts: &Parts) -> Answer {
     stored(inner, &target).await?;
     // One more than the page tells whether there is another.
     let found = inner.settings.list(&target.key, page.after.as_ref(), page.items + 1).await;
-    let mut found = found.map_err(|fault| storage(&fault))?;
-    let more = found.len() > page.items;
-    found.truncate(page.items);
+    let (found, more) = paged(found.map_err(|fault| storage(&fault))?, page.items);
     let next_marker = found.last().filter(|_| more).map(|(qualifier, _)| qualifier.to_string());
     let shown =
         |(qualifier, config)| EventInvokeConfigResponse::of(config, &target.key, Some(&qualifier));

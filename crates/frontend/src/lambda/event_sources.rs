@@ -15,7 +15,7 @@ use dormouse_store::resources::{Marks, Refused};
 
 use super::ask::{Answer, Ask};
 use super::functions::storage;
-use super::records::there;
+use super::records::{paged, there};
 use crate::context::Inner;
 
 pub(super) async fn answer(ask: &Ask<'_>) -> Answer {
@@ -71,9 +71,8 @@ async fn list(ask: &Ask<'_>) -> Answer {
     let after = asked.after.as_ref().map(|id| id.as_str());
     // One more than the page tells whether there is another.
     let found = ask.inner.resources.list(ask.scope, &marks, after, asked.items + 1).await;
-    let mut found: Vec<EventSourceMapping> = found.map_err(|fault| storage(&fault))?;
-    let more = found.len() > asked.items;
-    found.truncate(asked.items);
+    let found: Vec<EventSourceMapping> = found.map_err(|fault| storage(&fault))?;
+    let (found, more) = paged(found, asked.items);
     let next_marker = found.last().filter(|_| more).map(|last| last.id.to_string());
     let event_source_mappings = found.iter().map(|of| shown(of, of.settled())).collect();
     let answer = ListEventSourceMappingsResponse { event_source_mappings, next_marker };

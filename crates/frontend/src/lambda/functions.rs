@@ -22,6 +22,7 @@ use http::{Response, StatusCode};
 use tracing::error;
 
 use super::ask::{Answer, Ask};
+use super::records::paged;
 use super::versions::stored;
 use super::{code_signing, events, layers, package, versions};
 use crate::context::Inner;
@@ -127,9 +128,7 @@ async fn list(inner: &Inner, scope: &Scope, parts: &Parts) -> Answer {
     // One more than the page tells whether there is another.
     let after = asked.after.as_ref().map(|(name, _)| name);
     let found = inner.functions.list(scope, after, asked.items + 1).await;
-    let mut functions = found.map_err(|fault| storage(&fault))?;
-    let more = functions.len() > asked.items;
-    functions.truncate(asked.items);
+    let (functions, more) = paged(found.map_err(|fault| storage(&fault))?, asked.items);
     let next_marker = functions.last().filter(|_| more).map(|last| last.key.name.to_string());
     let shown = Shown::default();
     let functions = functions.iter().map(|f| FunctionConfiguration::listed(f, &shown)).collect();

@@ -26,7 +26,7 @@ use http::request::Parts;
 use super::ask::{Answer, Ask};
 use super::functions::storage;
 use super::package;
-use super::records::no_content;
+use super::records::{no_content, paged};
 use crate::context::Inner;
 
 pub(super) async fn answer(ask: &Ask<'_>) -> Answer {
@@ -119,9 +119,7 @@ async fn list(inner: &Inner, scope: &Scope, parts: &Parts) -> Answer {
     let matches = Box::new(move |content: &LayerContent| filter.matches(content));
     // One more than the page tells whether there is another.
     let found = inner.layers.latest(scope, asked.marker.as_ref(), matches, asked.items + 1).await;
-    let mut found = found.map_err(|fault| storage(&fault))?;
-    let more = found.len() > asked.items;
-    found.truncate(asked.items);
+    let (found, more) = paged(found.map_err(|fault| storage(&fault))?, asked.items);
     let next_marker = found.last().filter(|_| more).map(|last| last.key.layer.name.to_string());
     let layers = found.iter().map(LayerItem::of).collect();
     let answer = ListLayersResponse { layers, next_marker };
@@ -139,9 +137,7 @@ async fn list_versions(
     let filter = asked.filter;
     let matches = Box::new(move |content: &LayerContent| filter.matches(content));
     let found = inner.layers.versions(&layer, asked.marker, matches, asked.items + 1).await;
-    let mut found = found.map_err(|fault| storage(&fault))?;
-    let more = found.len() > asked.items;
-    found.truncate(asked.items);
+    let (found, more) = paged(found.map_err(|fault| storage(&fault))?, asked.items);
     let next_marker = found.last().filter(|_| more).map(|last| last.key.number.to_string());
     let layer_versions = found.iter().map(LayerVersionItem::of).collect();
     let answer = ListLayerVersionsResponse { layer_versions, next_marker };

@@ -16,7 +16,7 @@ use http::request::Parts;
 
 use super::ask::{Answer, Ask};
 use super::functions::storage;
-use super::records::{no_content, refuse_tenants};
+use super::records::{no_content, paged, refuse_tenants};
 use super::versions::{Found, stored};
 use crate::context::Inner;
 
@@ -79,10 +79,9 @@ async fn list(inner: &Inner, key: Result<FunctionKey, ApiError>, parts: &Parts) 
     stored(inner, &Target { key: key.clone(), qualifier: None }).await?;
     let found = inner.concurrency.claim(&key).await.map_err(|fault| storage(&fault))?.provisioned;
     let after = page.after.map_or_else(String::new, |after| after.to_string());
-    let mut found: Vec<ProvisionedRecord> =
+    let found: Vec<ProvisionedRecord> =
         found.into_iter().filter(|record| record.qualifier.to_string() > after).collect();
-    let more = found.len() > page.items;
-    found.truncate(page.items);
+    let (found, more) = paged(found, page.items);
     let next_marker = found.last().filter(|_| more).map(|last| last.qualifier.to_string());
     let shown =
         |record: &ProvisionedRecord| shown(inner, &key, record).listed(&key, &record.qualifier);

@@ -45,6 +45,14 @@ pub(super) async fn change_setting<S: Setting>(
     }
 }
 
+/// A page of what was found when one more was asked for than it holds: that one tells whether there is
+/// another page.
+pub(super) fn paged<T>(mut found: Vec<T>, items: usize) -> (Vec<T>, bool) {
+    let more = found.len() > items;
+    found.truncate(items);
+    (found, more)
+}
+
 pub(super) fn no_content() -> Response<Bytes> {
     let mut answer = Response::new(Bytes::new());
     *answer.status_mut() = StatusCode::NO_CONTENT;

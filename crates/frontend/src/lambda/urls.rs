@@ -11,7 +11,7 @@ use http::request::Parts;
 
 use super::ask::{Answer, Ask, Asked};
 use super::functions::storage;
-use super::records::{change_setting, no_content, refuse_tenants, there};
+use super::records::{change_setting, no_content, paged, refuse_tenants, there};
 use crate::context::Inner;
 
 pub(super) async fn answer(ask: &Ask<'_>) -> Answer {
@@ -82,9 +82,7 @@ async fn list(inner: &Inner, target: Asked, parts: &Parts) -> Answer {
     there(inner, target, api::no_function()).await?;
     // One more than the page tells whether there is another.
     let found = inner.settings.list(&target.key, page.after.as_ref(), page.items + 1).await;
-    let mut found = found.map_err(|fault| storage(&fault))?;
-    let more = found.len() > page.items;
-    found.truncate(page.items);
+    let (found, more) = paged(found.map_err(|fault| storage(&fault))?, page.items);
     let next_marker = found.last().filter(|_| more).map(|(qualifier, _)| qualifier.to_string());
     let shown =
         |(qualifier, url)| FunctionUrlConfigResponse::of(url, &target.key, Some(&qualifier));

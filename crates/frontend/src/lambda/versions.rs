@@ -18,6 +18,7 @@ use http::request::Parts;
 
 use super::ask::{Answer, Ask, Asked};
 use super::functions::{changed, only_latest, storage, unwrapped};
+use super::records::paged;
 use crate::context::Inner;
 
 pub(super) async fn answer(ask: &Ask<'_>) -> Answer {
@@ -127,7 +128,7 @@ async fn list(inner: &Inner, target: Asked, parts: &Parts) -> Answer {
     stored(inner, &unqualified).await?;
     // One more than the page tells whether there is another.
     let found = inner.versions.list(&target.key, asked.after, asked.items + 1).await;
-    let (found, more) = page(found.map_err(|fault| storage(&fault))?, asked.items);
+    let (found, more) = paged(found.map_err(|fault| storage(&fault))?, asked.items);
     let next_marker = found.last().filter(|_| more).map(|last| marker(last.number));
     let versions = found.iter().map(listed).collect();
     let answer = ListVersionsByFunctionResponse { versions, next_marker };
@@ -137,18 +138,12 @@ async fn list(inner: &Inner, target: Asked, parts: &Parts) -> Answer {
 /// `ListFunctions` with the versions of each.
 pub(super) async fn list_all(inner: &Inner, scope: &Scope, asked: &ListFunctionsRequest) -> Answer {
     let found = inner.versions.list_all(scope, asked.after.as_ref(), asked.items + 1).await;
-    let (found, more) = page(found.map_err(|fault| storage(&fault))?, asked.items);
+    let (found, more) = paged(found.map_err(|fault| storage(&fault))?, asked.items);
     let last = found.last().filter(|_| more);
     let next_marker = last.map(|it| format!("{}:{}", it.function.key.name, marker(it.number)));
     let functions = found.iter().map(listed).collect();
     let answer = ListFunctionsResponse { functions, next_marker };
     Ok(json_answer(Operation::ListFunctions.status(), &answer))
-}
-
-fn page(mut found: Vec<Listed>, items: usize) -> (Vec<Listed>, bool) {
-    let more = found.len() > items;
-    found.truncate(items);
-    (found, more)
 }
 
 fn listed(it: &Listed) -> FunctionConfiguration {
