@@ -18,12 +18,13 @@ const EVENT: &[u8] = br#"{"name":"you"}"#;
 /// Prints the table and returns its figures.
 pub(crate) fn run(bench: Bench<'_>) -> anyhow::Result<Value> {
     let mut table = Table::new(
-        "Cold start, request to answer (ms)",
+        format!("Cold start, request to answer, standby pool {} (ms)", bench.pool.name()),
         &[
             "runtime",
             "floor p50",
             "max",
             "dormouse p50",
+            "p99",
             "max",
             "above the floor",
             "sandbox p50",
@@ -53,6 +54,7 @@ fn one(bench: Bench<'_>, function: &Function, table: &mut Table) -> anyhow::Resu
     for turn in 0..=bench.effort.cold_starts {
         let bare = floor.cold(&mut floor_client, EVENT)?;
         functions::change(&mut client, &name, turn)?;
+        bench.server.filled(bench.pool)?;
         let sent = now();
         let answer = client.exchange(&request)?;
         let took = sent.elapsed();
@@ -72,6 +74,7 @@ fn one(bench: Bench<'_>, function: &Function, table: &mut Table) -> anyhow::Resu
         millis(floors.p50()),
         millis(floors.max()),
         millis(ours.p50()),
+        millis(ours.percentile(99.0)),
         millis(ours.max()),
         millis(above),
         millis(sandbox.p50()),
@@ -80,7 +83,7 @@ fn one(bench: Bench<'_>, function: &Function, table: &mut Table) -> anyhow::Resu
         format!("{load:.2}"),
     ]);
     Ok(json!({
-        "row": "cold", "runtime": function.label, "load": load,
+        "row": "cold", "runtime": function.label, "pool": bench.pool.name(), "load": load,
         "floor": floors.figures(), "dormouse": ours.figures(),
         "sandbox": sandbox.figures(), "init": init.figures(),
     }))

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::effort::Effort;
 use crate::functions::Function;
 use crate::machine;
+use crate::pool::Pool;
 use crate::processes;
 use crate::report::{Table, mib};
 use crate::server::Server;
@@ -37,7 +38,7 @@ pub(crate) fn run(
         ],
     );
     let empty = one(binary, directory, 0, effort, &mut table)?;
-    let server = Server::start(binary, directory)?;
+    let server = Server::start(binary, directory, Pool::Empty)?;
     let mut created = create_many(&server, smallest, effort.many_functions)?;
     server.stop()?;
     let full = one(binary, directory, effort.many_functions, effort, &mut table)?;
@@ -61,7 +62,7 @@ fn one(
     table: &mut Table,
 ) -> anyhow::Result<Value> {
     let load = machine::load();
-    let server = Server::start(binary, directory)?;
+    let server = Server::start(binary, directory, Pool::Empty)?;
     server.settle()?;
     let rss = processes::rss_kib(server.pid()).context("memory of the server")?;
     let pss = processes::pss_kib(&processes::unconfined(server.pid()));

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::functions::Function;
+use crate::pool::Pool;
 use crate::server::Server;
 
 /// The amounts of a run.
@@ -17,8 +18,10 @@ pub(crate) struct Effort {
     pub(crate) warm_up: Duration,
     /// Per round.
     pub(crate) measured: Duration,
-    /// Invokes with a pause before each.
+    /// Invokes with a pause before each; fewer where the pause is long.
     pub(crate) paced: usize,
+    /// How long requests come at a constant rate.
+    pub(crate) offered: Duration,
     pub(crate) large_payloads: usize,
     pub(crate) cold_starts: usize,
     /// Environments that are started at once.
@@ -29,22 +32,23 @@ pub(crate) struct Effort {
     pub(crate) watched: Duration,
 }
 
-/// Under three minutes.
+/// Under five minutes.
 pub(crate) const FULL: Effort = Effort {
     name: "full",
     rounds: 6,
     clients: &[1, 8, 32],
     warm_up: Duration::from_millis(100),
     measured: Duration::from_millis(300),
-    paced: 100,
-    large_payloads: 10,
-    cold_starts: 20,
+    paced: 300,
+    offered: Duration::from_millis(1_000),
+    large_payloads: 12,
+    cold_starts: 30,
     burst: 50,
     many_functions: 1_000,
     watched: Duration::from_secs(4),
 };
 
-/// Under forty seconds.
+/// Under a minute.
 pub(crate) const QUICK: Effort = Effort {
     name: "quick",
     rounds: 2,
@@ -52,7 +56,8 @@ pub(crate) const QUICK: Effort = Effort {
     warm_up: Duration::from_millis(100),
     measured: Duration::from_millis(250),
     paced: 30,
-    large_payloads: 3,
+    offered: Duration::from_millis(300),
+    large_payloads: 4,
     cold_starts: 6,
     burst: 20,
     many_functions: 50,
@@ -63,6 +68,8 @@ pub(crate) const QUICK: Effort = Effort {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bench<'a> {
     pub(crate) server: &'a Server,
+    /// What the server keeps ready.
+    pub(crate) pool: Pool,
     pub(crate) functions: &'a [Function],
     pub(crate) directory: &'a Path,
     pub(crate) effort: Effort,

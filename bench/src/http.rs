@@ -80,20 +80,31 @@ impl Client {
         })
     }
 
-    /// A request of the control plane: JSON both ways; any status but 2xx is an error. Connects
-    /// anew, since minutes of load may lie between two of them and a server closes what is idle.
+    /// A request of the control plane: JSON both ways; any status but 2xx is an error.
     pub(crate) fn call(&mut self, method: &str, path: &str, body: &Value) -> anyhow::Result<Value> {
-        let text = if body.is_null() { String::new() } else { body.to_string() };
-        *self = Self::connect(self.address)?;
-        let bytes = request(self.address, method, path, text.as_bytes());
-        let answer = self.exchange(&bytes).with_context(|| format!("{method} {path}"))?;
-        let text = String::from_utf8_lossy(answer.body);
-        if !(200..300).contains(&answer.status) {
-            bail!("{method} {path} answered {}: {text}", answer.status);
-        }
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let text = self.ask(method, path, &body)?;
         if text.is_empty() {
             return Ok(Value::Null);
         }
         serde_json::from_str(&text).with_context(|| format!("answer to {method} {path}"))
+    }
+
+    /// What a path says that has no JSON.
+    pub(crate) fn text(&mut self, path: &str) -> anyhow::Result<String> {
+        self.ask("GET", path, "")
+    }
+
+    /// Connects anew, since minutes of load may lie between two requests and a server closes what is
+    /// idle.
+    fn ask(&mut self, method: &str, path: &str, body: &str) -> anyhow::Result<String> {
+        *self = Self::connect(self.address)?;
+        let bytes = request(self.address, method, path, body.as_bytes());
+        let answer = self.exchange(&bytes).with_context(|| format!("{method} {path}"))?;
+        let text = String::from_utf8_lossy(answer.body).into_owned();
+        if !(200..300).contains(&answer.status) {
+            bail!("{method} {path} answered {}: {text}", answer.status);
+        }
+        Ok(text)
     }
 }

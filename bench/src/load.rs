@@ -1,7 +1,7 @@
 //! Load: closed loops of clients, each sending its next request when it has its answer.
 //!
 //! A closed loop says how long an invoke takes and how many a second there are; it says nothing
-//! about waiting in line under a fixed arrival rate.
+//! about waiting in line under a fixed arrival rate: that is in `open`.
 
 use std::net::SocketAddr;
 use std::sync::Barrier;
@@ -118,7 +118,8 @@ pub(crate) fn at_once(
     Ok((started.elapsed(), errors))
 }
 
-fn each_client<T: Send>(
+/// Runs this on so many threads at once; what each came to.
+pub(crate) fn each_client<T: Send>(
     clients: usize,
     run: impl Fn() -> anyhow::Result<T> + Sync,
 ) -> anyhow::Result<Vec<T>> {

@@ -11,10 +11,14 @@ mod effort;
 mod floor;
 mod floor_server;
 mod functions;
+mod goals;
 mod http;
 mod lives;
 mod load;
 mod machine;
+mod open;
+mod pace;
+mod pool;
 mod processes;
 mod report;
 mod server;
@@ -30,6 +34,8 @@ use clap::{Parser, ValueEnum};
 use serde_json::{Map, Value, json};
 
 use crate::effort::{Bench, Effort, FULL, QUICK};
+use crate::goals::Verdict;
+use crate::pool::Pool;
 use crate::report::{micros, say};
 use crate::server::Server;
 use crate::time::now;
@@ -41,24 +47,27 @@ struct Typed {
     /// The binary to measure [default: the release build below target/].
     #[arg(long, visible_alias = "binary", value_name = "PATH")]
     dormouse: Option<PathBuf>,
-    /// A look in under 40 seconds instead of a measurement in under three minutes.
+    /// A look in under a minute instead of a measurement in under five.
     #[arg(long)]
     quick: bool,
     /// Only these groups.
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Group>,
-    /// Appends the figures as one line, as in bench/history.jsonl.
+    /// Appends the figures as one line, as in bench/history.jsonl; `-` prints it.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Group {
+    Daemon,
     Warm,
     Cold,
     Density,
-    Daemon,
 }
+
+/// What measures a group on a running server.
+type Measure = fn(Bench<'_>) -> anyhow::Result<Value>;
 
 fn main() -> ExitCode {
     let is_floor = std::env::args_os().nth(1).is_some_and(|arg| arg == floor::SERVER);
@@ -80,14 +89,21 @@ fn measure(typed: &Typed) -> anyhow::Result<()> {
     let binary = binary(typed.dormouse.as_deref())?;
     let effort = if typed.quick { QUICK } else { FULL };
     let directory = tempfile::Builder::new().prefix("dormouse-bench-").tempdir()?;
-    let machine = machine::describe(directory.path())?;
+    let mut machine = machine::describe(directory.path(), &binary)?;
     introduce(&machine, &binary);
     let groups = groups(typed, &binary, directory.path(), effort)?;
     directory.close().context("the bench's directory")?;
-    say(&format!("\nMeasured in {:.0} s.", started.elapsed().as_secs_f64()));
+    machine["loadAtEnd"] = json!(machine::load());
+    let groups = Value::Object(groups);
+    let verdicts = goals::judge(&groups);
+    goals::table(&verdicts).print();
+    let seconds = started.elapsed().as_secs();
+    say(&format!("\nMeasured in {seconds} s, load {} at the end.", machine["loadAtEnd"]));
     if let Some(path) = &typed.json {
+        let goals: Vec<Value> = verdicts.iter().map(Verdict::record).collect();
         let record = json!({
-            "atMs": at_ms(), "effort": effort.name, "machine": machine, "groups": groups,
+            "atMs": at_ms(), "effort": effort.name, "seconds": seconds, "machine": machine,
+            "goals": goals, "groups": groups,
         });
         report::append(path, &record)?;
     }
@@ -111,32 +127,46 @@ fn groups(
         let smallest = smallest.context("no function can run on this machine")?;
         groups.insert("daemon".to_owned(), daemon::run(binary, &idle, smallest, effort)?);
     }
-    let server = Server::start(binary, directory)?;
-    server.settle()?;
-    let bench = Bench { server: &server, functions: &functions, directory, effort };
-    for group in [Group::Warm, Group::Cold, Group::Density] {
-        let (name, run): (_, fn(Bench<'_>) -> anyhow::Result<Value>) = match group {
-            Group::Warm => ("warm", warm::run),
-            Group::Cold => ("cold", cold::run),
-            Group::Density => ("density", density::run),
-            Group::Daemon => continue,
-        };
-        if wanted(group) {
+    let mut pools = vec![Pool::Empty];
+    if pool::is_known(binary)? {
+        pools.push(Pool::Full);
+    } else {
+        say("Without a standby pool: this binary has no --standby.");
+    }
+    for pool in pools {
+        let measures: [(Group, &str, Measure); 3] = [
+            (Group::Warm, "warm", warm::run),
+            (Group::Cold, "cold", cold::run),
+            (Group::Density, "density", density::run),
+        ];
+        // A pool is for who comes first: nothing of it is in a warm invoke.
+        let concerned = |group| group != Group::Warm || pool == Pool::Empty;
+        let measures =
+            measures.into_iter().filter(|(group, ..)| wanted(*group) && concerned(*group));
+        let mut measures = measures.peekable();
+        if measures.peek().is_none() {
+            continue;
+        }
+        let server = Server::start(binary, directory, pool)?;
+        server.settle()?;
+        let bench = Bench { server: &server, pool, functions: &functions, directory, effort };
+        for (_, name, run) in measures {
             let figures = run(bench);
             let figures =
                 figures.with_context(|| format!("the server's log ends:\n{}", server.log()))?;
-            groups.insert(name.to_owned(), figures);
+            groups.insert(format!("{name}{}", pool.suffix()), figures);
         }
+        server.stop()?;
     }
-    server.stop()?;
     Ok(groups)
 }
 
 fn introduce(machine: &Value, binary: &Path) {
     let text = |key: &str| machine[key].as_str().unwrap_or("?").to_owned();
     say(&format!(
-        "Dormouse {} ({}) on {} cores, kernel {}, load {} at the start, 4 KiB write and fsync {} µs.",
+        "Dormouse {} ({}, {}) on {} cores, kernel {}, load {} at the start, 4 KiB write and fsync {} µs.",
         text("commit"),
+        if machine["isStatic"] == true { "static" } else { "not static" },
         binary.display(),
         machine["cores"],
         text("kernel"),

@@ -44,8 +44,12 @@ pub(crate) fn say(text: &str) {
     println!("{text}");
 }
 
-/// Appends the run's record.
+/// Appends the run's record, or prints it for `-`.
 pub(crate) fn append(path: &Path, record: &Value) -> anyhow::Result<()> {
+    if path == Path::new("-") {
+        say(&record.to_string());
+        return Ok(());
+    }
     let file = OpenOptions::new().create(true).append(true).open(path);
     let mut file = file.with_context(|| path.display().to_string())?;
     Ok(writeln!(file, "{record}")?)

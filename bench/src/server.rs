@@ -12,12 +12,14 @@ use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::http::Client;
+use crate::pool::Pool;
 use crate::time::{now, until};
 
 const READY: &str = "dormouse is ready on http://";
 /// A log line of the server: from here on nothing of its start is left to do.
 const SETTLED: &str = "interpreters found";
 const SETTLED_WITHIN: Duration = Duration::from_secs(20);
+const FILLED_WITHIN: Duration = Duration::from_secs(30);
 const STOPPED_WITHIN: Duration = Duration::from_secs(30);
 
 /// A running server. Dropping it ends it.
@@ -32,11 +34,16 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts it on this directory and waits until it is ready.
-    pub(crate) fn start(binary: &Path, directory: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn start(binary: &Path, directory: &Path, pool: Pool) -> anyhow::Result<Self> {
         let (data, log) = (directory.join("data"), directory.join("server.log"));
+        let mut command = Command::new(binary);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--network", "none"]);
+        if let Some(standby) = pool.standby(binary)? {
+            command.args(["--standby", &standby]);
+        }
         let started = now();
-        let mut child = Command::new(binary)
-            .args(["serve", "--listen", "127.0.0.1:0", "--network", "none", "--data-dir"])
+        let mut child = command
+            .arg("--data-dir")
             .arg(&data)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -79,6 +86,12 @@ impl Server {
         until(SETTLED_WITHIN, "the server to find interpreters", || {
             Ok(fs::read_to_string(&self.log)?.contains(SETTLED).then_some(()))
         })
+    }
+
+    /// Waits until so much stands by as the pool holds.
+    pub(crate) fn filled(&self, pool: Pool) -> anyhow::Result<()> {
+        let mut client = self.client()?;
+        until(FILLED_WITHIN, "the standby pool to be full", || pool.is_full(&mut client))
     }
 
     /// SIGTERM, and how long it took to end.
