@@ -79,6 +79,17 @@ impl Counts {
         Ok(permit?.seated(seat))
     }
 
+    /// How many places of functions are taken, reserved and provisioned ones.
+    #[cfg(test)]
+    pub(crate) fn taken(&self) -> u32 {
+        let of = |counted: &Counted| {
+            let provisioned = counted.provisioned.iter().map(|(.., it)| it);
+            let all = provisioned.chain([&counted.reserved]);
+            all.map(|it| it.load(Ordering::Acquire)).sum::<u32>()
+        };
+        self.functions.values().map(of).sum()
+    }
+
     fn unclaimed(&self, scope: &Scope, shared: &Arc<AtomicU32>) -> Result<Permit, InvokeError> {
         let claimed = self.claimed.get(scope).copied().unwrap_or(0);
         Permit::take(shared, unclaimed(claimed)).ok_or(InvokeError::Throttled)
@@ -269,12 +280,7 @@ mod tests {
                     Step::End(_) => {}
                     Step::Claim(function, claim) => counts = counts.with(&name(function), claim),
                 }
-                let mut taken = shared.load(Ordering::Acquire);
-                for counted in counts.functions.values() {
-                    taken += counted.reserved.load(Ordering::Acquire);
-                    let provisioned = counted.provisioned.iter();
-                    taken += provisioned.map(|(.., it)| it.load(Ordering::Acquire)).sum::<u32>();
-                }
+                let taken = shared.load(Ordering::Acquire) + counts.taken();
                 prop_assert_eq!(taken as usize, held.len());
                 let claimed: u32 = counts.functions.values().map(|it| it.claim.total()).sum();
                 prop_assert_eq!(counts.claimed.values().sum::<u32>(), claimed);

@@ -8,15 +8,21 @@
 //! | `router` | which versions have an owner, what functions claim of their account | routes asked for, versions retired, places claimed, drain | snapshots of all routes and counts, readable without waiting |
 //! | `assignment` (one per version) | the environments of that version, the callers who wait | jobs, how many environments to keep ready; facts of its environments | leases to environments; how many are ready |
 //!
+//! What an owner decides is in its `book`, a plain value: `tests` lives through days of callers, crashes
+//! and changes with such books, counts and simulated time.
+//!
 //! The warm path reads the snapshot and sends one message to the version's owner, which sends one
 //! to the environment; the answer goes straight to the caller.
 
 mod assignment;
+mod book;
 mod counts;
 mod pool;
 mod provision;
 mod router;
 mod routes;
+#[cfg(test)]
+mod tests;
 
 pub use dormouse_worker::lives::{Filter, Life, Lives, trace};
 pub use dormouse_worker::metrics::{Meter, Seen};

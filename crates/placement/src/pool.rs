@@ -55,8 +55,7 @@ impl<J> Pool<J> {
     /// A job arrives.
     pub(crate) fn arrive(&mut self, job: J) -> Decision<J> {
         // Who waits came first; a free environment and a waiter never meet here.
-        if let Some(id) = self.kept.pop().or_else(|| self.idle.pop().map(|(id, _)| id)) {
-            self.busy.insert(id.clone());
+        if let Some(id) = self.take_free() {
             return Decision::Lease(id, job);
         }
         if self.waiting.len() >= self.waiting_limit {
@@ -64,6 +63,12 @@ impl<J> Pool<J> {
         }
         self.waiting.push_back(job);
         Decision::Start
+    }
+
+    fn take_free(&mut self) -> Option<EnvironmentId> {
+        let id = self.kept.pop().or_else(|| self.idle.pop().map(|(id, _)| id))?;
+        self.busy.insert(id.clone());
+        Some(id)
     }
 
     /// Whether more callers wait than environments are starting or about to be free.
@@ -137,9 +142,15 @@ impl<J> Pool<J> {
         self.busy.insert(id.clone());
     }
 
-    /// A job came back unstarted: it is the oldest again.
-    pub(crate) fn handed_back(&mut self, job: J) {
-        self.waiting.push_front(job);
+    /// A job came back unstarted: it gets what is free, or is the oldest again.
+    pub(crate) fn handed_back(&mut self, job: J) -> Option<(EnvironmentId, J)> {
+        match self.take_free() {
+            Some(id) => Some((id, job)),
+            None => {
+                self.waiting.push_front(job);
+                None
+            }
+        }
     }
 
     /// An environment is no more.
@@ -280,6 +291,17 @@ mod tests {
         assert_eq!(pool.alive(), 1);
     }
 
+    #[test]
+    fn what_comes_back_gets_what_is_free_and_is_else_the_oldest() {
+        let mut pool = Pool::new(10);
+        pool.started(env(1));
+        pool.ready(&env(1), false, 1);
+        assert_eq!(pool.handed_back("a"), Some((env(1), "a")));
+        assert_eq!(pool.arrive("b"), Decision::Start);
+        assert_eq!(pool.handed_back("a"), None);
+        assert_eq!(pool.ready(&env(1), false, 2), Some(Decision::Lease(env(1), "a")));
+    }
+
     proptest! {
         #[test]
         fn no_job_is_lost_or_doubled(steps in prop::collection::vec((0_u8..5, 0_u128..6), 0..200)) {
@@ -306,10 +328,8 @@ mod tests {
                     _ => {
                         let (id, job) = running.swap_remove(pick as usize % running.len());
                         pool.dead(&id);
-                        if let Some(job) = job {
-                            pool.handed_back(job);
-                        }
-                        None
+                        let leased = job.and_then(|job| pool.handed_back(job));
+                        leased.map(|(id, job)| Decision::Lease(id, job))
                     }
                 };
                 match decision {
@@ -327,6 +347,7 @@ mod tests {
                 }
                 let held: HashSet<u32> = running.iter().filter_map(|(_, j)| *j).collect();
                 prop_assert_eq!(open.len(), held.len() + pool.waiting.len());
+                prop_assert!(pool.waiting.is_empty() || pool.idle.len() + pool.kept.len() == 0);
             }
         }
     }

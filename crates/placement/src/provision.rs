@@ -1,7 +1,7 @@
 //! The environments of a version's provisioned concurrency, as a plain value: how many there are, and
 //! when another attempt at one is due. Which of them is free is known to the pool.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use dormouse_model::concurrency::{Allocation, AllocationFailure};
 use dormouse_model::environment::{Cause, Micros};
@@ -12,9 +12,10 @@ use dormouse_model::names::EnvironmentId;
 #[derive(Debug, Default)]
 pub(crate) struct Provision {
     wanted: u32,
-    starting: HashSet<EnvironmentId>,
+    // Ordered, so that which of them go does not depend on chance.
+    starting: BTreeSet<EnvironmentId>,
     /// Those that are initialised, since when.
-    ready: HashMap<EnvironmentId, Micros>,
+    ready: BTreeMap<EnvironmentId, Micros>,
     /// Attempts that have failed since the last one that did not.
     failures: u32,
     failure: Option<AllocationFailure>,

@@ -246,14 +246,53 @@ async fn a_drain_with_no_patience_answers_what_still_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_herd_of_first_callers_is_answered_to_the_last() {
+async fn a_thousand_first_callers_at_once_are_answered_to_the_last() {
     let world = Arc::new(world().await);
     let mut callers = tokio::task::JoinSet::new();
-    for _ in 0..200 {
+    for caller in 0..1_000 {
         let world = world.clone();
-        callers.spawn(async move { world.invoke("1").await });
+        callers.spawn(async move { (caller, world.invoke(&caller.to_string()).await) });
     }
-    while let Some(answer) = callers.join_next().await {
-        assert_eq!(&answer.unwrap().unwrap().payload[..], b"1");
+    let mut most = 0;
+    while let Some(answered) = callers.join_next().await {
+        let (caller, answer) = answered.unwrap();
+        assert_eq!(answer.unwrap().payload, caller.to_string());
+        most = most.max(world.fake.live());
     }
+    assert!(most <= 1_000, "{most} environments for 1 000 callers");
+    let world = Arc::into_inner(world).expect("nobody calls any more");
+    world.drain_and_read_logs().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_hangs_up_while_he_waits_or_runs_has_his_invocation_run_all_the_same() {
+    let world = Arc::new(world().await);
+    let mut callers = tokio::task::JoinSet::new();
+    let mut call = |event: &'static str| {
+        let world = world.clone();
+        callers.spawn(async move { world.invoke(event).await })
+    };
+    let waiting = call("\"waits\"");
+    let begun = async {
+        while world.fake.live() == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(world::PATIENCE, begun).await.expect("it is being made");
+    waiting.abort();
+    let running = call("\"sleep\"");
+    let runs = async {
+        while world.lives().await.iter().map(|life| life.invocations).sum::<u64>() < 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(world::PATIENCE, runs).await.expect("both run");
+    running.abort();
+    while callers.join_next().await.is_some() {}
+    let world = Arc::into_inner(world).expect("nobody calls any more");
+    let logs: Vec<String> = world.drain_and_read_logs().await.into_iter().flatten().collect();
+    for got in ["got \"waits\"", "got \"sleep\""] {
+        assert!(logs.iter().any(|line| line.contains(got)), "{got}: {logs:?}");
+    }
+    assert_eq!(logs.iter().filter(|line| line.starts_with("REPORT")).count(), 2);
 }

@@ -60,11 +60,12 @@ impl World {
 
 const KEPT: &str = "provisioned provisioned-concurrency alive";
 
-/// Behaves as the first words say, one a start, and well after them.
-async fn booting(first: &'static [&'static str]) -> World {
-    let starts = AtomicUsize::new(0);
-    let boot = move || *first.get(starts.fetch_add(1, Ordering::Relaxed)).unwrap_or(&"well");
-    World::new(Arc::new(boot), LONG).await
+/// Behaves as the first words say, one a start, and well after them; and how many have started.
+async fn booting(first: &'static [&'static str]) -> (World, Arc<AtomicUsize>) {
+    let starts: Arc<AtomicUsize> = Arc::default();
+    let counted = starts.clone();
+    let boot = move || *first.get(counted.fetch_add(1, Ordering::Relaxed)).unwrap_or(&"well");
+    (World::new(Arc::new(boot), LONG).await, starts)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -138,7 +139,7 @@ async fn one_that_crashed_is_replaced_before_the_next_caller_comes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_init_that_fails_is_told_and_tried_again() {
-    let world = booting(&["init error"]).await;
+    let (world, _) = booting(&["init error"]).await;
     world.provision(None, 1).await;
     let failed = |it: Allocation| it.failure == Some(AllocationFailure::Init);
     world.until("it has failed", failed).await;
@@ -162,10 +163,11 @@ async fn a_sandbox_that_cannot_be_made_is_told_and_costs_no_caller_his_answer() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_waits_for_an_init_that_takes_its_time() {
-    let world = booting(&["hang"]).await;
+    let (world, starts) = booting(&["hang"]).await;
     world.provision(None, 1).await;
+    // It is the first to start, and so the one that hangs.
     let begun = async {
-        while world.fake.live() == 0 {
+        while starts.load(Ordering::Relaxed) == 0 {
             tokio::task::yield_now().await;
         }
     };

@@ -1,0 +1,106 @@
+//! Simulation of placement: the books of several versions, the counts of their account and the room of
+//! their machine, driven through random days in simulated time by a seed. A failure tells its seed.
+
+mod chance;
+mod world;
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+use dormouse_model::environment::{Cause, Micros};
+
+use self::world::{Day, Fate, World};
+
+const MS: Micros = 1_000;
+const SECOND: Micros = 1_000 * MS;
+
+/// Seeds that are always tried.
+const SEEDS: std::ops::Range<u64> = 0..150;
+
+/// Lives through a day of this seed to its end.
+fn live(seed: u64, day: Day) -> World {
+    let mut world = World::new(seed, day);
+    world.busy_day();
+    world.close();
+    world
+}
+
+/// A seed that nobody has chosen, told so that a failure can be repeated.
+fn fresh_seed() -> u64 {
+    let seed = RandomState::new().build_hasher().finish();
+    eprintln!("random seed {seed}");
+    seed
+}
+
+#[test]
+fn the_same_seed_twice_gives_the_same_trace() {
+    for seed in [1, 2, 3, fresh_seed()] {
+        let (first, second) = (live(seed, Day::default()), live(seed, Day::default()));
+        let differ = first.trace.iter().zip(&second.trace).find(|(a, b)| a != b);
+        assert_eq!(differ, None, "seed {seed}");
+        assert_eq!(first.trace.len(), second.trace.len(), "seed {seed}");
+    }
+    assert_ne!(live(1, Day::default()).trace, live(2, Day::default()).trace);
+}
+
+#[test]
+fn every_caller_is_answered_or_told_and_nothing_leaks_whatever_happens() {
+    let mut seen = Vec::new();
+    for seed in SEEDS.chain([fresh_seed()]) {
+        let world = live(seed, Day::default());
+        seen.extend(world.callers.iter().map(|caller| caller.fate));
+    }
+    // A day in which nothing goes wrong would show nothing.
+    for fate in [Fate::Answered, Fate::Crashed, Fate::NoSandbox, Fate::NoPlace, Fate::NoRoomToWait]
+    {
+        assert!(seen.contains(&fate), "no caller was {fate:?}");
+    }
+}
+
+#[test]
+fn a_kill_in_the_middle_leaves_nobody_without_an_answer() {
+    let mut told = 0;
+    for seed in SEEDS.chain([fresh_seed()]) {
+        told += live(seed, Day { killed: true, ..Day::default() }).count(Fate::ShutDown);
+    }
+    assert!(told > 0, "nobody waited when everything was killed");
+}
+
+#[test]
+fn a_herd_of_first_callers_is_served_to_the_last_by_no_more_environments_than_callers() {
+    for seed in 0..2 {
+        let mut world = World::new(seed, Day::quiet(1_000));
+        world.herd(0, 1_000);
+        world.close();
+        assert_eq!(world.count(Fate::Answered), 1_000, "seed {seed}");
+        assert!(world.started <= 1_000, "seed {seed}: {} environments", world.started);
+    }
+}
+
+#[test]
+fn of_a_herd_as_many_run_as_are_reserved_and_the_others_are_told_at_once() {
+    let mut world = World::new(7, Day::quiet(1_000));
+    world.reserve(0, 100);
+    world.herd(0, 1_000);
+    assert_eq!(world.count(Fate::NoPlace), 900);
+    world.close();
+    assert_eq!((world.count(Fate::Answered), world.count(Fate::NoPlace)), (100, 900));
+    assert!(world.started <= 100);
+}
+
+#[test]
+fn callers_past_the_bound_of_the_line_are_told_and_the_others_served() {
+    let mut world = World::new(7, Day::quiet(10));
+    world.herd(0, 25);
+    world.close();
+    assert_eq!((world.count(Fate::Answered), world.count(Fate::NoRoomToWait)), (10, 15));
+    assert_eq!(world.started, 10);
+}
+
+#[test]
+fn an_environment_that_fails_costs_one_caller_and_the_others_are_served() {
+    let mut world = World::new(7, Day::quiet(100));
+    world.fail_next_start(Cause::ProvisionFailed);
+    world.herd(0, 50);
+    world.close();
+    assert_eq!((world.count(Fate::Answered), world.count(Fate::NoSandbox)), (49, 1));
+}
