@@ -13,7 +13,9 @@ use rustix::fs::{Access, Mode};
 use rustix::process::{Gid, Resource, Rlimit, Uid};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
-use crate::protocol::{Exit, Identity, RECORDS_DESCRIPTOR, Signal, Start, StartFailure};
+use crate::protocol::{
+    BRIEFING_DESCRIPTOR, Exit, Identity, RECORDS_DESCRIPTOR, Signal, Start, StartFailure,
+};
 
 /// What holds every process of user code, beyond its identity.
 #[derive(Clone)]
@@ -28,7 +30,7 @@ impl std::fmt::Debug for Confinement {
     }
 }
 
-/// Where a process writes to.
+/// Where a process writes to, and where its briefing comes from.
 #[derive(Debug)]
 pub struct Stdio {
     /// Standard output.
@@ -37,15 +39,18 @@ pub struct Stdio {
     pub err: OwnedFd,
     /// Framed log records.
     pub records: Option<OwnedFd>,
+    /// What it is for.
+    pub briefing: Option<OwnedFd>,
 }
 
 impl Stdio {
     /// The ends that came with a start; nothing if they are more or fewer than it says.
-    pub fn new(descriptors: Vec<OwnedFd>, with_records: bool) -> Option<Self> {
+    pub fn new(descriptors: Vec<OwnedFd>, start: &Start) -> Option<Self> {
         let mut ends = descriptors.into_iter();
         let (out, err) = (ends.next()?, ends.next()?);
-        let records = if with_records { Some(ends.next()?) } else { None };
-        ends.next().is_none().then_some(Self { out, err, records })
+        let records = if start.records { Some(ends.next()?) } else { None };
+        let briefing = if start.briefed { Some(ends.next()?) } else { None };
+        ends.next().is_none().then_some(Self { out, err, records, briefing })
     }
 }
 
@@ -54,7 +59,8 @@ impl Stdio {
 struct Ends {
     /// Input, output and errors.
     standard: [RawFd; 3],
-    records: Option<RawFd>,
+    /// Others, with the number under which the program looks for them.
+    named: [(Option<RawFd>, RawFd); 2],
 }
 
 /// What waiting for children gave.
@@ -91,7 +97,10 @@ pub fn start(
     if pid == 0 {
         let ends = Ends {
             standard: [null.as_raw_fd(), stdio.out.as_raw_fd(), stdio.err.as_raw_fd()],
-            records: stdio.records.as_ref().map(AsRawFd::as_raw_fd),
+            named: [
+                (stdio.records.as_ref().map(AsRawFd::as_raw_fd), RECORDS_DESCRIPTOR),
+                (stdio.briefing.as_ref().map(AsRawFd::as_raw_fd), BRIEFING_DESCRIPTOR),
+            ],
         };
         let error = become_program(start, &image, ends, confinement);
         tell(&writer, error);
@@ -238,12 +247,15 @@ fn wire(ends: Ends) -> io::Result<()> {
     for (source, place) in ends.standard.iter().zip(lifted.iter_mut()) {
         *place = lift(*source)?;
     }
-    let records = ends.records.map(lift).transpose()?;
+    let mut named = [None; 2];
+    for ((source, target), place) in ends.named.iter().zip(named.iter_mut()) {
+        *place = source.map(lift).transpose()?.map(|lifted| (lifted, *target));
+    }
     for (target, source) in (0..).zip(lifted) {
         place(source, target)?;
     }
-    if let Some(source) = records {
-        place(source, RECORDS_DESCRIPTOR)?;
+    for (source, target) in named.into_iter().flatten() {
+        place(source, target)?;
     }
     // SAFETY: only marks descriptors.
     let marked =
@@ -251,9 +263,9 @@ fn wire(ends: Ends) -> io::Result<()> {
     if marked != 0 {
         return Err(io::Error::last_os_error());
     }
-    if records.is_some() {
+    for (_, target) in named.into_iter().flatten() {
         // SAFETY: only unmarks a descriptor.
-        checked(unsafe { libc::fcntl(RECORDS_DESCRIPTOR, libc::F_SETFD, 0) })?;
+        checked(unsafe { libc::fcntl(target, libc::F_SETFD, 0) })?;
     }
     Ok(())
 }

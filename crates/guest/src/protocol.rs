@@ -14,11 +14,16 @@ pub const MAX_MESSAGE_BYTES: usize = 60 * 1024;
 /// managed runtimes are told this number in `_LAMBDA_TELEMETRY_LOG_FD`).
 pub const RECORDS_DESCRIPTOR: i32 = 62;
 
+/// The descriptor from which a process that was started ahead reads what it is for, if it has one:
+/// where no program puts one by itself.
+pub const BRIEFING_DESCRIPTOR: i32 = 61;
+
 /// What the host asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToGuest {
     /// Start a process; answered by [`FromGuest::Started`] or [`FromGuest::StartFailed`]. Beside it
-    /// come the ends to write to: output, errors and, if asked for, records.
+    /// come the ends to write to, output, errors and, if asked for, records; then, if asked for, the
+    /// end from which to read a briefing.
     Start(Start),
     /// Send a signal to a process that was started; harmless if it is gone.
     Signal {
@@ -48,6 +53,8 @@ pub struct Start {
     pub identity: Identity,
     /// Whether it gets [`RECORDS_DESCRIPTOR`].
     pub records: bool,
+    /// Whether it gets [`BRIEFING_DESCRIPTOR`].
+    pub briefed: bool,
 }
 
 /// Who a process is and what it may use.
@@ -172,6 +179,7 @@ mod tests {
                 stack_bytes: 8 << 20,
             },
             records: true,
+            briefed: true,
         }
     }
 

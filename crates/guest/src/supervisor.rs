@@ -59,7 +59,7 @@ impl Supervisor {
 
     fn start(&mut self, start: &Start, descriptors: Vec<OwnedFd>) -> FromGuest {
         let id = start.id;
-        let Some(stdio) = Stdio::new(descriptors, start.records) else {
+        let Some(stdio) = Stdio::new(descriptors, start) else {
             return FromGuest::StartFailed { id, failure: StartFailure::Errno(libc::EBADF) };
         };
         match process::start(start, stdio, &self.confinement) {
@@ -91,7 +91,7 @@ mod tests {
     use crate::protocol::Identity;
 
     /// What comes of a start that says this and brings so many descriptors.
-    fn started_with(records: bool, count: usize) -> Option<FromGuest> {
+    fn started_with(records: bool, briefed: bool, count: usize) -> Option<FromGuest> {
         let identity =
             Identity { uid: 0, gid: 0, processes_max: 1, files_max: 1024, stack_bytes: 8 << 20 };
         let start = Start {
@@ -102,6 +102,7 @@ mod tests {
             cwd: "/".into(),
             identity,
             records,
+            briefed,
         };
         let ends = (0..count).map(|_| std::io::pipe().unwrap().1.into()).collect();
         Supervisor::new(Confinement { filter: vec![] }).handle(ToGuest::Start(start), ends)
@@ -110,10 +111,16 @@ mod tests {
     #[test]
     fn a_start_with_a_wrong_number_of_descriptors_fails() {
         let failed = FromGuest::StartFailed { id: 7, failure: StartFailure::Errno(libc::EBADF) };
-        for (records, count) in
-            [(false, 0), (false, 1), (false, 3), (true, 0), (true, 2), (true, 4), (true, 16)]
-        {
-            assert_eq!(started_with(records, count).as_ref(), Some(&failed), "{records} {count}");
+        for (records, briefed, wrong) in [
+            (false, false, [0, 1, 3, 16]),
+            (true, false, [0, 2, 4, 16]),
+            (false, true, [0, 2, 4, 16]),
+            (true, true, [0, 2, 3, 5]),
+        ] {
+            for count in wrong {
+                let told = started_with(records, briefed, count);
+                assert_eq!(told.as_ref(), Some(&failed), "{records} {briefed} {count}");
+            }
         }
     }
 }

@@ -16,9 +16,9 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::{
-    Backend, BoxFuture, CONNECT_DEADLINE, CONNECTION_QUEUE, ConnectError, Connection, CreateError,
-    Created, Dialled, EVENT_QUEUE, Event, Gone, ProcessId, ProcessSpec, Sandbox, SandboxSpec,
-    Service, Signal, StartError, Stream, Usage,
+    Backend, BoxFuture, BriefError, CONNECT_DEADLINE, CONNECTION_QUEUE, ConnectError, Connection,
+    CreateError, Created, Dialled, EVENT_QUEUE, EquipError, Equipment, Event, Gone, ProcessId,
+    ProcessSpec, Sandbox, SandboxSpec, Service, Signal, StartError, Stream, Usage,
 };
 
 use listeners::Listeners;
@@ -84,6 +84,7 @@ pub struct FakeProcess {
     pub records: bool,
     id: ProcessId,
     inside: Arc<Inside>,
+    briefing: Option<watch::Receiver<Option<Bytes>>>,
     term: watch::Receiver<bool>,
     awaits_term: Arc<AtomicBool>,
 }
@@ -137,6 +138,14 @@ impl FakeProcess {
     /// [`Sandbox::connect`] opens comes out here.
     pub fn listen(&self, port: u16) -> io::Result<mpsc::Receiver<Connection>> {
         self.inside.listeners().open(self.id, port)
+    }
+
+    /// Waits for the briefing; nothing for a process that gets none.
+    pub async fn briefing(&self) -> Option<Bytes> {
+        let mut briefing = self.briefing.clone()?;
+        // The sender lives as long as the process, or until it has been told.
+        let told = briefing.wait_for(Option::is_some).await.ok()?;
+        told.clone()
     }
 
     /// Waits for a request to end. A process that waits is not ended by it.
@@ -246,6 +255,19 @@ impl Handle {
 impl Sandbox for Handle {
     fn start(&self, process: ProcessSpec) -> BoxFuture<'_, Result<(), StartError>> {
         Box::pin(async move { self.ask(|reply| Command::Start(process, reply)).await? })
+    }
+
+    /// Programs of a test see no content; only that the sandbox is still there can be told.
+    fn equip(&self, _equipment: Equipment) -> BoxFuture<'_, Result<(), EquipError>> {
+        let gone = self.commands.is_closed();
+        Box::pin(async move { if gone { Err(Gone.into()) } else { Ok(()) } })
+    }
+
+    fn brief(&self, process: ProcessId, briefing: Bytes) -> BoxFuture<'_, Result<(), BriefError>> {
+        Box::pin(async move {
+            let told = self.ask(|reply| Command::Brief(process, briefing, reply)).await?;
+            told.map_err(BriefError::Refused)
+        })
     }
 
     fn signal(&self, process: ProcessId, signal: Signal) -> BoxFuture<'_, Result<(), Gone>> {

@@ -36,7 +36,7 @@ pub mod fake;
 pub mod namespace;
 
 pub use connection::Connection;
-pub use dormouse_guest::protocol::RECORDS_DESCRIPTOR;
+pub use dormouse_guest::protocol::{BRIEFING_DESCRIPTOR, RECORDS_DESCRIPTOR};
 
 /// A boxed future, so that backends can be chosen at run time.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -55,6 +55,10 @@ pub const CONNECT_DEADLINE: Duration = Duration::from_secs(1);
 /// How many connects may be under way in one sandbox at once: more than anybody needs, and few
 /// descriptors. Further ones wait for their turn, within their deadline.
 pub const CONNECTS_MAX: usize = 16;
+
+/// The longest briefing. A pipe holds 64 KiB whether anybody reads or not (`pipe(7)`), so that a whole
+/// briefing is written at once; the variables of a function, which it carries, have less than a tenth.
+pub const BRIEFING_BYTES_MAX: usize = 60 * 1024;
 
 /// Makes sandboxes of one kind.
 pub trait Backend: fmt::Debug + Send + Sync {
@@ -84,6 +88,14 @@ pub struct Created {
 pub trait Sandbox: fmt::Debug + Send + Sync {
     /// Starts a process. Its end comes as [`Event::Exited`]. A frozen sandbox is thawed first.
     fn start(&self, process: ProcessSpec) -> BoxFuture<'_, Result<(), StartError>>;
+
+    /// Gives a sandbox what was not known when it was made. Called at most once, before anything of user
+    /// code runs inside. On an error the sandbox is fit for nothing but its end.
+    fn equip(&self, equipment: Equipment) -> BoxFuture<'_, Result<(), EquipError>>;
+
+    /// Tells a process that was started [briefed](ProcessSpec::briefed) what it is for: it reads the
+    /// bytes, and then the end. Once for each process.
+    fn brief(&self, process: ProcessId, briefing: Bytes) -> BoxFuture<'_, Result<(), BriefError>>;
 
     /// Sends a signal to a process started by [`Sandbox::start`]; one that ended is no error. In a
     /// frozen sandbox it arrives with the thaw.
@@ -150,6 +162,17 @@ pub struct SandboxSpec {
     pub network: Network,
 }
 
+/// What a sandbox that was made ahead gets when it is known for what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Equipment {
+    /// Memory that all processes together may use, if it is not what the spec said.
+    pub memory_bytes: Option<u64>,
+    /// The size of `/tmp`, if it is not what the spec said.
+    pub tmp_bytes: Option<u64>,
+    /// Read-only content, each tree at a place that every sandbox has: `/var/task`, `/opt`.
+    pub trees: Vec<Tree>,
+}
+
 /// What lies at `/` of a sandbox, always read-only but for `/tmp`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Root {
@@ -211,6 +234,9 @@ pub struct ProcessSpec {
     pub cwd: String,
     /// Whether it gets a pipe for framed log records, as descriptor [`RECORDS_DESCRIPTOR`].
     pub records: bool,
+    /// Whether it gets a pipe, as descriptor [`BRIEFING_DESCRIPTOR`], from which it learns later what
+    /// it is for: [`Sandbox::brief`].
+    pub briefed: bool,
 }
 
 /// The signals a caller may send.
@@ -338,6 +364,34 @@ pub enum StartError {
     },
     /// The kernel refused, for example because of the process limit.
     #[error("process could not be started")]
+    Refused(#[source] io::Error),
+    /// The sandbox is gone.
+    #[error(transparent)]
+    Gone(#[from] Gone),
+}
+
+/// Why a sandbox did not get what it lacked.
+#[derive(Debug, thiserror::Error)]
+pub enum EquipError {
+    /// A step went wrong.
+    #[error("sandbox step {step}")]
+    Step {
+        /// Which step.
+        step: &'static str,
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
+    /// The sandbox is gone.
+    #[error(transparent)]
+    Gone(#[from] Gone),
+}
+
+/// Why a process was not told what it is for.
+#[derive(Debug, thiserror::Error)]
+pub enum BriefError {
+    /// It has ended, was not started to be briefed, has been briefed, or the briefing is too long.
+    #[error("process takes no briefing")]
     Refused(#[source] io::Error),
     /// The sandbox is gone.
     #[error(transparent)]

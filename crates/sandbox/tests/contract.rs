@@ -14,6 +14,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use bytes::Bytes;
 use common::connecting::{
     a_frozen_sandbox_stays_frozen_when_connected_to, a_listener_can_be_connected_to,
     a_sandbox_that_ends_ends_attempts_to_connect, connections_that_nobody_accepts_hold_nothing_up,
@@ -24,7 +25,8 @@ use common::harness::{self, Trial};
 use common::{PATIENCE, PROBE, World, answer, is_quiet, next, probe};
 use dormouse_sandbox::namespace::spawner::{self, Spawner};
 use dormouse_sandbox::{
-    ConnectError, CreateError, Dialled, Gone, ProcessId, ProcessSpec, Service, Signal, StartError,
+    BRIEFING_BYTES_MAX, BriefError, ConnectError, CreateError, Dialled, EquipError, Equipment,
+    Gone, ProcessId, ProcessSpec, SandboxSpec, Service, Signal, StartError,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -77,6 +79,9 @@ contract!(
     sandboxes_do_not_share_tmp,
     a_sandbox_can_be_used_again_after_killing_all,
     content_of_several_directories_is_there_as_one,
+    a_process_started_ahead_waits_for_its_briefing,
+    a_briefing_is_had_once_and_by_whom_waits_for_one,
+    a_sandbox_made_ahead_gets_its_content_later,
     after_shutdown_there_are_no_new_sandboxes,
     a_listener_can_be_connected_to,
     where_nobody_listens_a_connection_is_refused,
@@ -119,6 +124,62 @@ async fn both_streams_are_told_apart(world: &World) {
     assert_eq!(next(&mut sandbox).await, "1 err wrong");
     assert_eq!(next(&mut sandbox).await, "1 exited 0");
     sandbox.sandbox.destroy().await;
+}
+
+async fn a_process_started_ahead_waits_for_its_briefing(world: &World) {
+    let mut sandbox = world.create().await;
+    let waiting = probe(1, &["print", "waits", "briefing", "exit", "0"]);
+    sandbox.sandbox.start(ProcessSpec { briefed: true, records: true, ..waiting }).await.unwrap();
+    assert_eq!(next(&mut sandbox).await, "1 out waits");
+    assert!(is_quiet(&mut sandbox).await);
+    sandbox.sandbox.brief(ProcessId(1), Bytes::from_static(b"a word")).await.unwrap();
+    assert_eq!(next(&mut sandbox).await, "1 out a word");
+    assert_eq!(next(&mut sandbox).await, "1 exited 0");
+    sandbox.sandbox.destroy().await;
+}
+
+async fn a_briefing_is_had_once_and_by_whom_waits_for_one(world: &World) {
+    let mut sandbox = world.create().await;
+    let word = || Bytes::from_static(b"a word");
+    let brief = |id| sandbox.sandbox.brief(ProcessId(id), word());
+    assert!(matches!(brief(1).await, Err(BriefError::Refused(_))));
+    sandbox.sandbox.start(probe(1, &["briefing", "sleep"])).await.unwrap();
+    assert!(matches!(brief(1).await, Err(BriefError::Refused(_))));
+    let waits = |id| ProcessSpec { briefed: true, ..probe(id, &["sleep"]) };
+    sandbox.sandbox.start(waits(2)).await.unwrap();
+    brief(2).await.unwrap();
+    assert!(matches!(brief(2).await, Err(BriefError::Refused(_))));
+    sandbox.sandbox.start(waits(3)).await.unwrap();
+    let long = Bytes::from(vec![b'x'; BRIEFING_BYTES_MAX + 1]);
+    let refused = sandbox.sandbox.brief(ProcessId(3), long).await;
+    assert!(matches!(refused, Err(BriefError::Refused(_))));
+    assert_eq!(next(&mut sandbox).await, "1 out no place for a briefing");
+    sandbox.sandbox.start(ProcessSpec { briefed: true, ..probe(4, &["briefing"]) }).await.unwrap();
+    let longest = Bytes::from(vec![b'x'; BRIEFING_BYTES_MAX]);
+    sandbox.sandbox.brief(ProcessId(4), longest).await.unwrap();
+    let mut heard = 0;
+    while heard < BRIEFING_BYTES_MAX {
+        let text = next(&mut sandbox).await;
+        heard += text.strip_prefix("4 out ").unwrap().len();
+    }
+    assert_eq!((heard, &*next(&mut sandbox).await), (BRIEFING_BYTES_MAX, "4 exited 0"));
+    sandbox.sandbox.destroy().await;
+    let gone = sandbox.sandbox.brief(ProcessId(3), word()).await;
+    assert!(matches!(gone, Err(BriefError::Gone(Gone))));
+}
+
+async fn a_sandbox_made_ahead_gets_its_content_later(world: &World) {
+    let spec = world.spec();
+    let trees = spec.trees.clone();
+    let ahead = SandboxSpec { trees: Vec::new(), ..spec };
+    let mut sandbox = world.backend.create(ahead).await.unwrap();
+    let (memory_bytes, tmp_bytes) = (Some(64 << 20), Some(2 << 20));
+    let equipment = Equipment { memory_bytes, tmp_bytes, trees };
+    sandbox.sandbox.equip(equipment.clone()).await.unwrap();
+    assert_eq!(answer(&mut sandbox, 1, &["write", "f", "kept", "read", "f"]).await, "kept");
+    sandbox.sandbox.destroy().await;
+    let gone = sandbox.sandbox.equip(equipment).await;
+    assert!(matches!(gone, Err(EquipError::Gone(Gone))));
 }
 
 /// A probe that has a place for records.

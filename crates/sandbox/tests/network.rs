@@ -501,6 +501,7 @@ async fn converse(spawner: Spawner, network: NetworkHost, to: u16, forbidden: u1
         variables: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())],
         cwd: "/tmp".to_owned(),
         records: false,
+        briefed: false,
     };
     let said = tokio::time::timeout(PATIENCE, common::run(&mut sandbox, process)).await.unwrap();
     sandbox.sandbox.destroy().await;

@@ -138,6 +138,7 @@ pub(crate) fn runtime(
         cwd,
         // Descriptor and variable belong together, and only the managed runtimes know of them.
         records: configuration.runtime().is_some_and(Runtime::is_managed),
+        briefed: false,
     }
 }
 
@@ -205,6 +206,7 @@ pub(crate) fn extension(
         variables: extension_variables(version, &around),
         cwd,
         records: false,
+        briefed: false,
     }
 }
 

@@ -15,6 +15,7 @@ fn main() -> ExitCode {
             "print" => say(&word()),
             "eprint" => eprint!("{}", word()),
             "record" => record(&word()),
+            "briefing" => say(&briefing()),
             "flood" => loop {
                 say("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n");
             },
@@ -61,6 +62,22 @@ fn record(text: &str) {
     let place = unsafe { BorrowedFd::borrow_raw(dormouse_sandbox::RECORDS_DESCRIPTOR) };
     if rustix::io::write(place, text.as_bytes()) != Ok(text.len()) {
         say(&format!("no place for {text}"));
+    }
+}
+
+/// What is read from the descriptor until its end.
+fn briefing() -> String {
+    // SAFETY: as with the records above; it is closed by nobody else.
+    let mut place = match unsafe { BorrowedFd::borrow_raw(dormouse_sandbox::BRIEFING_DESCRIPTOR) }
+        .try_clone_to_owned()
+    {
+        Ok(place) => std::fs::File::from(place),
+        Err(_) => return "no place for a briefing".to_owned(),
+    };
+    let mut text = String::new();
+    match place.read_to_string(&mut text) {
+        Ok(_) => text,
+        Err(error) => format!("not read: {error}"),
     }
 }
 

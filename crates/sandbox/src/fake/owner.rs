@@ -2,15 +2,18 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Poll;
 
+use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{FakeProcess, Inside, Program};
 use crate::{
-    BoxFuture, Connection, Event, Exit, ProcessId, ProcessSpec, Signal, StartError, Usage,
+    BRIEFING_BYTES_MAX, BoxFuture, Connection, Event, Exit, ProcessId, ProcessSpec, Signal,
+    StartError, Usage,
 };
 
 /// The signal numbers that ended processes report.
@@ -24,6 +27,7 @@ pub(super) enum Command {
     KillAll,
     Freeze(bool, oneshot::Sender<()>),
     Drain(u64),
+    Brief(ProcessId, Bytes, oneshot::Sender<io::Result<()>>),
     Listener(u16, oneshot::Sender<Option<mpsc::Sender<Connection>>>),
     Usage(oneshot::Sender<Usage>),
     ResetPeak,
@@ -33,6 +37,7 @@ pub(super) enum Command {
 struct Running {
     id: ProcessId,
     future: BoxFuture<'static, i32>,
+    briefing: Option<watch::Sender<Option<Bytes>>>,
     term: watch::Sender<bool>,
     awaits_term: Arc<AtomicBool>,
 }
@@ -143,6 +148,9 @@ impl Owner {
                 let _ = reply.send(());
             }
             Command::Drain(token) => self.pending.push_back(Event::Drained { token }),
+            Command::Brief(id, briefing, reply) => {
+                let _ = reply.send(self.brief(id, briefing));
+            }
             Command::Listener(port, reply) => {
                 let _ = reply.send(self.inside.listeners().at(port));
             }
@@ -162,6 +170,7 @@ impl Owner {
         };
         let (term, term_seen) = watch::channel(false);
         let awaits_term = Arc::new(AtomicBool::new(false));
+        let (briefing, briefed) = watch::channel(None);
         let future = program(FakeProcess {
             args: spec.args,
             variables: spec.variables.into_iter().collect(),
@@ -169,10 +178,22 @@ impl Owner {
             records: spec.records,
             id: spec.id,
             inside: Arc::clone(&self.inside),
+            briefing: spec.briefed.then_some(briefed),
             term: term_seen,
             awaits_term: Arc::clone(&awaits_term),
         });
-        self.running.push(Running { id: spec.id, future, term, awaits_term });
+        let briefing = spec.briefed.then_some(briefing);
+        self.running.push(Running { id: spec.id, future, briefing, term, awaits_term });
+        Ok(())
+    }
+
+    fn brief(&mut self, id: ProcessId, briefing: Bytes) -> io::Result<()> {
+        if briefing.len() > BRIEFING_BYTES_MAX {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let process = self.running.iter_mut().find(|process| process.id == id);
+        let place = process.and_then(|process| process.briefing.take());
+        place.ok_or(io::ErrorKind::NotFound)?.send_replace(Some(briefing));
         Ok(())
     }
 

@@ -19,9 +19,9 @@ use tokio::net::TcpListener;
 use super::cgroup::{Cgroup, Limits};
 use super::ids::Pair;
 use super::owner::{receive, send_patiently, watch};
-use super::wire::{Content, Mapped, Place, Setup, Step};
+use super::wire::{Content, Mapped, Order, Place, Setup, Step};
 use super::{Host, Lease};
-use crate::{CreateError, Links, Network, Root, SandboxSpec};
+use crate::{CreateError, Links, Network, Root, SandboxSpec, Tree};
 
 /// All steps together take about a millisecond; a machine that needs this long is out of order.
 const ESTABLISH_DEADLINE: Duration = Duration::from_secs(30);
@@ -121,13 +121,14 @@ async fn order(
     let (ours, theirs) = socket::pair().map_err(step("control socket"))?;
     let place = Place {
         layers: layers(spec).map_err(step("content"))?,
-        trees: trees(spec).map_err(step("content"))?,
+        trees: contents(&spec.trees).map_err(step("content"))?,
         tmp_bytes: spec.tmp_bytes,
         host_root,
         into_cgroup: entry.into.is_some(),
         tasks: entry.tasks.len(),
     };
-    let bytes = protocol::encode(&place).map_err(io::Error::other).map_err(step("content"))?;
+    let order = Order::Place(place);
+    let bytes = protocol::encode(&order).map_err(io::Error::other).map_err(step("content"))?;
     let descriptors: Vec<OwnedFd> =
         [theirs].into_iter().chain(entry.into).chain(entry.tasks).collect();
     send_patiently(&host.spawner, &bytes, &descriptors).await.map_err(step("spawner"))?;
@@ -148,9 +149,10 @@ fn layers(spec: &SandboxSpec) -> io::Result<Vec<String>> {
     layers.map(|path| text(path).ok_or_else(|| io::ErrorKind::InvalidInput.into())).collect()
 }
 
-fn trees(spec: &SandboxSpec) -> io::Result<Vec<Content>> {
+/// Trees as the spawner is told of them.
+pub(super) fn contents(trees: &[Tree]) -> io::Result<Vec<Content>> {
     let text = |path: &PathBuf| path.to_str().map(str::to_owned);
-    spec.trees
+    trees
         .iter()
         .map(|tree| {
             let hosts: Option<Vec<String>> = tree.hosts.iter().map(text).collect();
@@ -194,7 +196,7 @@ async fn listen(
             Setup::Failed { step: at, errno } => {
                 failed = Some(step(at.name())(io::Error::from_raw_os_error(errno)));
             }
-            Setup::Prepared => {}
+            Setup::Prepared | Setup::Equipped => {}
         }
         match (pid, failed.take(), listeners.take()) {
             (Some(_), Some(error), _) => return Err(error),

@@ -5,16 +5,18 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
+use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::cgroup::Cgroup;
 use super::connect::connect;
+use super::{Host, equip};
 use crate::{
-    BoxFuture, CONNECT_DEADLINE, CONNECTS_MAX, ConnectError, Connection, Gone, ProcessId,
-    ProcessSpec, SERVICE_PORTS, Sandbox, Signal, StartError, Usage,
+    BoxFuture, BriefError, CONNECT_DEADLINE, CONNECTS_MAX, ConnectError, Connection, EquipError,
+    Equipment, Gone, ProcessId, ProcessSpec, SERVICE_PORTS, Sandbox, Signal, StartError, Usage,
 };
 
 /// What the task is asked to do.
@@ -24,6 +26,9 @@ pub(super) enum Command {
     Signal(ProcessId, Signal),
     KillAll,
     Drain(u64),
+    Brief(ProcessId, Bytes, oneshot::Sender<io::Result<()>>),
+    /// A descriptor of PID 1.
+    Process(oneshot::Sender<io::Result<OwnedFd>>),
     /// Its network namespace. It lives as long as the descriptor: let go of it soon.
     Network(oneshot::Sender<io::Result<OwnedFd>>),
     Destroy(oneshot::Sender<()>),
@@ -36,6 +41,8 @@ pub(super) struct Shared {
     pub(super) cgroup: Arc<Cgroup>,
     pub(super) gone: AtomicBool,
     frozen: AtomicBool,
+    /// Weak, because a handle that somebody keeps must not keep the spawner.
+    host: Weak<Host>,
 }
 
 /// The handle of a namespace sandbox.
@@ -47,8 +54,9 @@ pub(super) struct Handle {
 }
 
 impl Shared {
-    pub(super) fn new(id: String, cgroup: Arc<Cgroup>) -> Self {
-        Self { id, cgroup, gone: AtomicBool::new(false), frozen: AtomicBool::new(false) }
+    pub(super) fn new(id: String, cgroup: Arc<Cgroup>, host: Weak<Host>) -> Self {
+        let (gone, frozen) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { id, cgroup, gone, frozen, host }
     }
 
     /// Thaws if frozen.
@@ -101,15 +109,30 @@ impl Handle {
         self.commands.send(command).await.map_err(|_| Gone)
     }
 
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Gone> {
+        let (reply, answer) = oneshot::channel();
+        self.tell(command(reply)).await?;
+        answer.await.map_err(|_| Gone)
+    }
+
+    async fn outfit(&self, equipment: Equipment) -> Result<(), EquipError> {
+        self.shared.there()?;
+        let failed = |step| move |source| EquipError::Step { step, source };
+        if let Some(bytes) = equipment.memory_bytes {
+            self.shared.cgroup.set_memory(bytes).map_err(failed("cgroup"))?;
+        }
+        let host = self.shared.host.upgrade().ok_or(Gone)?;
+        let process = self.ask(Command::Process).await?.map_err(failed("guest"))?;
+        equip::ask(&host.spawner, process, &equipment).await
+    }
+
     async fn reach(&self, port: u16) -> Result<Connection, ConnectError> {
         self.shared.there()?;
         if SERVICE_PORTS.contains(&port) {
             return Err(ConnectError::Refused(io::ErrorKind::ConnectionRefused.into()));
         }
         let _turn = self.connects.acquire().await.map_err(|_| Gone)?;
-        let (reply, answer) = oneshot::channel();
-        self.tell(Command::Network(reply)).await?;
-        let network = answer.await.map_err(|_| Gone)?.map_err(ConnectError::Refused)?;
+        let network = self.ask(Command::Network).await?.map_err(ConnectError::Refused)?;
         match connect(network, port).await {
             Ok(stream) => Ok(Connection::Tcp(stream)),
             Err(error) => {
@@ -123,10 +146,17 @@ impl Handle {
 
 impl Sandbox for Handle {
     fn start(&self, process: ProcessSpec) -> BoxFuture<'_, Result<(), StartError>> {
+        Box::pin(async move { self.ask(|reply| Command::Start(process, reply)).await? })
+    }
+
+    fn equip(&self, equipment: Equipment) -> BoxFuture<'_, Result<(), EquipError>> {
+        Box::pin(self.outfit(equipment))
+    }
+
+    fn brief(&self, process: ProcessId, briefing: Bytes) -> BoxFuture<'_, Result<(), BriefError>> {
         Box::pin(async move {
-            let (reply, answer) = oneshot::channel();
-            self.tell(Command::Start(process, reply)).await?;
-            answer.await.map_err(|_| Gone)?
+            let told = self.ask(|reply| Command::Brief(process, briefing, reply)).await?;
+            told.map_err(BriefError::Refused)
         })
     }
 

@@ -9,6 +9,8 @@
 //!   owner   <===================== guest protocol ==============>
 //! ```
 //!
+//! A sandbox that was made ahead gets what it lacks by way of the spawner, too: `equip`.
+//!
 //! [`Namespace`] is the daemon's side; [`spawner`] is a process of its own that never saw a secret
 //! of the daemon; `place` runs in the new process. A network namespace lives until the last
 //! [`crate::Connection`] from or into it is dropped, too: owners drop those before they destroy.
@@ -20,6 +22,7 @@ pub mod spawner;
 
 mod base;
 mod connect;
+mod equip;
 mod establish;
 mod handle;
 mod ids;
@@ -212,8 +215,8 @@ async fn live(
             return;
         }
     };
+    let shared = Arc::new(Shared::new(spec.id, cgroup, Arc::downgrade(&host)));
     drop(host);
-    let shared = Arc::new(Shared::new(spec.id, cgroup));
     let (commands_sender, commands) = mpsc::channel(COMMAND_QUEUE);
     let (events_sender, events) = mpsc::channel(EVENT_QUEUE + 1);
     let (connections_sender, connections) = mpsc::channel(CONNECTION_QUEUE);

@@ -15,7 +15,7 @@
 //! owner that does not read.
 
 use std::collections::{HashMap, VecDeque};
-use std::io;
+use std::io::{self, PipeWriter, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -32,7 +32,8 @@ use super::establish::Parts;
 use super::handle::{Command, Shared};
 use super::output::Output;
 use crate::{
-    Connection, Dialled, Event, Exit, Gone, ProcessId, ProcessSpec, Service, Signal, StartError,
+    BRIEFING_BYTES_MAX, Connection, Dialled, Event, Exit, Gone, ProcessId, ProcessSpec, Service,
+    Signal, StartError,
 };
 
 /// Requests for a guest that is too slow to take them. Past it a start is refused.
@@ -62,6 +63,8 @@ struct State {
     output: Output,
     outgoing: VecDeque<(Vec<u8>, Vec<OwnedFd>)>,
     starts: HashMap<u32, Starting>,
+    /// Where processes that were started ahead are told what they are for.
+    briefings: HashMap<ProcessId, PipeWriter>,
 }
 
 /// A start that the guest has not answered.
@@ -90,8 +93,12 @@ impl Owner {
     /// Runs the sandbox until its end and clears it away.
     pub(super) async fn run(mut self) {
         let last = self.events.clone().reserve_owned().await.ok();
-        let mut state =
-            State { output: Output::new(), outgoing: VecDeque::new(), starts: HashMap::new() };
+        let mut state = State {
+            output: Output::new(),
+            outgoing: VecDeque::new(),
+            starts: HashMap::new(),
+            briefings: HashMap::new(),
+        };
         let end = self.serve(&mut state).await;
         state.starts.clear();
         self.shared.gone.store(true, Ordering::Release);
@@ -192,6 +199,16 @@ impl Owner {
                 self.ask(&ToGuest::KillAll, Vec::new(), state);
             }
             Command::Drain(token) => state.output.after(None, Event::Drained { token }),
+            Command::Brief(id, briefing, reply) => {
+                let told = match state.briefings.remove(&id) {
+                    Some(pipe) => tell(pipe, &briefing),
+                    None => Err(io::ErrorKind::NotFound.into()),
+                };
+                let _ = reply.send(told);
+            }
+            Command::Process(reply) => {
+                let _ = reply.send(self.parts.pidfd.get_ref().try_clone());
+            }
             Command::Network(reply) => {
                 // The caller may have stopped waiting.
                 let _ = reply.send(network_of(&self.parts.listeners[0]));
@@ -208,7 +225,10 @@ impl Owner {
     ) {
         self.thaw();
         let id = spec.id;
-        let ends = match state.output.open(id, spec.records) {
+        if state.starts.contains_key(&id.0) {
+            return refuse(reply, io::ErrorKind::AlreadyExists.into());
+        }
+        let ends = match ends(&spec, state) {
             Ok(ends) => ends,
             Err(error) => return refuse(reply, error),
         };
@@ -227,14 +247,13 @@ impl Owner {
                 stack_bytes: STACK_BYTES,
             },
             records: spec.records,
+            briefed: spec.briefed,
         });
-        if state.starts.contains_key(&id.0) {
-            return refuse(reply, io::ErrorKind::AlreadyExists.into());
-        }
-        if self.ask(&request, ends.into_descriptors(), state) {
+        if self.ask(&request, ends, state) {
             state.starts.insert(id.0, Starting { programs, reply });
         } else {
             state.output.forget(id);
+            state.briefings.remove(&id);
             refuse(reply, io::ErrorKind::ArgumentListTooLong.into());
         }
     }
@@ -270,6 +289,7 @@ impl Owner {
             }
             FromGuest::StartFailed { id, failure } => {
                 state.output.forget(ProcessId(id));
+                state.briefings.remove(&ProcessId(id));
                 if let Some(Starting { programs, reply }) = state.starts.remove(&id) {
                     let _ = reply.send(Err(match failure {
                         StartFailure::NoProgram => StartError::NoProgram { programs },
@@ -281,6 +301,7 @@ impl Owner {
             }
             FromGuest::Exited { id, exit } => {
                 let process = ProcessId(id);
+                state.briefings.remove(&process);
                 let exit = match exit {
                     protocol::Exit::Code(code) => Exit::Code(code),
                     protocol::Exit::Signal(signal) => Exit::Signal(signal),
@@ -298,6 +319,25 @@ impl Owner {
             tracing::debug!(sandbox = self.shared.id, "sandbox is gone before its thaw");
         }
     }
+}
+
+/// The ends that go to the guest with the start of a process, in its order.
+fn ends(spec: &ProcessSpec, state: &mut State) -> io::Result<Vec<OwnedFd>> {
+    let mut ends = state.output.open(spec.id, spec.records)?.into_descriptors();
+    if spec.briefed {
+        let (reader, writer) = io::pipe()?;
+        ends.push(reader.into());
+        state.briefings.insert(spec.id, writer);
+    }
+    Ok(ends)
+}
+
+/// Writes the whole briefing, which the pipe has room for, and closes it.
+fn tell(mut pipe: PipeWriter, briefing: &[u8]) -> io::Result<()> {
+    if briefing.len() > BRIEFING_BYTES_MAX {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    pipe.write_all(briefing)
 }
 
 fn refuse(reply: oneshot::Sender<Result<(), StartError>>, error: io::Error) {

@@ -267,7 +267,7 @@ fn content(place: &Place, root: &OwnedFd, root_path: &Path) -> io::Result<()> {
 }
 
 /// Most content is one directory, which costs less than a merge of several.
-fn tree(content: &Content) -> io::Result<OwnedFd> {
+pub(super) fn tree(content: &Content) -> io::Result<OwnedFd> {
     let hosts = &content.hosts;
     // The kernel refuses a directory that comes twice; only the last can show.
     let last = |(i, host): &(usize, &String)| !hosts[i + 1..].contains(host);

@@ -16,8 +16,9 @@ use dormouse_guest::{protocol, socket};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::Signal;
 
+use super::equip::{self, Home};
 use super::place::{self, Handed};
-use super::wire::{At, Failure, Place, Setup, Step};
+use super::wire::{At, Equip, Failure, Order, Place, Setup, Step};
 use super::{base, seccomp};
 
 /// The name under which the binary is started as a spawner.
@@ -82,7 +83,7 @@ impl Spawner {
                 let cause = io::Error::from_raw_os_error(errno);
                 Err(io::Error::new(cause.kind(), format!("spawner step {}: {cause}", step.name())))
             }
-            Setup::Cloned { .. } | Setup::Placed => {
+            Setup::Cloned { .. } | Setup::Placed | Setup::Equipped => {
                 Err(io::Error::other("the spawner speaks out of turn"))
             }
         }
@@ -110,19 +111,56 @@ fn serve() -> io::Result<()> {
         return Ok(());
     }
     let confinement = Confinement { filter: seccomp::filter() };
-    place::say(&socket, &Setup::Prepared, &[])?;
+    let own = Own { socket, home: Home::here()? };
+    place::say(&own.socket, &Setup::Prepared, &[])?;
     loop {
-        let received = socket::receive(&socket)?;
+        let received = socket::receive(&own.socket)?;
         if received.bytes.is_empty() {
             return Ok(());
         }
-        let place: Place = protocol::decode(&received.bytes).map_err(io::Error::other)?;
-        serve_one(&socket, &place, received.descriptors, &confinement);
+        match protocol::decode(&received.bytes).map_err(io::Error::other)? {
+            Order::Place(place) => make(&own, &place, received.descriptors, &confinement),
+            Order::Equip(order) => equip(&own, &order, received.descriptors),
+        }
     }
 }
 
-/// The socket came as standard input; moves it to where no child inherits it by accident.
+/// What is the spawner's alone: no child may keep it.
+struct Own {
+    socket: OwnedFd,
+    home: Home,
+}
+
+impl Own {
+    /// Closes all of it in a child, which never returns to the loop that uses it.
+    fn forsake(&self) {
+        for descriptor in [self.socket.as_fd()].into_iter().chain(self.home.descriptors()) {
+            // SAFETY: nothing in the child uses the descriptor any more, and its owner is never
+            // dropped there.
+            unsafe { libc::close(descriptor.as_raw_fd()) };
+        }
+    }
+}
+
+fn equip(own: &Own, order: &Equip, descriptors: Vec<OwnedFd>) {
+    // Without both nobody waits, or there is nothing to equip.
+    let Ok([reply, pidfd]) = <[OwnedFd; 2]>::try_from(descriptors) else {
+        return;
+    };
+    let message = match equip::carry_out(&own.home, order, &pidfd) {
+        Ok(()) => Setup::Equipped,
+        Err(failure) => failure.message(),
+    };
+    let _ = place::say(&reply, &message, &[]);
+}
+
+/// The socket came as standard input; moves it to where no child inherits it by accident. What whoever
+/// started the daemon left open beside it is nobody's here, and no sandbox's.
 fn own_socket() -> io::Result<OwnedFd> {
+    // SAFETY: the process has only begun: nothing in it has opened anything yet.
+    if unsafe { libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, 0) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
     let socket = rustix::io::fcntl_dupfd_cloexec(std::io::stdin(), 3)?;
     let null = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     rustix::stdio::dup2_stdin(&null)?;
@@ -144,12 +182,7 @@ fn stand_apart() -> io::Result<()> {
     Ok(())
 }
 
-fn serve_one(
-    socket: &OwnedFd,
-    place: &Place,
-    descriptors: Vec<OwnedFd>,
-    confinement: &Confinement,
-) {
+fn make(own: &Own, place: &Place, descriptors: Vec<OwnedFd>, confinement: &Confinement) {
     let mut descriptors = descriptors.into_iter();
     let Some(control) = descriptors.next() else {
         return;
@@ -164,9 +197,7 @@ fn serve_one(
     match clone(into.as_ref()) {
         Ok(Cloned::Child) => {
             drop(into);
-            // SAFETY: the child never returns to the loop that uses the socket, and must not hold
-            // the spawner's end of it open.
-            unsafe { libc::close(socket.as_raw_fd()) };
+            own.forsake();
             // Unwinding must not reach the spawner's loop in the child.
             let life = || place::live(place, Handed { control, tasks }, confinement.clone());
             let _ = std::panic::catch_unwind(AssertUnwindSafe(life));

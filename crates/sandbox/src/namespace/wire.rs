@@ -3,8 +3,26 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Daemon to spawner: make a sandbox. With it come, in this order: the sandbox's end of its control
-/// socket, the v2 cgroup directory if `into_cgroup`, and `tasks` v1 files to write "0" to.
+/// Daemon to spawner. The first descriptor is where the answer goes.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Order {
+    /// Make a sandbox.
+    Place(Place),
+    /// Give a sandbox that was made ahead what it lacks.
+    Equip(Equip),
+}
+
+/// What a sandbox that was made ahead gets. With it comes the pidfd of its PID 1.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Equip {
+    /// Read-only content.
+    pub(super) trees: Vec<Content>,
+    /// The new size of `/tmp`.
+    pub(super) tmp_bytes: Option<u64>,
+}
+
+/// How a sandbox is made. With it come, in this order: the sandbox's end of its control socket, the
+/// v2 cgroup directory if `into_cgroup`, and `tasks` v1 files to write "0" to.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Place {
     /// The layers of the root; none of them means the host's programs.
@@ -44,6 +62,8 @@ pub(super) enum Setup {
     },
     /// PID 1 is in place and needs its user map; the two listeners come along.
     Placed,
+    /// It has what it lacked.
+    Equipped,
     /// A step went wrong; the sender ends.
     Failed {
         /// Which.
@@ -72,6 +92,7 @@ pub(super) enum Step {
     Loopback,
     Listeners,
     UserNamespace,
+    Enter,
 }
 
 impl Step {
@@ -90,6 +111,7 @@ impl Step {
             Self::Loopback => "loopback",
             Self::Listeners => "listeners",
             Self::UserNamespace => "user namespace",
+            Self::Enter => "mount namespace",
         }
     }
 }

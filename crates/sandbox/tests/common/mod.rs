@@ -201,6 +201,7 @@ pub(crate) fn probe(id: u32, actions: &[&str]) -> ProcessSpec {
         variables: vec![("GREETING".to_owned(), "hello there".to_owned())],
         cwd: "/tmp".to_owned(),
         records: false,
+        briefed: false,
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the probe does, as an asynchronous program for the fake backend.
 //!
-//! Actions: `print T`, `eprint T`, `record T` (to the descriptor for records), `flood`, `exit N`,
+//! Actions: `print T`, `eprint T`, `record T` (to the descriptor for records), `briefing` (waits for it
+//! and prints it), `flood`, `exit N`,
 //! `sleep`, `spin`, `count F` (writes a rising number into /tmp/F), `child-counts F` (a child does
 //! that), `write F T`, `read F`, `env N`, `cwd`, `dial PORT T` (sends T, prints the answer), `listen
 //! PORT` (says so, takes one connection, answers what it heard and prints it), `hold PORT` (says so,
@@ -36,6 +37,11 @@ async fn run(process: FakeProcess, children: &mut Vec<BoxFuture<'static, ()>>) -
             "eprint" => process.print(Stream::Err, word()).await,
             "record" if process.records => process.print(Stream::Records, word()).await,
             "record" => say(&process, format!("no place for {}", word())).await,
+            "briefing" => {
+                let briefing = process.briefing().await;
+                let none = || "no place for a briefing".into();
+                process.print(Stream::Out, briefing.unwrap_or_else(none)).await;
+            }
             "flood" => loop {
                 say(&process, "0123456789abcdef".repeat(4) + "\n").await;
             },
