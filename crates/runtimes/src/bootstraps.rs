@@ -12,10 +12,13 @@ use std::process::Command;
 use crate::interpreter::{Interpreter, Language};
 use crate::probe::{Deadline, run_with_deadline};
 
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 9] = [
     ("python/bootstrap.py", include_str!("python/bootstrap.py")),
     ("python/dormouse_runtime.py", include_str!("python/dormouse_runtime.py")),
     ("node/bootstrap.cjs", include_str!("node/bootstrap.cjs")),
+    ("node/ahead.cjs", include_str!("node/ahead.cjs")),
+    ("node/rehearsal.js", include_str!("node/rehearsal.js")),
+    ("node/rehearsed.mjs", include_str!("node/rehearsed.mjs")),
     ("node/client.cjs", include_str!("node/client.cjs")),
     ("node/logs.cjs", include_str!("node/logs.cjs")),
     ("node/stream.cjs", include_str!("node/stream.cjs")),

@@ -6,6 +6,7 @@
 //! process's own environment (`PATH` and `HOME` are arguments). Its own crate because it is a
 //! different kind of thing than the worker: files and facts, no tasks.
 
+mod ahead;
 mod bootstraps;
 mod choose;
 mod discover;
@@ -13,6 +14,7 @@ mod interpreter;
 mod launch;
 mod probe;
 
+pub use ahead::{briefing, launch_ahead, may_be_briefed};
 pub use bootstraps::{install_bootstraps, precompile};
 pub use choose::{Choice, choose, runtime_version};
 pub use discover::{discover, standard_candidates};

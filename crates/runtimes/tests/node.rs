@@ -4,7 +4,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::{Case, Outcome, Wire};
+use support::{Begun, Case, Outcome, Wire};
 
 const RUNTIME: &str = "nodejs20.x";
 
@@ -469,4 +469,52 @@ exports.handler = awslambda.streamifyResponse(async (e, stream) => {
     assert_eq!(sizes, [160 * 65536, 4, 65536], "{}", outcome.stdout);
     assert_eq!(outcome.posts[1].trailer("Lambda-Runtime-Function-Error-Type"), Some("string"));
     assert!(outcome.stdout.contains("Response stream is not finished."));
+}
+
+/// What user code can find out about its process. Each case also runs in one that was started ahead.
+#[test]
+fn a_process_that_was_started_ahead_cannot_be_told_from_another() {
+    let source = r#"
+const fs = require('fs');
+const read = (name) => fs.readFileSync(`/proc/self/${name}`, 'utf8');
+const kind = (fd) => {
+  try { return [Number(fd), fs.readlinkSync(`/proc/self/fd/${fd}`).split(':')[0]]; } catch { return null; }
+};
+const tree = (module) => [module.id, module.paths, module.children.map(tree)];
+exports.handler = async () => {
+  const kept = (text) => !text.includes('RUNTIME_API');
+  return {
+    env: Object.entries(process.env).map(String).filter(kept),
+    procEnviron: read('environ').replace(/\0+$/, '').split('\0').filter(kept),
+    cmdline: read('cmdline'), argv: process.argv, execArgv: process.execArgv, cwd: process.cwd(),
+    descriptors: fs.readdirSync('/proc/self/fd').map(kind).filter(Boolean).map(String).sort(),
+    limits: read('limits'), oom: read('oom_score_adj'),
+    cache: Object.keys(require.cache), children: tree(require.main),
+    pathCache: Object.keys(module.constructor._pathCache), paths: module.constructor.globalPaths,
+    globals: Object.getOwnPropertyNames(globalThis), symbols: Object.getOwnPropertySymbols(globalThis).map(String),
+    listeners: process.eventNames().map((name) => [String(name), process.listenerCount(name)]),
+    console: Object.keys(console), zone: new Intl.DateTimeFormat().resolvedOptions().timeZone,
+    resources: process.getActiveResourcesInfo(),
+  };
+};
+"#;
+    let case = Case::new(RUNTIME, "fn.handler", "fn.js", source);
+    let Some(outcome) = case.variable("OWN", "\u{e9} = x").frames().event("{}").run() else {
+        return;
+    };
+    let seen = outcome.posts[0].json();
+    assert!(seen["env"].to_string().contains("OWN,\u{e9} = x"), "{seen}");
+    assert!(seen["procEnviron"].to_string().contains("OWN=\u{e9} = x"), "{seen}");
+}
+
+#[test]
+fn processes_that_were_started_ahead_have_no_chance_in_common() {
+    let source = "exports.handler = async () => [Math.random(), crypto.randomUUID(), require('crypto').randomBytes(8).toString('hex')];";
+    let drawn = || {
+        let case = Case::new(RUNTIME, "fn.handler", "fn.js", source).event("{}");
+        let outcome = case.run_in(Begun::Ahead)?;
+        Some(outcome.posts[0].json().as_array().unwrap().clone())
+    };
+    let (Some(one), Some(two)) = (drawn(), drawn()) else { return };
+    assert!(one.iter().zip(&two).all(|(one, two)| one != two), "{one:?} {two:?}");
 }

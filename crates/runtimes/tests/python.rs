@@ -5,7 +5,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::{Case, Outcome, Wire};
+use support::{Begun, Case, Outcome, Wire};
 
 const RUNTIME: &str = "python3.11";
 
@@ -424,4 +424,60 @@ fn a_sitecustomize_on_the_python_path_runs_before_the_handler_is_loaded() {
     };
     assert_eq!(outcome.posts[0].text(), "1");
     assert_eq!(outcome.stderr, "Error in sitecustomize:\nZeroDivisionError: division by zero\n");
+}
+
+/// What user code can find out about its process. Each case also runs in one that was started ahead.
+#[test]
+fn a_process_that_was_started_ahead_cannot_be_told_from_another() {
+    let source = r#"
+import os, sys
+def kind(fd):
+    try: target = os.readlink("/proc/self/fd/" + fd)
+    except OSError: return None
+    return (int(fd), target.partition(":")[0])
+def lines(name):
+    with open("/proc/self/" + name) as file: return file.read()
+def handler(event, context):
+    descriptors = sorted(filter(None, map(kind, os.listdir("/proc/self/fd"))))
+    status = [line for line in lines("status").splitlines() if line.split(":")[0] in (
+        "Umask", "Uid", "Gid", "NoNewPrivs", "Seccomp", "CapEff", "Threads", "SigQ", "SigBlk",
+        "SigIgn", "SigCgt")]
+    where = lambda entries: [str(entry) for entry in entries]
+    return {
+        "environ": [(name, value) for name, value in os.environ.items() if "RUNTIME_API" not in name],
+        "proc environ": [pair for pair in lines("environ").rstrip("\0").split("\0")
+                         if "RUNTIME_API" not in pair],
+        "cmdline": lines("cmdline"), "argv": sys.argv, "orig": getattr(sys, "orig_argv", None),
+        "cwd": os.getcwd(), "descriptors": descriptors, "status": status,
+        "limits": lines("limits"), "oom": lines("oom_score_adj"),
+        "path": sys.path, "modules": list(sys.modules), "flags": str(sys.flags),
+        "importers": where(sys.path_importer_cache), "finders": where(map(repr, sys.meta_path)),
+        "main": sorted(vars(sys.modules["__main__"])), "encodings": sys.getfilesystemencoding(),
+        "locale": __import__("_locale").setlocale(6), "zone": __import__("time").tzname,
+    }
+"#;
+    let Some(outcome) = case(source).variable("OWN", "\u{e9} = x").frames().event("{}").run()
+    else {
+        return;
+    };
+    let seen = outcome.posts[0].json();
+    let own = json!(["OWN", "\u{e9} = x"]);
+    assert!(seen["environ"].as_array().unwrap().contains(&own), "{seen}");
+    assert!(
+        seen["proc environ"].to_string().contains("OWN=\\u00e9 = x")
+            || seen["proc environ"].to_string().contains("OWN=\u{e9} = x"),
+        "{seen}"
+    );
+}
+
+#[test]
+fn processes_that_were_started_ahead_have_no_chance_in_common() {
+    let source = "import os, random, uuid\n\
+        def handler(e, c): return [hash('x'), random.random(), str(uuid.uuid4()), os.urandom(8).hex()]";
+    let drawn = || {
+        let outcome = case(source).event("{}").run_in(Begun::Ahead)?;
+        Some(outcome.posts[0].json().as_array().unwrap().clone())
+    };
+    let (Some(one), Some(two)) = (drawn(), drawn()) else { return };
+    assert!(one.iter().zip(&two).all(|(one, two)| one != two), "{one:?} {two:?}");
 }

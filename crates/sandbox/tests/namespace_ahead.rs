@@ -135,7 +135,7 @@ async fn a_sandbox_made_ahead_cannot_be_told_from_another(world: &World) {
     let look = ["text", "/proc/self/mountinfo"];
     let seen = mounts(&attempt(&mut ahead, &look).await);
     assert_eq!(seen, mounts(&attempt(&mut other, &look).await));
-    assert!(seen.iter().any(|line| line.contains(" /opt ro,nosuid,nodev ")), "{seen:#?}");
+    assert!(seen.iter().any(|line| line.contains(" /opt ro,nosuid,nodev,")), "{seen:#?}");
     ahead.sandbox.destroy().await;
     other.sandbox.destroy().await;
 }

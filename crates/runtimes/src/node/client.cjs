@@ -117,6 +117,20 @@ class Client {
     return socket;
   }
 
+  // Opens the connection ahead of the first request.
+  connected() {
+    if (!this.socket) this.open();
+    return new Promise((resolve) => { this.socket.once('connect', resolve); });
+  }
+
+  // Has the code of a request compiled: nothing goes out.
+  rehearse() {
+    this.requestHead('GET', 'invocation/next', {});
+    this.socket.ref();
+    this.socket.write(Buffer.alloc(0));
+    this.socket.unref();
+  }
+
   async next() {
     const answer = await this.request('GET', 'invocation/next', {}, undefined);
     if (answer.status !== 200) {

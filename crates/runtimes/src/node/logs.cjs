@@ -21,6 +21,11 @@ function setRequest(id, tenant) {
   globalThis[TENANT] = tenant;
 }
 
+function forgetRequest() {
+  delete globalThis[REQUEST];
+  delete globalThis[TENANT];
+}
+
 function writeAll(fd, bytes) {
   let at = 0;
   while (at < bytes.length) {
@@ -127,4 +132,4 @@ function raw(text) {
   writeAll(2, Buffer.from(`${text}\n`));
 }
 
-module.exports = { setRequest, patchConsole, logError, raw };
+module.exports = { setRequest, forgetRequest, patchConsole, logError, raw };

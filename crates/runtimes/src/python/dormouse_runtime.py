@@ -17,6 +17,9 @@ LAYERS = "/opt/python"
 ERROR_CAUSE_LIMIT_BYTES = 64 * 1024
 ONE_SEND_LIMIT_BYTES = 64 * 1024
 RECEIVE_BYTES = 64 * 1024
+# Open in a process that is started before it is known for which function.
+BRIEFING_DESCRIPTOR = 61
+ROOM = "_DORMOUSE_ROOM"
 # A record of `logging` has these fields anyway: the rest of its dictionary is what the user added.
 PLAIN_RECORD_FIELDS = frozenset(
     "name msg args levelname levelno pathname filename module exc_info exc_text stack_info lineno"
@@ -701,13 +704,52 @@ def find_handler(handler):
                     "Handler '%s' missing on module '%s'" % (function_name, module_name))
 
 
+def wait_for_briefing():
+    """Where this process was started ahead: waits, with a connection open, until it is told for which
+    function, and returns the connection."""
+    try:
+        os.fstat(BRIEFING_DESCRIPTOR)
+    except OSError:
+        return None
+    api = Api(os.environ["AWS_LAMBDA_RUNTIME_API"])
+    api.connect()
+    text = b"".join(iter(lambda: os.read(BRIEFING_DESCRIPTOR, RECEIVE_BYTES), b""))
+    os.close(BRIEFING_DESCRIPTOR)
+    if not text:
+        sys.exit(0)  # nobody needs it any more
+    briefing = decode(text)
+    variables = briefing["variables"]
+    # The interpreter sets some for itself (LC_CTYPE): they come last, as in any other process.
+    own = {name: value for name, value in os.environ.items() if name not in variables}
+    del own[ROOM]
+    os.environ.clear()
+    os.environ.update(variables)
+    os.environ.update(own)
+    show_variables(variables)
+    os.chdir(briefing["cwd"])
+    return api
+
+
+def show_variables(variables):
+    """Makes /proc/self/environ say what it would if the process had been started with them: it shows
+    the memory in which the first variables lay, where room was left for those to come."""
+    with open("/proc/self/stat", "rb") as stat:
+        fields = stat.read().rpartition(b")")[2].split()
+    start, end = int(fields[47]), int(fields[48])
+    block = b"".join(os.fsencode(name + "=" + value) + b"\0" for name, value in variables.items())
+    with open("/proc/self/mem", "r+b", 0) as memory:
+        memory.seek(start)
+        memory.write(block[:end - start].ljust(end - start, b"\0"))
+
+
 def main():
+    connected = wait_for_briefing()
     prepare_logs()
     runtime_dir = os.environ.get("LAMBDA_RUNTIME_DIR", "/var/runtime")
     restore_site_builtins()
     run_sitecustomize(runtime_dir)
     prepare_path(os.environ.get("LAMBDA_TASK_ROOT", "/var/task"), runtime_dir)
-    api = Api(os.environ["AWS_LAMBDA_RUNTIME_API"])
+    api = connected or Api(os.environ["AWS_LAMBDA_RUNTIME_API"])
     try:
         handler = find_handler(os.environ.get("_HANDLER", ""))
     except Exception as error:

@@ -3,6 +3,7 @@
 //! Owns: the listener, the child process, the temporary directories. Must never: outlive its test.
 #![allow(dead_code, clippy::unwrap_used, reason = "test code, of which each file uses its part")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -14,7 +15,8 @@ use std::time::Duration;
 
 use dormouse_model::runtime::Runtime;
 use dormouse_runtimes::{
-    Choice, Interpreter, Language, RUNTIME_DIR, choose, discover, install_bootstraps, launch,
+    Choice, Interpreter, Language, RUNTIME_DIR, briefing, choose, discover, install_bootstraps,
+    launch, launch_ahead, may_be_briefed,
 };
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -63,6 +65,10 @@ impl Post {
         std::str::from_utf8(&self.body).unwrap()
     }
 
+    pub(crate) fn text_lossy(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap()
     }
@@ -81,6 +87,15 @@ pub(crate) struct Case {
     pub(crate) wire: Wire,
     /// Whether descriptor 9 is a file for telemetry frames.
     pub(crate) frames: bool,
+}
+
+/// How a process comes to its function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Begun {
+    /// It is started for it.
+    For,
+    /// It is started before and told.
+    Ahead,
 }
 
 pub(crate) struct Outcome {
@@ -145,8 +160,26 @@ impl Case {
         self
     }
 
-    /// Runs the case; none (said aloud) when this machine has no interpreter of the language.
+    /// Runs the case, also in a process that was started ahead if one may be used: nothing may differ.
+    /// None (said aloud) when this machine has no interpreter of the language.
     pub(crate) fn run(self) -> Option<Outcome> {
+        let outcome = self.run_in(Begun::For)?;
+        let own = self.variables.iter().cloned().collect();
+        if may_be_briefed(self.runtime, &interpreter(self.runtime)?, Some(&own)) {
+            let other = self.run_in(Begun::Ahead)?;
+            let all = |outcome: &Outcome| {
+                let posts = outcome.posts.iter();
+                let posts: Vec<_> =
+                    posts.map(|post| (post.path.clone(), post.text_lossy())).collect();
+                (posts, outcome.stdout.clone(), outcome.stderr.clone(), outcome.exit)
+            };
+            assert_eq!(all(&outcome), all(&other), "started ahead it differs");
+        }
+        Some(outcome)
+    }
+
+    /// Runs the case in a process that was begun in this way.
+    pub(crate) fn run_in(&self, begun: Begun) -> Option<Outcome> {
         let interpreter = interpreter(self.runtime)?;
         let dir = tempfile::tempdir().unwrap();
         let runtime_dir = dir.path().join("runtime");
@@ -159,49 +192,94 @@ impl Case {
         }
         let language = Language::of(self.runtime).unwrap();
         let runtime_dir = runtime_dir.join(language.directory());
-        let mut command = self.command(&interpreter, &runtime_dir, &task);
         let frames = dir.path().join("frames");
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let mut started = self.started(&interpreter, (&runtime_dir, &task), &address);
         if self.frames {
-            command.env("FRAMES", &frames);
+            started.descriptors.push((9, frames.clone()));
         }
-        let mut outcome = serve(command, self.events, self.wire);
+        if begun == Begun::Ahead {
+            let path = dir.path().join("briefing");
+            fs::write(&path, briefing(&started.variables, task.to_str().unwrap()).unwrap())
+                .unwrap();
+            started.descriptors.push((61, path));
+            let ahead = launch_ahead(self.runtime, &interpreter, 256).unwrap().variables;
+            started.variables.retain(|(name, _)| ahead.iter().any(|(it, _)| it == name));
+            started.variables.push(("AWS_LAMBDA_RUNTIME_API".to_owned(), address));
+            started.variables.push(ahead.last().unwrap().clone());
+        }
+        let mut outcome =
+            serve(started.command(begun, &task), listener, (self.events.clone(), self.wire));
         outcome.frames = fs::read(&frames).unwrap_or_default();
-        let task = task.to_str().unwrap();
-        outcome.stdout = masked(&outcome.stdout.replace(task, "/task"));
+        let (task, place) = (task.to_str().unwrap(), dir.path().to_str().unwrap());
+        let shown = |text: &str| masked(&text.replace(task, "/task").replace(place, "/place"));
+        outcome.stdout = shown(&outcome.stdout);
+        outcome.stderr = shown(&outcome.stderr);
         for post in &mut outcome.posts {
             if let Ok(text) = std::str::from_utf8(&post.body) {
-                post.body = masked(&text.replace(task, "/task")).into_bytes();
+                post.body = shown(text).into_bytes();
             }
         }
         Some(outcome)
     }
 
-    fn command(&self, interpreter: &Interpreter, runtime_dir: &Path, task: &Path) -> Command {
+    fn started(
+        &self,
+        interpreter: &Interpreter,
+        (runtime_dir, task): (&Path, &Path),
+        address: &str,
+    ) -> Started {
         let launch = launch(self.runtime, Some(interpreter), 256, None);
-        let here = runtime_dir.to_str().unwrap();
-        let mut argv: Vec<String> =
-            launch.argv.iter().map(|word| word.replace(RUNTIME_DIR, here)).collect();
-        if self.frames {
-            let redirect = ["/bin/sh", "-c", "exec \"$0\" \"$@\" 9>\"$FRAMES\""];
-            argv.splice(0..0, redirect.map(str::to_owned));
+        let (here, task) = (runtime_dir.to_str().unwrap(), task.to_str().unwrap());
+        let argv = launch.argv.iter().map(|word| word.replace(RUNTIME_DIR, here)).collect();
+        let language = launch.variables.iter().map(|(name, value)| {
+            (name.clone(), value.replace(RUNTIME_DIR, here).replace("/var/task", task))
+        });
+        let mut variables: BTreeMap<String, String> = language.collect();
+        for (name, value) in [
+            ("_HANDLER", self.handler.as_str()),
+            ("LAMBDA_TASK_ROOT", task),
+            ("LAMBDA_RUNTIME_DIR", here),
+            ("AWS_EXECUTION_ENV", &self.runtime.execution_env().unwrap()),
+            ("AWS_LAMBDA_RUNTIME_API", address),
+            ("AWS_LAMBDA_FUNCTION_NAME", "fn"),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
+            ("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/fn"),
+            ("AWS_LAMBDA_LOG_STREAM_NAME", "2026/01/01/[$LATEST]0"),
+        ] {
+            variables.insert(name.to_owned(), value.to_owned());
         }
-        let mut command = Command::new(&argv[0]);
-        command.args(&argv[1..]).current_dir(task).env_clear();
-        for (name, value) in &launch.variables {
-            let value = value.replace(RUNTIME_DIR, here);
-            command.env(name, value.replace("/var/task", task.to_str().unwrap()));
-        }
-        command
-            .env("_HANDLER", &self.handler)
-            .env("LAMBDA_TASK_ROOT", task)
-            .env("LAMBDA_RUNTIME_DIR", here)
-            .env("AWS_EXECUTION_ENV", self.runtime.execution_env().unwrap())
-            .env("AWS_LAMBDA_FUNCTION_NAME", "fn")
-            .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
-            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
-            .env("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/fn")
-            .env("AWS_LAMBDA_LOG_STREAM_NAME", "2026/01/01/[$LATEST]0")
-            .envs(self.variables.iter().map(|(name, value)| (name, value)));
+        variables.extend(self.variables.iter().cloned());
+        Started { argv, variables: variables.into_iter().collect(), descriptors: Vec::new() }
+    }
+}
+
+/// A process to be started.
+struct Started {
+    argv: Vec<String>,
+    variables: Vec<(String, String)>,
+    /// Files that it has open under these numbers.
+    descriptors: Vec<(i32, PathBuf)>,
+}
+
+impl Started {
+    fn command(&self, begun: Begun, task: &Path) -> Command {
+        // The shell opens files and must leave no variable of its own behind.
+        let opened = self.descriptors.iter().map(|(number, path)| {
+            let way = if *number == 61 { "<" } else { ">" };
+            format!("exec {number}{way}'{}'; ", path.display())
+        });
+        let script = opened.collect::<String>() + "exec /usr/bin/env -i \"$@\"";
+        let mut command = Command::new("/bin/bash");
+        command.args(["-c", &script, "bash"]).env_clear();
+        command.args(self.variables.iter().map(|(name, value)| format!("{name}={value}")));
+        command.args(&self.argv).current_dir(if begun == Begun::Ahead {
+            Path::new("/")
+        } else {
+            task
+        });
         command
     }
 }
@@ -258,8 +336,11 @@ struct State {
     pid: Option<Pid>,
 }
 
-fn serve(mut command: Command, events: Vec<Event>, wire: Wire) -> Outcome {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+fn serve(
+    mut command: Command,
+    listener: TcpListener,
+    (events, wire): (Vec<Event>, Wire),
+) -> Outcome {
     let address = listener.local_addr().unwrap();
     let state =
         Arc::new(Mutex::new(State { events: events.into_iter(), posts: Vec::new(), pid: None }));
@@ -268,7 +349,6 @@ fn serve(mut command: Command, events: Vec<Event>, wire: Wire) -> Outcome {
         let (state, signs) = (state.clone(), signs.clone());
         std::thread::spawn(move || accept(&listener, &state, &signs, wire))
     };
-    command.env("AWS_LAMBDA_RUNTIME_API", address.to_string());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     // Held until the id is noted: the first request is served only then.
     let mut guard = state.lock().unwrap();
