@@ -55,6 +55,10 @@ pub(crate) struct Typed {
     /// Refuse runtimes of which only a near version is installed.
     #[arg(long, env = "DORMOUSE_STRICT_RUNTIMES", num_args = 0..=1, default_missing_value = "true")]
     strict_runtimes: Option<bool>,
+    /// Limit requests a second (ten for each that may run at once) and the growth of a function (1 000
+    /// environments in ten seconds) as Lambda does.
+    #[arg(long, env = "DORMOUSE_LIMIT_RATES", num_args = 0..=1, default_missing_value = "true")]
+    limit_rates: Option<bool>,
     /// How much CPU functions get: in proportion to memory as on Lambda, or all [default: lambda].
     #[arg(long, env = "DORMOUSE_CPU", value_enum)]
     cpu: Option<Cpu>,
@@ -138,6 +142,7 @@ pub(crate) struct Config {
     pub(crate) network: Network,
     pub(crate) allow_weaker: Vec<Guarantee>,
     pub(crate) nearest_runtime: bool,
+    pub(crate) limit_rates: bool,
     pub(crate) cpu: CpuModel,
     pub(crate) hot_reload: Vec<PathBuf>,
     pub(crate) image_dir: Vec<PathBuf>,
@@ -198,6 +203,7 @@ impl Config {
                 .map(|name| name.trim().parse().context("--allow-weaker"))
                 .collect::<anyhow::Result<_>>()?,
             nearest_runtime: !typed.strict_runtimes.unwrap_or(false),
+            limit_rates: typed.limit_rates.unwrap_or(false),
             cpu: match typed.cpu.unwrap_or(Cpu::Lambda) {
                 Cpu::Lambda => CpuModel::Lambda,
                 Cpu::Full => CpuModel::Full,
@@ -232,6 +238,7 @@ impl Typed {
             network: self.network.or(there.network),
             allow_weaker: self.allow_weaker.or(there.allow_weaker),
             strict_runtimes: self.strict_runtimes.or(there.strict_runtimes),
+            limit_rates: self.limit_rates.or(there.limit_rates),
             cpu: self.cpu.or(there.cpu),
             hot_reload: self.hot_reload.or(there.hot_reload),
             image_dir: self.image_dir.or(there.image_dir),

@@ -189,10 +189,7 @@ async fn assemble(
         tasks,
     )
     .context("worker directory")?;
-    let placement = Placement::start(
-        dormouse_placement::Config { worker, clock: clock.clone(), idle: config.idle },
-        tasks,
-    );
+    let placement = Placement::start(placing(config, worker, clock.clone()), tasks);
     let frontend = Frontend::start(
         dormouse_frontend::Config {
             home: config.home.clone(),
@@ -224,6 +221,11 @@ async fn assemble(
     )
     .await?;
     Ok((frontend, placement))
+}
+
+fn placing(config: &Config, worker: Worker, clock: Clock) -> dormouse_placement::Config {
+    let Config { idle, limit_rates, .. } = *config;
+    dormouse_placement::Config { worker, clock, idle, limit_rates }
 }
 
 fn images(config: &Config, objects: &Objects, packages: &Packages) -> anyhow::Result<Images> {

@@ -72,7 +72,12 @@ async fn attempt(config: &Config, event: &QueuedEvent) -> (Ending, Option<Versio
         }
         let ending = match run_on(config, &version, event).await {
             Err(InvokeError::Superseded) => continue,
-            Err(InvokeError::Throttled | InvokeError::ReservedUsedUp) => Ending::Throttled,
+            Err(
+                InvokeError::Throttled
+                | InvokeError::ReservedUsedUp
+                | InvokeError::TooFast
+                | InvokeError::ReservedTooFast,
+            ) => Ending::Throttled,
             Err(InvokeError::SwitchedOff) => Ending::Counted(Outcome::SwitchedOff),
             Err(InvokeError::Stopping) => Ending::Stopping,
             Ok(outcome) => Ending::Counted(outcome),
@@ -122,7 +127,7 @@ async fn run_on(
         tail: false,
     };
     let age_ms = config.clock.wall_ms().saturating_sub(event.tries.accepted_ms);
-    let answer = config.placement.invoke(version, invocation).await?;
+    let answer = config.placement.invoke_queued(version, invocation).await?;
     told::ran(&config.placement.meter(), event, version.version, age_ms);
     Ok(match answer.error {
         None => Outcome::Succeeded,

@@ -131,7 +131,7 @@ mod tests {
     async fn a_stream_is_a_frame_for_each_piece_and_one_for_the_end() {
         let (mut reply, answered) = Reply::stream();
         let pieces = reply.begin();
-        let Ok(Answered::Stream(answer)) = answered.await else {
+        let Ok(Ok(Answered::Stream(answer))) = answered.await else {
             panic!("it has begun");
         };
         let mut body = Outgoing::from(answer);

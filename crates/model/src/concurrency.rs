@@ -12,6 +12,8 @@
 //! no more run at once than there are places, and a version's provisioned places are its own even
 //! while their environments are still being made.
 
+pub mod rate;
+
 use std::collections::BTreeMap;
 
 use crate::alias::Alias;

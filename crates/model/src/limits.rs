@@ -108,6 +108,14 @@ pub const EVENT_FILTERS: usize = 5;
 pub const ACCOUNT_CONCURRENCY: u32 = 1_000;
 /// Of these, how many must stay for functions that reserve none (recorded).
 pub const UNRESERVED_CONCURRENCY: u32 = 100;
+/// Synchronous requests a second for each environment that may run at once (quota page). Past it, where
+/// rates are limited: 429.
+pub const REQUESTS_PER_S_OF_ONE: u32 = 10;
+/// Environments by which one function may grow within [`SCALING_MS`] (developer guide). Past it, where rates
+/// are limited: 429.
+pub const SCALING_ENVIRONMENTS: u32 = 1_000;
+/// Milliseconds within which it may grow by so many, refilled continuously (developer guide).
+pub const SCALING_MS: u64 = 10_000;
 /// Bytes of code an account may store (recorded: 75 GB).
 pub const CODE_STORAGE_BYTES: u64 = 80_530_636_800;
 

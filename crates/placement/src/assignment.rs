@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::book::{Book, Failure, Order, Terms};
+use crate::bucket::Bucket;
 
 /// What the owner is asked.
 #[derive(Debug)]
@@ -46,6 +47,8 @@ pub(crate) struct Assignment {
     pub(crate) passing: bool,
     /// Tells how far the environments have come that are to be ready.
     pub(crate) allocation: watch::Sender<Allocation>,
+    /// How fast its function may grow, if there is a limit.
+    pub(crate) scaling: Option<Bucket>,
 }
 
 impl Assignment {
@@ -57,6 +60,7 @@ impl Assignment {
             idle: u64::try_from(self.idle.as_micros()).unwrap_or(u64::MAX),
             first: self.first,
             passing: self.passing,
+            scaling: self.scaling.clone(),
         });
         let owner = Owner {
             assignment: self,
@@ -163,8 +167,10 @@ impl Owner {
                 }
             }
             Order::KillAll(cause) => self.handles.values().for_each(|handle| handle.kill(cause)),
-            // Dropping the job tells its caller.
-            Order::Refuse(job) => self.meter().throttled(self.subject(&job)),
+            Order::Refuse(job, refusal) => {
+                self.meter().throttled(self.subject(&job));
+                job.reply.refuse(refusal);
+            }
             Order::Fail(job, failure) => self.fail(job, failure),
         }
     }

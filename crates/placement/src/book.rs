@@ -12,8 +12,9 @@ use dormouse_model::concurrency::Allocation;
 use dormouse_model::environment::{Cause, InitializationType, Micros};
 use dormouse_model::limits;
 use dormouse_model::names::EnvironmentId;
-use dormouse_worker::ColdReason;
+use dormouse_worker::{ColdReason, Refusal};
 
+use crate::bucket::Bucket;
 use crate::pool::{Decision, Pool};
 use crate::provision::Provision;
 
@@ -28,8 +29,8 @@ pub(crate) enum Order<J> {
     Stop(EnvironmentId, Cause),
     /// End every environment now.
     KillAll(Cause),
-    /// There is no room for another waiting caller.
-    Refuse(J),
+    /// It will not run, and nothing has gone wrong.
+    Refuse(J, Refusal),
     /// It will not run.
     Fail(J, Failure),
 }
@@ -44,7 +45,7 @@ pub(crate) enum Failure {
 }
 
 /// The terms of a book.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Terms {
     /// How many callers may wait.
     pub(crate) waiters: usize,
@@ -55,6 +56,8 @@ pub(crate) struct Terms {
     /// Whether it is over when its last environment has ended, once somebody has called: there are as many
     /// tenants as callers think of.
     pub(crate) passing: bool,
+    /// How fast its function may grow, if there is a limit.
+    pub(crate) scaling: Option<Bucket>,
 }
 
 /// Whether environments may still be made.
@@ -87,8 +90,8 @@ impl<J> Book<J> {
         Self {
             pool: Pool::new(terms.waiters),
             provision: Provision::default(),
-            terms,
             reason: terms.first,
+            terms,
             standing: Standing::Open,
             served: false,
             orders: VecDeque::new(),
@@ -103,7 +106,7 @@ impl<J> Book<J> {
         self.served = true;
         match self.pool.arrive(job) {
             Decision::Lease(id, job) => Some(Order::Lease(id, job)),
-            Decision::Refuse(job) => Some(Order::Refuse(job)),
+            Decision::Refuse(job) => Some(Order::Refuse(job, Refusal::LineFull)),
             Decision::Start => None,
         }
     }
@@ -231,6 +234,10 @@ impl<J> Book<J> {
             return Some(order);
         }
         if self.pool.is_short(now) {
+            // Who came last is told: the others may still get one that is about to be free.
+            if self.terms.scaling.as_ref().is_some_and(|bucket| !bucket.take(now)) {
+                return self.pool.give_up_newest().map(|job| Order::Refuse(job, Refusal::Scaling));
+            }
             let reason = if self.pool.alive() == 0 { self.reason } else { ColdReason::ScaleOut };
             return Some(Order::Start(reason, InitializationType::OnDemand));
         }

@@ -9,11 +9,47 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use dormouse_model::concurrency::rate::Rate;
 use dormouse_model::concurrency::{Claim, Seat, unclaimed};
+use dormouse_model::environment::Micros;
 use dormouse_model::names::{FunctionKey, Scope, Version};
 use dormouse_worker::Permit;
 
-use crate::router::InvokeError;
+use crate::bucket::Level;
+use crate::refused::InvokeError;
+
+/// One count: what runs in it, and how fast that came. Clones are the same count.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Count {
+    taken: Arc<AtomicU32>,
+    level: Level,
+}
+
+/// Why a count lets nobody in.
+enum Full {
+    Taken,
+    TooFast,
+}
+
+impl Count {
+    /// One of so many places. `now` is told where rates are limited.
+    fn place(
+        &self,
+        places: u32,
+        now: Option<Micros>,
+        take: impl Fn(&Arc<AtomicU32>, u32) -> Option<Permit>,
+    ) -> Result<Permit, Full> {
+        let permit = take(&self.taken, places).ok_or(Full::Taken)?;
+        // The place goes back by being dropped.
+        let fast = now.is_some_and(|now| !self.level.take(Rate::of_requests(places), now));
+        if fast { Err(Full::TooFast) } else { Ok(permit) }
+    }
+
+    /// How many run in it.
+    pub(crate) fn running(&self) -> u32 {
+        self.taken.load(Ordering::Acquire)
+    }
+}
 
 /// What all functions claim, and how much of it is taken.
 #[derive(Debug, Clone, Default)]
@@ -28,9 +64,9 @@ pub(crate) struct Counts {
 struct Counted {
     claim: Claim,
     /// What runs in its reservation.
-    reserved: Arc<AtomicU32>,
+    reserved: Count,
     /// What runs in provisioned places of its versions. There are few.
-    provisioned: Vec<(Version, u32, Arc<AtomicU32>)>,
+    provisioned: Vec<(Version, u32, Count)>,
 }
 
 impl Counts {
@@ -48,22 +84,24 @@ impl Counts {
         next
     }
 
-    /// A place for an invocation; `shared` counts those of the account that nobody claims.
+    /// A place for an invocation; `shared` counts those of the account that nobody claims. `now` is told
+    /// where rates are limited: too many a second then spill over like too many at once.
     pub(crate) fn permit(
         &self,
         key: &FunctionKey,
         version: Version,
-        shared: &Arc<AtomicU32>,
+        shared: &Count,
+        now: Option<Micros>,
     ) -> Result<Permit, InvokeError> {
         let Some(counted) = self.functions.get(key) else {
-            return self.unclaimed(&key.scope, shared);
+            return self.unclaimed(&key.scope, shared, now);
         };
         let seat = match counted.provisioned.iter().find(|(it, ..)| *it == version) {
-            Some((_, places, taken)) if *places > 0 => {
-                if let Some(permit) = Permit::take_provisioned(taken, *places) {
-                    return Ok(permit);
+            Some((_, places, count)) if *places > 0 => {
+                match count.place(*places, now, Permit::take_provisioned) {
+                    Ok(permit) => return Ok(permit),
+                    Err(_) => Seat::Spilled,
                 }
-                Seat::Spilled
             }
             _ => Seat::Ordinary,
         };
@@ -72,9 +110,12 @@ impl Counts {
         }
         let permit = match counted.claim.on_demand() {
             Some(places) => {
-                Permit::take(&counted.reserved, places).ok_or(InvokeError::ReservedUsedUp)
+                counted.reserved.place(places, now, Permit::take).map_err(|full| match full {
+                    Full::Taken => InvokeError::ReservedUsedUp,
+                    Full::TooFast => InvokeError::ReservedTooFast,
+                })
             }
-            None => self.unclaimed(&key.scope, shared),
+            None => self.unclaimed(&key.scope, shared, now),
         };
         Ok(permit?.seated(seat))
     }
@@ -84,15 +125,22 @@ impl Counts {
     pub(crate) fn taken(&self) -> u32 {
         let of = |counted: &Counted| {
             let provisioned = counted.provisioned.iter().map(|(.., it)| it);
-            let all = provisioned.chain([&counted.reserved]);
-            all.map(|it| it.load(Ordering::Acquire)).sum::<u32>()
+            provisioned.chain([&counted.reserved]).map(Count::running).sum::<u32>()
         };
         self.functions.values().map(of).sum()
     }
 
-    fn unclaimed(&self, scope: &Scope, shared: &Arc<AtomicU32>) -> Result<Permit, InvokeError> {
+    fn unclaimed(
+        &self,
+        scope: &Scope,
+        shared: &Count,
+        now: Option<Micros>,
+    ) -> Result<Permit, InvokeError> {
         let claimed = self.claimed.get(scope).copied().unwrap_or(0);
-        Permit::take(shared, unclaimed(claimed)).ok_or(InvokeError::Throttled)
+        shared.place(unclaimed(claimed), now, Permit::take).map_err(|full| match full {
+            Full::Taken => InvokeError::Throttled,
+            Full::TooFast => InvokeError::TooFast,
+        })
     }
 }
 
@@ -104,21 +152,18 @@ impl Counted {
         }
         for (version, places) in &claim.provisioned {
             if !provisioned.iter().any(|(it, ..)| it == version) {
-                provisioned.push((*version, *places, Arc::default()));
+                provisioned.push((*version, *places, Count::default()));
             }
         }
         // One that is gone is remembered while something runs in it: should it come back, that counts.
-        provisioned.retain(|(_, places, taken)| *places > 0 || is_taken(taken));
+        provisioned.retain(|(_, places, count)| *places > 0 || count.running() > 0);
         Self { claim, reserved: self.reserved, provisioned }
     }
 
     fn is_nothing(&self) -> bool {
-        self.claim == Claim::default() && self.provisioned.is_empty() && !is_taken(&self.reserved)
+        let runs = self.reserved.running() > 0;
+        self.claim == Claim::default() && self.provisioned.is_empty() && !runs
     }
-}
-
-fn is_taken(taken: &AtomicU32) -> bool {
-    taken.load(Ordering::Acquire) > 0
 }
 
 #[cfg(test)]
@@ -145,10 +190,10 @@ mod tests {
 
     /// How many of this version of a function get a place at once.
     fn places(counts: &Counts, name: &str, version: Version) -> (usize, InvokeError) {
-        let shared = Arc::default();
+        let shared = Count::default();
         let mut held = Vec::new();
         loop {
-            match counts.permit(&key(name), version, &shared) {
+            match counts.permit(&key(name), version, &shared, None) {
                 Ok(permit) => held.push(permit),
                 Err(error) => return (held.len(), error),
             }
@@ -189,9 +234,9 @@ mod tests {
 
     #[test]
     fn a_place_says_of_what_kind_it_is() {
-        let shared = Arc::default();
+        let shared = Count::default();
         let some = Counts::default().with(&key("f"), claim(None, &[(1, 2)]));
-        let take = |version| some.permit(&key("f"), version, &shared).unwrap();
+        let take = |version| some.permit(&key("f"), version, &shared, None).unwrap();
         let held = [1, 1, 1, 2].map(|number| take(Version::Number(number)));
         let first = Seat::Provisioned { taken: 1, places: 2 };
         let second = Seat::Provisioned { taken: 2, places: 2 };
@@ -200,8 +245,9 @@ mod tests {
 
     #[test]
     fn what_runs_is_still_counted_when_a_claim_changes() {
-        let shared = Arc::default();
-        let take = |counts: &Counts| counts.permit(&key("f"), Version::Number(1), &shared);
+        let shared = Count::default();
+        let one = Version::Number(1);
+        let take = |counts: &Counts| counts.permit(&key("f"), one, &shared, None);
         for claim in [claim(Some(1), &[]), claim(Some(1), &[(1, 1)])] {
             let one = Counts::default().with(&key("f"), claim.clone());
             let held = take(&one).unwrap();
@@ -211,6 +257,48 @@ mod tests {
             assert!(take(&again).is_ok());
             assert!(again.with(&key("f"), Claim::default()).functions.is_empty());
         }
+    }
+
+    /// How many of this version of a function get in within a moment, one after another, and what stops the
+    /// next one.
+    fn within_a_moment(counts: &Counts, name: &str, version: Version) -> (u32, u32, InvokeError) {
+        let shared = Count::default();
+        let (mut first, mut spilled) = (0, 0);
+        loop {
+            match counts.permit(&key(name), version, &shared, Some(7)) {
+                Ok(permit) if permit.seat() == Seat::Spilled => spilled += 1,
+                Ok(_) => first += 1,
+                Err(error) => return (first, spilled, error),
+            }
+        }
+    }
+
+    #[test]
+    fn where_rates_are_limited_ten_a_second_come_in_for_each_place() {
+        let (one, two) = (Version::Number(1), Version::Number(2));
+        let none = Counts::default();
+        assert_eq!(within_a_moment(&none, "f", LATEST), (10_000, 0, InvokeError::TooFast));
+        let reserved = none.with(&key("f"), claim(Some(3), &[]));
+        assert_eq!(within_a_moment(&reserved, "f", one), (30, 0, InvokeError::ReservedTooFast));
+        assert_eq!(within_a_moment(&reserved, "g", LATEST), (9_970, 0, InvokeError::TooFast));
+        // What is too fast for provisioned places spills over, as what is too much at once does.
+        let both = || none.with(&key("f"), claim(Some(3), &[(1, 2)]));
+        assert_eq!(within_a_moment(&both(), "f", one), (20, 10, InvokeError::ReservedTooFast));
+        assert_eq!(within_a_moment(&both(), "f", two), (10, 0, InvokeError::ReservedTooFast));
+        let off = none.with(&key("f"), claim(Some(0), &[]));
+        assert_eq!(within_a_moment(&off, "f", one), (0, 0, InvokeError::SwitchedOff));
+    }
+
+    #[test]
+    fn a_caller_who_comes_too_fast_leaves_no_place_taken() {
+        let counts = Counts::default().with(&key("f"), claim(Some(1), &[]));
+        let shared = Count::default();
+        for now in [0, 1_000_000] {
+            let take = || counts.permit(&key("f"), LATEST, &shared, Some(now)).map(drop);
+            let got = (0..12).filter_map(|_| take().err()).collect::<Vec<_>>();
+            assert_eq!(got, [InvokeError::ReservedTooFast, InvokeError::ReservedTooFast]);
+        }
+        assert_eq!(counts.taken(), 0);
     }
 
     #[derive(Debug, Clone)]
@@ -238,9 +326,9 @@ mod tests {
         counts: &Counts,
         key: &FunctionKey,
         version: Version,
-        shared: &AtomicU32,
+        shared: &Count,
     ) -> Vec<(u32, u32)> {
-        let line = |taken: &AtomicU32, places: u32| (taken.load(Ordering::Acquire), places);
+        let line = |count: &Count, places: u32| (count.running(), places);
         let claimed = counts.claimed.get(&key.scope).copied().unwrap_or(0);
         let shared = line(shared, unclaimed(claimed));
         let Some(counted) = counts.functions.get(key) else { return vec![shared] };
@@ -256,7 +344,7 @@ mod tests {
             steps in prop::collection::vec(any_step(), 0..200),
         ) {
             let mut counts = Counts::default();
-            let shared: Arc<AtomicU32> = Arc::default();
+            let shared = Count::default();
             let mut held: Vec<Permit> = Vec::new();
             let name = |function: u8| key(&format!("f{function}"));
             for step in steps {
@@ -264,7 +352,7 @@ mod tests {
                     Step::Invoke(function, number) => {
                         let version = if number == 0 { LATEST } else { Version::Number(number) };
                         let before = lines(&counts, &name(function), version, &shared);
-                        let granted = counts.permit(&name(function), version, &shared);
+                        let granted = counts.permit(&name(function), version, &shared, None);
                         let after = lines(&counts, &name(function), version, &shared);
                         let free = before.iter().position(|(taken, places)| taken < places);
                         // It is the first that was free, and one more is counted there.
@@ -280,7 +368,7 @@ mod tests {
                     Step::End(_) => {}
                     Step::Claim(function, claim) => counts = counts.with(&name(function), claim),
                 }
-                let taken = shared.load(Ordering::Acquire) + counts.taken();
+                let taken = shared.running() + counts.taken();
                 prop_assert_eq!(taken as usize, held.len());
                 let claimed: u32 = counts.functions.values().map(|it| it.claim.total()).sum();
                 prop_assert_eq!(counts.claimed.values().sum::<u32>(), claimed);
@@ -291,7 +379,7 @@ mod tests {
                 counts = counts.with(&name(function), Claim::default());
             }
             prop_assert!(counts.functions.is_empty());
-            prop_assert_eq!(shared.load(Ordering::Acquire), 0);
+            prop_assert_eq!(shared.running(), 0);
         }
     }
 }

@@ -16,9 +16,11 @@
 
 mod assignment;
 mod book;
+mod bucket;
 mod counts;
 mod pool;
 mod provision;
+mod refused;
 mod router;
 mod routes;
 #[cfg(test)]
@@ -27,4 +29,5 @@ mod tests;
 pub use dormouse_worker::lives::{Filter, Life, Lives, trace};
 pub use dormouse_worker::metrics::{Meter, Seen};
 pub use dormouse_worker::{AnswerStream, Answered, NoInterpreter, Part};
-pub use router::{Config, FunctionClaim, InvokeError, Placement};
+pub use refused::InvokeError;
+pub use router::{Config, FunctionClaim, Placement};

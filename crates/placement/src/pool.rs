@@ -168,6 +168,11 @@ impl<J> Pool<J> {
         self.waiting.pop_front()
     }
 
+    /// The newest waiter, taken out because nothing may be started for him.
+    pub(crate) fn give_up_newest(&mut self) -> Option<J> {
+        self.waiting.pop_back()
+    }
+
     /// Takes out the environments that have been idle since `since` or longer.
     pub(crate) fn expire(&mut self, since: Micros) -> Vec<EnvironmentId> {
         let expired = self.idle.iter().take_while(|(_, free)| *free <= since).count();

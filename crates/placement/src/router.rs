@@ -3,13 +3,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use dormouse_model::clock::Clock;
+use dormouse_model::concurrency::rate::Rate;
 use dormouse_model::concurrency::{Allocation, Claim};
-use dormouse_model::environment::Cause;
+use dormouse_model::environment::{Cause, Micros};
 use dormouse_model::function::{Code, ResolvedVersion};
 use dormouse_model::image::Image;
 use dormouse_model::invocation::{Answer, Invocation};
@@ -19,13 +19,15 @@ use dormouse_model::names::{Digest, FunctionKey, Scope, Version};
 use dormouse_model::runtime::Runtime;
 use dormouse_worker::lives::Lives;
 use dormouse_worker::metrics::Meter;
-use dormouse_worker::{Answered, ColdReason, Job, NoInterpreter, Reply, Worker};
+use dormouse_worker::{Answered, ColdReason, Job, NoInterpreter, Refusal, Reply, Waiting, Worker};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::assignment::{Assignment, Request};
-use crate::counts::Counts;
+use crate::bucket::{Bucket, Level};
+use crate::counts::{Count, Counts};
+use crate::refused::InvokeError;
 use crate::routes::{Route, RouteKey, Routes, UNCHANGING, Which};
 
 /// What placement is made of.
@@ -37,26 +39,8 @@ pub struct Config {
     pub clock: Clock,
     /// How long an idle environment is kept.
     pub idle: Duration,
-}
-
-/// Why an invocation was not run.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum InvokeError {
-    /// Too many invocations run or wait.
-    #[error("too many invocations")]
-    Throttled,
-    /// The function has reserved no place at all: it is switched off.
-    #[error("function is switched off")]
-    SwitchedOff,
-    /// As many invocations run as the function has reserved places.
-    #[error("reserved concurrency is used up")]
-    ReservedUsedUp,
-    /// The version was replaced meanwhile: resolve it again.
-    #[error("version was replaced")]
-    Superseded,
-    /// The server is stopping.
-    #[error("server is stopping")]
-    Stopping,
+    /// Whether requests a second and the growth of functions are limited, as on Lambda.
+    pub limit_rates: bool,
 }
 
 /// The edition of a version's code, for which it has environments of its own.
@@ -94,6 +78,8 @@ pub struct Placement {
     counts: Arc<ArcSwap<Counts>>,
     requests: mpsc::Sender<RouterRequest>,
     worker: Worker,
+    /// Where rates are limited, the clock by which they are.
+    pace: Option<Clock>,
 }
 
 impl Placement {
@@ -104,17 +90,19 @@ impl Placement {
         let routes = Arc::new(ArcSwap::from_pointee(Routes::new()));
         let counts = Arc::new(ArcSwap::from_pointee(Counts::default()));
         let worker = config.worker.clone();
+        let pace = config.limit_rates.then(|| config.clock.clone());
         let router = Router {
             config,
             routes: routes.clone(),
             counts: counts.clone(),
             shared: HashMap::new(),
+            scaling: HashMap::new(),
             owners: JoinSet::new(),
             retiring: Vec::new(),
             stopping: None,
         };
         tasks.spawn(router.run(inbox));
-        Self { routes, counts, requests, worker }
+        Self { routes, counts, requests, worker, pace }
     }
 
     /// Runs an invocation and waits for its answer. When the caller stops waiting, it runs on.
@@ -126,7 +114,20 @@ impl Placement {
         version: &Arc<ResolvedVersion>,
         invocation: Invocation,
     ) -> Result<Answer, InvokeError> {
-        self.submit(version, invocation, Reply::whole()).await
+        self.submit(version, invocation, self.now(), Reply::whole()).await
+    }
+
+    /// Runs an invocation that was queued, and waits for its answer: no limit on rates holds for it, only
+    /// how many run at once. When the caller stops waiting, it runs on.
+    ///
+    /// # Errors
+    /// When it was not run.
+    pub async fn invoke_queued(
+        &self,
+        version: &Arc<ResolvedVersion>,
+        invocation: Invocation,
+    ) -> Result<Answer, InvokeError> {
+        self.submit(version, invocation, None, Reply::whole()).await
     }
 
     /// Runs an invocation and waits until its answer begins. When the caller stops waiting or
@@ -139,22 +140,32 @@ impl Placement {
         version: &Arc<ResolvedVersion>,
         invocation: Invocation,
     ) -> Result<Answered, InvokeError> {
-        self.submit(version, invocation, Reply::stream()).await
+        self.submit(version, invocation, self.now(), Reply::stream()).await
+    }
+
+    /// The moment, where rates are limited.
+    fn now(&self) -> Option<Micros> {
+        self.pace.as_ref().map(Clock::now)
     }
 
     async fn submit<T>(
         &self,
         version: &Arc<ResolvedVersion>,
         invocation: Invocation,
-        (reply, answer): (Reply, oneshot::Receiver<T>),
+        now: Option<Micros>,
+        (reply, answer): (Reply, Waiting<T>),
     ) -> Result<T, InvokeError> {
         let route = self.route(version, invocation.tenant.as_deref()).await?;
-        let permit = self.counts.load().permit(&version.key, version.version, &route.shared);
+        let counts = self.counts.load();
+        let permit = counts.permit(&version.key, version.version, &route.shared, now);
         let permit = permit.inspect_err(|_| self.throttled(version, &invocation))?;
         let job = Job { invocation, reply, permit };
         route.requests.send(Request::Invoke(job)).await.map_err(|_| InvokeError::Superseded)?;
-        // A dropped reply means that there was no room to wait.
-        answer.await.map_err(|_| InvokeError::Throttled)
+        match answer.await {
+            Ok(Ok(answer)) => Ok(answer),
+            // Which limit it is when a function grows too fast is not known of AWS; it has no more now.
+            Ok(Err(Refusal::LineFull | Refusal::Scaling)) | Err(_) => Err(InvokeError::Throttled),
+        }
     }
 
     fn throttled(&self, version: &ResolvedVersion, invocation: &Invocation) {
@@ -281,7 +292,9 @@ struct Router {
     config: Config,
     routes: Arc<ArcSwap<Routes>>,
     counts: Arc<ArcSwap<Counts>>,
-    shared: HashMap<Scope, Arc<AtomicU32>>,
+    shared: HashMap<Scope, Count>,
+    /// How fast functions grow, where that is limited.
+    scaling: HashMap<FunctionKey, Level>,
     owners: JoinSet<()>,
     /// Owners that have no route any more and have not ended.
     retiring: Vec<mpsc::Sender<Request>>,
@@ -381,6 +394,7 @@ impl Router {
         let (told, allocation) = watch::channel(Allocation::default());
         let route = Arc::new(Route { requests, shared, allocation });
         let changed = version.deployment.generation > 1 && key.version == Version::Latest;
+        let scaling = self.scaling(&version.key);
         let first = if changed || again { ColdReason::Update } else { ColdReason::First };
         let assignment = Assignment {
             worker: self.config.worker.clone(),
@@ -390,12 +404,19 @@ impl Router {
             first,
             passing: key.tenant.is_some(),
             allocation: told,
+            scaling,
         };
         self.owners.spawn(assignment.run(inbox));
         let mut next = Routes::clone(&routes);
         next.insert(key, route.clone());
         self.routes.store(Arc::new(next));
         route
+    }
+
+    fn scaling(&mut self, key: &FunctionKey) -> Option<Bucket> {
+        let level =
+            self.config.limit_rates.then(|| self.scaling.entry(key.clone()).or_default())?;
+        Some(Bucket { level: level.clone(), rate: Rate::of_scaling() })
     }
 
     async fn retire(&mut self, key: &FunctionKey, which: &Which, cause: Cause) {
@@ -438,7 +459,8 @@ impl Router {
     }
 
     /// Owners that end by themselves leave their routes behind.
-    fn forget_ended(&self) {
+    fn forget_ended(&mut self) {
+        self.scaling.retain(|_, level| !level.is_forgotten());
         let routes = self.routes.load();
         if routes.values().any(|route| !route.is_open()) {
             let mut next = Routes::clone(&routes);

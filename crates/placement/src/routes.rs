@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 
 use dormouse_model::concurrency::Allocation;
 use dormouse_model::function::ResolvedVersion;
@@ -10,6 +9,7 @@ use dormouse_model::names::{FunctionKey, Version};
 use tokio::sync::{mpsc, watch};
 
 use crate::assignment::Request;
+use crate::counts::Count;
 
 /// The edition of code that never changes.
 pub(crate) const UNCHANGING: u64 = 0;
@@ -52,7 +52,7 @@ impl RouteKey {
 pub(crate) struct Route {
     pub(crate) requests: mpsc::Sender<Request>,
     /// What runs of the account in places that nobody claims.
-    pub(crate) shared: Arc<AtomicU32>,
+    pub(crate) shared: Count,
     pub(crate) allocation: watch::Receiver<Allocation>,
 }
 

@@ -1,7 +1,7 @@
 //! The way back to the caller: a place for one answer, which is either whole or a stream.
 //!
-//! A caller who wants a stream may still get a whole answer: not every function streams. Who drops a
-//! [`Reply`] unused tells its caller that the invocation was not run.
+//! A caller who wants a stream may still get a whole answer: not every function streams. A caller may also
+//! be told that his invocation is not run; dropping a [`Reply`] unused says that without a reason.
 
 use std::task::{Context, Poll, ready};
 
@@ -14,12 +14,26 @@ use tokio::sync::{mpsc, oneshot};
 #[derive(Debug)]
 pub struct Reply(Slot);
 
+/// Why an invocation that was accepted is not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// Too many callers of this version wait already.
+    LineFull,
+    /// It needs another environment, and its function may not grow so fast.
+    Scaling,
+}
+
+/// Where a caller waits.
+pub type Waiting<T> = oneshot::Receiver<Result<T, Refusal>>;
+
+type Caller<T> = oneshot::Sender<Result<T, Refusal>>;
+
 #[derive(Debug)]
 enum Slot {
     /// The caller wants all of it at once.
-    Whole(oneshot::Sender<Answer>),
+    Whole(Caller<Answer>),
     /// The caller wants it as it comes.
-    Stream(oneshot::Sender<Answered>),
+    Stream(Caller<Answered>),
     /// The caller has the beginning.
     Begun(oneshot::Sender<Completion>),
     /// The caller has all.
@@ -55,14 +69,14 @@ pub enum Part {
 impl Reply {
     /// A reply for a caller who wants all of it at once, and where that comes out.
     #[must_use]
-    pub fn whole() -> (Self, oneshot::Receiver<Answer>) {
+    pub fn whole() -> (Self, Waiting<Answer>) {
         let (sender, answer) = oneshot::channel();
         (Self(Slot::Whole(sender)), answer)
     }
 
     /// A reply for a caller who wants it as it comes, and where that comes out.
     #[must_use]
-    pub fn stream() -> (Self, oneshot::Receiver<Answered>) {
+    pub fn stream() -> (Self, Waiting<Answered>) {
         let (sender, answered) = oneshot::channel();
         (Self(Slot::Stream(sender)), answered)
     }
@@ -76,8 +90,17 @@ impl Reply {
     /// Gives all of it. A caller who has gone, or has an answer, gets none.
     pub fn give(&mut self, answer: Answer) {
         match std::mem::replace(&mut self.0, Slot::Spent) {
-            Slot::Whole(caller) => drop(caller.send(answer)),
-            Slot::Stream(caller) => drop(caller.send(Answered::Whole(answer))),
+            Slot::Whole(caller) => drop(caller.send(Ok(answer))),
+            Slot::Stream(caller) => drop(caller.send(Ok(Answered::Whole(answer)))),
+            Slot::Begun(_) | Slot::Spent => {}
+        }
+    }
+
+    /// Says that it is not run.
+    pub fn refuse(self, refusal: Refusal) {
+        match self.0 {
+            Slot::Whole(caller) => drop(caller.send(Err(refusal))),
+            Slot::Stream(caller) => drop(caller.send(Err(refusal))),
             Slot::Begun(_) | Slot::Spent => {}
         }
     }
@@ -87,7 +110,7 @@ impl Reply {
         let (sender, pieces) = mpsc::channel(limits::ANSWER_PIECES);
         let (end, completion) = oneshot::channel();
         if let Slot::Stream(caller) = std::mem::replace(&mut self.0, Slot::Begun(end)) {
-            drop(caller.send(Answered::Stream(AnswerStream { pieces, completion })));
+            drop(caller.send(Ok(Answered::Stream(AnswerStream { pieces, completion }))));
         }
         sender
     }
@@ -133,9 +156,9 @@ mod tests {
         Answer { payload: "1".into(), error: None, log_tail: None }
     }
 
-    fn begun(mut answered: oneshot::Receiver<Answered>) -> AnswerStream {
+    fn begun(mut answered: Waiting<Answered>) -> AnswerStream {
         match answered.try_recv() {
-            Ok(Answered::Stream(stream)) => stream,
+            Ok(Ok(Answered::Stream(stream))) => stream,
             other => panic!("no stream: {other:?}"),
         }
     }
@@ -145,11 +168,21 @@ mod tests {
         let (mut reply, answered) = Reply::whole();
         assert!(!reply.wants_stream());
         reply.give(answer());
-        assert_eq!(answered.await, Ok(answer()));
+        assert_eq!(answered.await, Ok(Ok(answer())));
         let (mut reply, answered) = Reply::stream();
         assert!(reply.wants_stream());
         reply.give(answer());
-        assert!(matches!(answered.await, Ok(Answered::Whole(whole)) if whole == answer()));
+        assert!(matches!(answered.await, Ok(Ok(Answered::Whole(whole))) if whole == answer()));
+    }
+
+    #[tokio::test]
+    async fn who_is_refused_is_told_why() {
+        let (reply, answered) = Reply::whole();
+        reply.refuse(Refusal::LineFull);
+        assert_eq!(answered.await, Ok(Err(Refusal::LineFull)));
+        let (reply, answered) = Reply::stream();
+        reply.refuse(Refusal::Scaling);
+        assert!(matches!(answered.await, Ok(Err(Refusal::Scaling))));
     }
 
     #[tokio::test]

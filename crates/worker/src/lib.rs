@@ -28,7 +28,7 @@ mod variables;
 mod watch;
 mod worker;
 
-pub use answer::{AnswerStream, Answered, Part, Reply};
+pub use answer::{AnswerStream, Answered, Part, Refusal, Reply, Waiting};
 pub use dormouse_sandbox::Connection;
 pub use environment::{ColdReason, EnvironmentHandle, Fact, Job, Permit};
 pub use interpreters::{Interpreters, NoInterpreter};

@@ -138,6 +138,14 @@ async fn run_on<T, F: Future<Output = Result<T, InvokeError>>>(
                 let reason = ThrottleReason::ReservedFunctionConcurrentInvocationLimitExceeded;
                 return Err(ApiError::throttled(reason, RETRY_AFTER_S));
             }
+            Err(InvokeError::TooFast) => {
+                let reason = ThrottleReason::FunctionInvocationRateLimitExceeded;
+                return Err(ApiError::throttled(reason, RETRY_AFTER_S));
+            }
+            Err(InvokeError::ReservedTooFast) => {
+                let reason = ThrottleReason::ReservedFunctionInvocationRateLimitExceeded;
+                return Err(ApiError::throttled(reason, RETRY_AFTER_S));
+            }
             Err(InvokeError::Stopping) => break,
         }
     }

@@ -6,6 +6,7 @@ mod world;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
+use dormouse_model::concurrency::rate::Rate;
 use dormouse_model::environment::{Cause, Micros};
 
 use self::world::{Day, Fate, World};
@@ -85,6 +86,29 @@ fn of_a_herd_as_many_run_as_are_reserved_and_the_others_are_told_at_once() {
     world.close();
     assert_eq!((world.count(Fate::Answered), world.count(Fate::NoPlace)), (100, 900));
     assert!(world.started <= 100);
+}
+
+#[test]
+fn a_function_grows_no_faster_than_its_rate_and_who_came_last_is_told() {
+    let growth = Some(Rate::new(20, 10 * SECOND));
+    let mut world = World::new(7, Day { growth, functions: 2, ..Day::quiet(1_000) });
+    world.herd(0, 50);
+    assert_eq!((world.started, world.count(Fate::TooFast)), (20, 30));
+    // Another function grows by itself.
+    world.herd(1, 20);
+    assert_eq!((world.started, world.count(Fate::TooFast)), (40, 30));
+    world.close();
+    assert_eq!((world.count(Fate::Answered), world.started), (40, 40));
+}
+
+#[test]
+fn nothing_leaks_where_rates_are_limited() {
+    let growth = Some(Rate::new(5, 10 * SECOND));
+    let mut told = 0;
+    for seed in SEEDS.chain([fresh_seed()]) {
+        told += live(seed, Day { growth, ..Day::default() }).count(Fate::TooFast);
+    }
+    assert!(told > 0, "nobody was too fast");
 }
 
 #[test]

@@ -2,18 +2,19 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use dormouse_model::concurrency::Claim;
+use dormouse_model::concurrency::rate::Rate;
 use dormouse_model::environment::{Cause, InitializationType, Micros};
 use dormouse_model::names::{EnvironmentId, FunctionKey, Scope, Version};
-use dormouse_worker::{ColdReason, Permit};
+use dormouse_worker::{ColdReason, Permit, Refusal};
 
 use super::chance::Chance;
 use super::{MS, SECOND};
 use crate::book::{Book, Failure, Order, Terms};
-use crate::counts::Counts;
+use crate::bucket::{Bucket, Level};
+use crate::counts::{Count, Counts};
+use crate::refused::InvokeError;
 
 /// What a day is like.
 #[derive(Debug, Clone)]
@@ -28,20 +29,38 @@ pub(super) struct Day {
     pub(super) trouble: u64,
     /// How often limits and versions change.
     pub(super) changes: u64,
+    /// How fast a function may grow, if there is a limit; requests a second are limited then, too.
+    pub(super) growth: Option<Rate>,
     /// Whether everything is killed in the middle of it.
     pub(super) killed: bool,
 }
 
 impl Default for Day {
     fn default() -> Self {
-        Self { functions: 3, waiters: 12, callers: 300, trouble: 20, changes: 30, killed: false }
+        Self {
+            functions: 3,
+            waiters: 12,
+            callers: 300,
+            trouble: 20,
+            changes: 30,
+            growth: None,
+            killed: false,
+        }
     }
 }
 
 impl Day {
     /// One on which nothing happens but what a test says.
     pub(super) fn quiet(waiters: usize) -> Self {
-        Self { functions: 1, waiters, callers: 0, trouble: 0, changes: 0, killed: false }
+        Self {
+            functions: 1,
+            waiters,
+            callers: 0,
+            trouble: 0,
+            changes: 0,
+            growth: None,
+            killed: false,
+        }
     }
 }
 
@@ -60,6 +79,8 @@ pub(super) enum Fate {
     NoPlace,
     /// Told that too many wait.
     NoRoomToWait,
+    /// Told that too many came in a second, or that the function grows too fast.
+    TooFast,
     /// Told that the server stops.
     ShutDown,
 }
@@ -146,7 +167,9 @@ pub(super) struct World {
     queue: BinaryHeap<Reverse<(Micros, u64, Happening)>>,
     sequence: u64,
     counts: Counts,
-    shared: Arc<AtomicU32>,
+    shared: Count,
+    /// How fast each function grows.
+    growth: Vec<Level>,
     shelves: Vec<Shelf>,
     /// Which shelf a function's `$LATEST` and version are on now.
     current: BTreeMap<(usize, u64), usize>,
@@ -176,7 +199,8 @@ impl World {
             queue: BinaryHeap::new(),
             sequence: 0,
             counts: Counts::default(),
-            shared: Arc::default(),
+            shared: Count::default(),
+            growth: (0..day.functions).map(|_| Level::default()).collect(),
             shelves: Vec::new(),
             current: BTreeMap::new(),
             environments: BTreeMap::new(),
@@ -201,6 +225,10 @@ impl World {
             idle: 60 * SECOND,
             first: ColdReason::First,
             passing: false,
+            scaling: self.day.growth.map(|rate| {
+                let level = self.growth[function].clone();
+                Bucket { level, rate }
+            }),
         };
         self.current.insert((function, number), self.shelves.len());
         let (book, line) = (Book::new(terms), VecDeque::new());
@@ -277,7 +305,7 @@ impl World {
     }
 
     fn taken(&self) -> u32 {
-        self.shared.load(Ordering::Acquire) + self.counts.taken()
+        self.shared.running() + self.counts.taken()
     }
 
     fn at(&mut self, when: Micros, what: Happening) {
@@ -344,10 +372,15 @@ impl World {
         if self.chance.happens(10) && self.day.callers > 0 {
             self.after(0..SECOND, Happening::HangUp { caller });
         }
-        let place = self.counts.permit(&key(function), version(number), &self.shared);
-        let Ok(permit) = place else {
-            self.callers[caller].fate = Fate::NoPlace;
-            return;
+        let now = self.day.growth.map(|_| self.now);
+        let place = self.counts.permit(&key(function), version(number), &self.shared, now);
+        let permit = match place {
+            Ok(permit) => permit,
+            Err(error) => {
+                let fast = matches!(error, InvokeError::TooFast | InvokeError::ReservedTooFast);
+                self.callers[caller].fate = if fast { Fate::TooFast } else { Fate::NoPlace };
+                return;
+            }
         };
         let shelf = self.current[&(function, number)];
         match self.shelves[shelf].book.arrive(Job { caller, _permit: permit }) {
@@ -388,7 +421,12 @@ impl World {
                     self.after(0..2 * MS, Happening::Down(id, word(cause)));
                 }
             }
-            Order::Refuse(job) => self.tell(job, Fate::NoRoomToWait),
+            Order::Refuse(job, Refusal::LineFull) => self.tell(job, Fate::NoRoomToWait),
+            Order::Refuse(job, Refusal::Scaling) => {
+                let newest = self.shelves[shelf].line.pop_back();
+                assert_eq!(newest, Some(job.caller), "seed {}: not the newest", self.seed);
+                self.tell(job, Fate::TooFast);
+            }
             Order::Fail(job, failure) => {
                 let fate = match failure {
                     Failure::NoSandbox => Fate::NoSandbox,

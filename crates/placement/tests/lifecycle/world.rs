@@ -80,7 +80,7 @@ impl World {
             endpoint: mpsc::channel(1).0,
         };
         let worker = Worker::start(config, &mut tasks).unwrap();
-        let config = dormouse_placement::Config { worker, clock, idle };
+        let config = dormouse_placement::Config { worker, clock, idle, limit_rates: false };
         let placement = Placement::start(config, &mut tasks);
         Self { placement, fake, gate, store, digest, tasks, chance, _directory: directory }
     }
