@@ -17,7 +17,7 @@ test: linker ## installs what the tests need, then runs all of them
 check: linker ## what must hold before a push: fmt, tidy, deps, clippy, doc, deny
 	@cargo xtask check
 
-bench: linker ## what Dormouse costs on this machine
+bench: linker ## what Dormouse costs on this machine, and which goals that meets
 	@cargo xtask bench
 
 build: linker ## the release binary: one static file where musl is there

@@ -102,6 +102,11 @@ pub(crate) fn musl_target() -> anyhow::Result<String> {
     Ok(format!("{processor}-unknown-linux-musl"))
 }
 
+/// The compiler, with its version and commit.
+pub(crate) fn compiler() -> anyhow::Result<String> {
+    Ok(rustc(&["--version"])?.trim().to_owned())
+}
+
 fn rustc(args: &[&str]) -> anyhow::Result<String> {
     shell::output(Command::new("rustc").current_dir(shell::root()).args(args))
 }

@@ -3,17 +3,18 @@
 
 use anyhow::bail;
 
-use crate::{deps, shell, tidy};
+use crate::{counts, deps, shell, tidy};
 
 type Step = (&'static str, fn() -> anyhow::Result<()>);
 
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 7] = [
     ("fmt", fmt),
     ("tidy", tidy::main),
     ("deps", deps::main),
     ("clippy", clippy),
     ("doc", doc),
     ("deny", deny),
+    ("counts", counts::if_installed),
 ];
 
 /// Every workspace of the tree.

@@ -8,6 +8,7 @@ mod bench;
 mod build;
 mod check;
 mod clients;
+mod counts;
 mod demo;
 mod deps;
 mod fuzz;
@@ -22,14 +23,17 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask <command>
 
-  check   everything that must hold before a push: fmt, tidy, deps, clippy, doc, deny
+  check   everything that must hold before a push: fmt, tidy, deps, clippy, doc, deny,
+          counts where that is installed
   deps    the arrows between crates against the table of those allowed
   tidy    the house rules no lint knows: file size, module docs, forbidden words
   test    installs what the tests need, then runs all of them
   build   the release binary: one static file where musl is there
   demo    a Python, a Node and a Rust function: cold, warm, frozen, gone
           (--binary PATH: with this binary instead of a release build)
-  bench   what Dormouse costs on this machine
+  bench   what Dormouse costs on this machine, beside its floor, and which goals that meets
+          (--quick: in under a minute)
+  counts  instructions of the warm path against those recorded (--record: records them)
   fuzz    each fuzz target for a minute, where cargo-fuzz and nightly are there
 ";
 
@@ -39,6 +43,8 @@ fn main() -> ExitCode {
     let rest: Vec<String> = args.collect();
     let result = match (command.as_str(), rest.as_slice()) {
         ("bench", rest) => bench::main(rest),
+        ("counts", []) => counts::main(false),
+        ("counts", [option]) if option == "--record" => counts::main(true),
         ("check", []) => check::main(),
         ("deps", []) => deps::main(),
         ("tidy", []) => tidy::main(),

@@ -54,7 +54,8 @@ fn tests() -> anyhow::Result<Watched> {
         return shell::watch(nextest.arg("--no-fail-fast"), is_summary);
     }
     shell::warn("cargo-nextest is missing, cargo test runs instead (slower, same tests)");
-    let mut test = shell::cargo(&["test", "--workspace", "--all-targets", "--locked"]);
+    // Not all targets: the bench of instructions needs Valgrind and its own runner.
+    let mut test = shell::cargo(&["test", "--workspace", "--lib", "--bins", "--tests", "--locked"]);
     shell::watch(test.arg("--no-fail-fast"), is_summary)
 }
 

@@ -134,9 +134,10 @@ fn forbidden(code: &str) -> Vec<Finding> {
     findings
 }
 
+/// Tests, and benches, which fail as tests do.
 fn is_test(path: &Path) -> bool {
     let under = |part: &str| path.components().any(|component| component.as_os_str() == part);
-    under("tests") || path.file_name().is_some_and(|name| name == "tests.rs")
+    under("tests") || under("benches") || path.file_name().is_some_and(|name| name == "tests.rs")
 }
 
 /// The text up to `#[cfg(test)] mod tests {`; tests in a file of their own do not end this one.
@@ -204,6 +205,7 @@ mod tests {
         let code = "b.unwrap();\n";
         check("crates/a/tests/b.rs", &format!("//! B.\n{code}"), &[]);
         check("src/a/tests.rs", &format!("//! B.\n{code}"), &[]);
+        check("a/benches/b.rs", &format!("//! B.\n{code}"), &[]);
         check("src/a.rs", &format!("//! B.\n#[cfg(test)]\nmod tests {{\n{code}}}\n"), &[]);
     }
 
