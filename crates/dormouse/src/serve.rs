@@ -8,7 +8,7 @@ use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, anyhow};
@@ -44,6 +44,9 @@ const DIALLED_QUEUE: usize = 64;
 
 /// How long clients may take to read their last answer.
 const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Random numbers that the kernel is asked for at once.
+const DRAWN: usize = 64;
 
 /// Packages younger than this are spared by the clean-up at start.
 const YOUNG: Duration = Duration::from_secs(3_600);
@@ -353,12 +356,21 @@ fn clock() -> Clock {
     )
 }
 
-/// The one place where randomness is drawn.
+/// The one place where randomness is drawn. An invocation takes three numbers: the kernel is asked for
+/// some at a time.
 fn chance() -> Chance {
-    Chance::new(|| {
-        let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes).expect("the kernel always has random bytes once it has booted");
-        u128::from_ne_bytes(bytes)
+    // A lock because any thread may draw. Held for a few instructions.
+    let stock: Mutex<Vec<u128>> = Mutex::default();
+    Chance::new(move || {
+        let mut stock = stock.lock().unwrap_or_else(PoisonError::into_inner);
+        stock.pop().unwrap_or_else(|| {
+            let mut drawn = [[0; 16]; DRAWN];
+            getrandom::fill(drawn.as_flattened_mut())
+                .expect("the kernel always has random bytes once it has booted");
+            let [first, rest @ ..] = drawn.map(u128::from_ne_bytes);
+            stock.extend(rest);
+            first
+        })
     })
 }
 

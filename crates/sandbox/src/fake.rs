@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use crate::{
     Backend, BoxFuture, BriefError, CONNECT_DEADLINE, CONNECTION_QUEUE, ConnectError, Connection,
     CreateError, Created, Dialled, EVENT_QUEUE, EquipError, Equipment, Event, Gone, ProcessId,
-    ProcessSpec, Sandbox, SandboxSpec, Service, Signal, StartError, Stream, Usage,
+    ProcessSpec, Sandbox, SandboxSpec, Service, Signal, StartError, Stream,
 };
 
 use listeners::Listeners;
@@ -302,8 +302,19 @@ impl Sandbox for Handle {
         Box::pin(self.tell(Command::Drain(token)))
     }
 
-    fn usage(&self) -> BoxFuture<'_, Result<Usage, Gone>> {
-        Box::pin(self.ask(Command::Usage))
+    /// What is printed is delivered where it is printed.
+    fn is_drained(&self) -> bool {
+        !self.commands.is_closed()
+    }
+
+    fn memory_peak(&self) -> BoxFuture<'_, Result<u64, Gone>> {
+        Box::pin(self.ask(Command::MemoryPeak))
+    }
+
+    /// No kernel, no kills.
+    fn oom_kills(&self) -> BoxFuture<'_, Result<u64, Gone>> {
+        let gone = self.commands.is_closed();
+        Box::pin(async move { if gone { Err(Gone) } else { Ok(0) } })
     }
 
     fn reset_peak(&self) -> BoxFuture<'_, Result<(), Gone>> {

@@ -128,10 +128,18 @@ pub trait Sandbox: fmt::Debug + Send + Sync {
     /// Asks for [`Event::Drained`] with this token after all output written so far.
     fn drain_output(&self, token: u64) -> BoxFuture<'_, Result<(), Gone>>;
 
-    /// What the sandbox has used so far.
-    fn usage(&self) -> BoxFuture<'_, Result<Usage, Gone>>;
+    /// Whether all output written so far has been delivered already, as far as that can be told at once.
+    /// `false` says nothing; then [`Sandbox::drain_output`] tells when it has been.
+    fn is_drained(&self) -> bool;
 
-    /// Starts the peak in [`Usage::memory_peak_bytes`] anew, where the host can do so.
+    /// The most memory in use at once so far, in bytes. Asked for at the end of every invocation.
+    fn memory_peak(&self) -> BoxFuture<'_, Result<u64, Gone>>;
+
+    /// How many processes the kernel has killed because the memory limit was reached. That needs a peak
+    /// near the limit.
+    fn oom_kills(&self) -> BoxFuture<'_, Result<u64, Gone>>;
+
+    /// Starts [`Sandbox::memory_peak`] anew, where the host can do so.
     fn reset_peak(&self) -> BoxFuture<'_, Result<(), Gone>>;
 
     /// Changes the CPU limit, in thousandths of a core; `None` is unlimited.
@@ -324,17 +332,6 @@ pub const ENDPOINT_ADDRESS: &str = "127.0.0.1:9000";
 
 /// The ports of the two.
 const SERVICE_PORTS: [u16; 2] = [9001, 9000];
-
-/// What a sandbox has used.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// The most memory in use at once.
-    pub memory_peak_bytes: u64,
-    /// How many processes the kernel killed because the memory limit was reached.
-    pub oom_kills: u64,
-    /// CPU time of all processes.
-    pub cpu_micros: u64,
-}
 
 /// Why there is no sandbox.
 #[derive(Debug, thiserror::Error)]

@@ -26,7 +26,7 @@ use common::{PATIENCE, PROBE, World, answer, is_quiet, next, probe};
 use dormouse_sandbox::namespace::spawner::{self, Spawner};
 use dormouse_sandbox::{
     BRIEFING_BYTES_MAX, BriefError, ConnectError, CreateError, Dialled, EquipError, Equipment,
-    Gone, ProcessId, ProcessSpec, SandboxSpec, Service, Signal, StartError,
+    Event, Gone, ProcessId, ProcessSpec, SandboxSpec, Service, Signal, StartError,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -71,6 +71,7 @@ contract!(
     killing_all_and_starting_work_on_a_frozen_sandbox,
     a_frozen_sandbox_dies_when_destroyed,
     a_drain_comes_after_everything_written_before,
+    what_is_drained_has_been_delivered,
     both_services_can_be_dialled,
     a_flood_holds_up_only_its_sandbox,
     a_request_to_end_reaches_a_process,
@@ -345,6 +346,32 @@ async fn a_drain_comes_after_everything_written_before(world: &World) {
     sandbox.sandbox.destroy().await;
 }
 
+async fn what_is_drained_has_been_delivered(world: &World) {
+    let mut sandbox = world.create().await;
+    for round in 0..8_u16 {
+        let port = (4243 + round).to_string();
+        let process = probe(u32::from(round) + 1, &["print", &port, "hold", &port, "sleep"]);
+        sandbox.sandbox.start(process).await.unwrap();
+        // Once it listens it has written.
+        let listens = async { while sandbox.sandbox.connect(4243 + round).await.is_err() {} };
+        tokio::time::timeout(PATIENCE, listens).await.unwrap();
+        let drained = async {
+            while !sandbox.sandbox.is_drained() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, drained).await.unwrap();
+        let mut told = Vec::new();
+        while let Ok(Event::Output { bytes, .. }) = sandbox.events.try_recv() {
+            told.extend_from_slice(&bytes);
+        }
+        let told = String::from_utf8_lossy(&told).into_owned();
+        assert!(told.contains(&port), "{told}");
+    }
+    sandbox.sandbox.destroy().await;
+    assert!(!sandbox.sandbox.is_drained(), "nothing can be told of one that is gone");
+}
+
 /// Asks whether the file `done` is there; `answer` drops the events of others meanwhile.
 async fn answer_keeping(sandbox: &mut dormouse_sandbox::Created, id: u32) -> String {
     answer(sandbox, id, &["read", "done"]).await
@@ -406,7 +433,8 @@ async fn after_the_end_calls_say_gone_and_gone_comes_once(world: &World) {
     assert_eq!(sandbox.thaw().await, Err(Gone));
     assert_eq!(sandbox.drain_output(1).await, Err(Gone));
     assert_eq!(sandbox.signal(ProcessId(1), Signal::Kill).await, Err(Gone));
-    assert!(sandbox.usage().await.is_err());
+    assert_eq!(sandbox.memory_peak().await, Err(Gone));
+    assert_eq!(sandbox.oom_kills().await, Err(Gone));
     assert!(matches!(sandbox.start(probe(2, &[])).await, Err(StartError::Gone(Gone))));
     assert!(matches!(sandbox.connect(4243).await, Err(ConnectError::Gone(Gone))));
     loop {

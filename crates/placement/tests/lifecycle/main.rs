@@ -296,3 +296,16 @@ async fn who_hangs_up_while_he_waits_or_runs_has_his_invocation_run_all_the_same
     }
     assert_eq!(logs.iter().filter(|line| line.starts_with("REPORT")).count(), 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_of_a_function_that_is_never_at_rest_are_handed_over() {
+    let world = world().await;
+    let handed_over = async {
+        // The next invocation follows at once, so that no line is ever the last one for long.
+        while world.lines().await == 0 {
+            world.invoke("1").await.unwrap();
+        }
+    };
+    tokio::time::timeout(world::PATIENCE, handed_over).await.expect("lines are in the store");
+    world.drain_and_read_logs().await;
+}

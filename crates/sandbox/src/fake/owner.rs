@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{FakeProcess, Inside, Program};
 use crate::{
     BRIEFING_BYTES_MAX, BoxFuture, Connection, Event, Exit, ProcessId, ProcessSpec, Signal,
-    StartError, Usage,
+    StartError,
 };
 
 /// The signal numbers that ended processes report.
@@ -29,7 +29,7 @@ pub(super) enum Command {
     Drain(u64),
     Brief(ProcessId, Bytes, oneshot::Sender<io::Result<()>>),
     Listener(u16, oneshot::Sender<Option<mpsc::Sender<Connection>>>),
-    Usage(oneshot::Sender<Usage>),
+    MemoryPeak(oneshot::Sender<u64>),
     ResetPeak,
     Destroy(oneshot::Sender<()>),
 }
@@ -154,9 +154,8 @@ impl Owner {
             Command::Listener(port, reply) => {
                 let _ = reply.send(self.inside.listeners().at(port));
             }
-            Command::Usage(reply) => {
-                let peak = self.inside.memory_peak_bytes.load(Ordering::Acquire);
-                let _ = reply.send(Usage { memory_peak_bytes: peak, ..Usage::default() });
+            Command::MemoryPeak(reply) => {
+                let _ = reply.send(self.inside.memory_peak_bytes.load(Ordering::Acquire));
             }
             Command::ResetPeak => self.inside.memory_peak_bytes.store(0, Ordering::Release),
             Command::Destroy(_) => {}

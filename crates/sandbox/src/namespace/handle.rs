@@ -13,10 +13,11 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::cgroup::Cgroup;
 use super::connect::connect;
+use super::output::Unread;
 use super::{Host, equip};
 use crate::{
     BoxFuture, BriefError, CONNECT_DEADLINE, CONNECTS_MAX, ConnectError, Connection, EquipError,
-    Equipment, Gone, ProcessId, ProcessSpec, SERVICE_PORTS, Sandbox, Signal, StartError, Usage,
+    Equipment, Gone, ProcessId, ProcessSpec, SERVICE_PORTS, Sandbox, Signal, StartError,
 };
 
 /// What the task is asked to do.
@@ -40,6 +41,7 @@ pub(super) struct Shared {
     pub(super) id: String,
     pub(super) cgroup: Arc<Cgroup>,
     pub(super) gone: AtomicBool,
+    pub(super) unread: Arc<Unread>,
     frozen: AtomicBool,
     /// Weak, because a handle that somebody keeps must not keep the spawner.
     host: Weak<Host>,
@@ -56,7 +58,7 @@ pub(super) struct Handle {
 impl Shared {
     pub(super) fn new(id: String, cgroup: Arc<Cgroup>, host: Weak<Host>) -> Self {
         let (gone, frozen) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { id, cgroup, gone, frozen, host }
+        Self { id, cgroup, gone, unread: Arc::default(), frozen, host }
     }
 
     /// Thaws if frozen.
@@ -126,6 +128,18 @@ impl Handle {
         equip::ask(&host.spawner, process, &equipment).await
     }
 
+    fn read(
+        &self,
+        what: &'static str,
+        read: impl FnOnce(&Cgroup) -> io::Result<u64>,
+    ) -> Result<u64, Gone> {
+        self.shared.there()?;
+        read(&self.shared.cgroup).map_err(|error| {
+            tracing::debug!(sandbox = self.shared.id, what, %error, "cannot be read");
+            Gone
+        })
+    }
+
     async fn reach(&self, port: u16) -> Result<Connection, ConnectError> {
         self.shared.there()?;
         if SERVICE_PORTS.contains(&port) {
@@ -192,19 +206,16 @@ impl Sandbox for Handle {
         Box::pin(self.tell(Command::Drain(token)))
     }
 
-    fn usage(&self) -> BoxFuture<'_, Result<Usage, Gone>> {
-        Box::pin(async {
-            self.shared.there()?;
-            let usage = self.shared.cgroup.usage().map_err(|error| {
-                tracing::debug!(sandbox = self.shared.id, %error, "usage cannot be read");
-                Gone
-            })?;
-            Ok(Usage {
-                memory_peak_bytes: usage.memory_peak_bytes,
-                oom_kills: usage.oom_kills,
-                cpu_micros: usage.cpu_micros,
-            })
-        })
+    fn is_drained(&self) -> bool {
+        self.shared.there().is_ok() && self.shared.unread.is_nothing()
+    }
+
+    fn memory_peak(&self) -> BoxFuture<'_, Result<u64, Gone>> {
+        Box::pin(async { self.read("memory peak", Cgroup::memory_peak) })
+    }
+
+    fn oom_kills(&self) -> BoxFuture<'_, Result<u64, Gone>> {
+        Box::pin(async { self.read("kills for memory", Cgroup::oom_kills) })
     }
 
     fn reset_peak(&self) -> BoxFuture<'_, Result<(), Gone>> {

@@ -4,18 +4,24 @@
 //! is a barrier: it owes the bytes that lay in the pipes when it was put up, and is passed on when
 //! those have been read. Bytes written later do not hold it up, so a process that floods its pipe
 //! cannot delay an exit for ever.
+//!
+//! Most invocations write nothing, and every one ends with a drain. So that these need not wait for the
+//! task that reads, [`Unread`] says from outside whether there is anything to wait for.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::unix::pipe;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tokio::io::unix::AsyncFd;
+use tokio::sync::watch;
 
+use super::owner;
 use crate::{Event, ProcessId, Stream};
 
 /// The most bytes in one event.
@@ -29,6 +35,28 @@ pub(super) struct Output {
     next_number: u64,
     turn: usize,
     buffer: Box<[u8]>,
+    unread: Arc<Unread>,
+}
+
+/// What can be seen of the pipes without the task that reads them.
+#[derive(Debug, Default)]
+pub(super) struct Unread {
+    pipes: watch::Sender<Vec<Weak<OwnedFd>>>,
+    /// Bytes may have left a pipe and not been passed on yet.
+    on_their_way: AtomicBool,
+}
+
+impl Unread {
+    /// Whether the pipes are empty and all that was in them has been passed on.
+    pub(super) fn is_nothing(&self) -> bool {
+        let pipes: Vec<Arc<OwnedFd>> =
+            self.pipes.borrow().iter().filter_map(Weak::upgrade).collect();
+        let mut asked: Vec<PollFd<'_>> =
+            pipes.iter().map(|pipe| PollFd::new(pipe, PollFlags::IN)).collect();
+        let are_empty = poll(&mut asked, Some(&Timespec::default())) == Ok(0);
+        // In this order: what has left a pipe before the look has been passed on, or is on its way.
+        are_empty && !self.on_their_way.load(Ordering::SeqCst)
+    }
 }
 
 #[derive(Debug)]
@@ -36,7 +64,29 @@ struct Pipe {
     number: u64,
     process: ProcessId,
     stream: Stream,
-    receiver: pipe::Receiver,
+    reader: AsyncFd<Arc<OwnedFd>>,
+}
+
+impl Pipe {
+    /// Reads once; 0 at the end.
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        loop {
+            let mut ready = ready!(self.reader.poll_read_ready(cx))?;
+            let read = ready.try_io(|reader| Ok(rustix::io::read(reader.get_ref(), &mut *buffer)?));
+            let Ok(read) = read else { continue };
+            if read.as_ref().is_ok_and(|read| (1..buffer.len()).contains(read)) {
+                // It is empty now: the reactor will tell when it is not.
+                ready.clear_ready();
+            }
+            return Poll::Ready(read);
+        }
+    }
+
+    /// How many bytes lie in it. If the kernel does not say, as many as fit are assumed: the pipe
+    /// running empty pays all.
+    fn waiting(&self) -> u64 {
+        rustix::io::ioctl_fionread(self.reader.get_ref()).unwrap_or(u64::MAX)
+    }
 }
 
 #[derive(Debug)]
@@ -61,14 +111,15 @@ impl Ends {
 }
 
 impl Output {
-    /// No pipes yet.
-    pub(super) fn new() -> Self {
+    /// No pipes yet. `unread` shows what is to come of them.
+    pub(super) fn new(unread: Arc<Unread>) -> Self {
         Self {
             pipes: Vec::new(),
             barriers: VecDeque::new(),
             next_number: 0,
             turn: 0,
             buffer: vec![0; CHUNK_BYTES].into_boxed_slice(),
+            unread,
         }
     }
 
@@ -82,10 +133,15 @@ impl Output {
 
     fn add(&mut self, process: ProcessId, stream: Stream) -> io::Result<OwnedFd> {
         let (reader, writer) = std::io::pipe()?;
-        let receiver = pipe::Receiver::from_owned_fd(reader.into())?;
+        rustix::io::ioctl_fionbio(&reader, true)?;
+        let reader = Arc::new(OwnedFd::from(reader));
+        self.unread.pipes.send_modify(|pipes| {
+            pipes.retain(|pipe| pipe.strong_count() > 0);
+            pipes.push(Arc::downgrade(&reader));
+        });
         let number = self.next_number;
         self.next_number += 1;
-        self.pipes.push(Pipe { number, process, stream, receiver });
+        self.pipes.push(Pipe { number, process, stream, reader: owner::watch(reader)? });
         Ok(writer.into())
     }
 
@@ -100,7 +156,7 @@ impl Output {
             .pipes
             .iter()
             .filter(|pipe| process.is_none_or(|process| pipe.process == process))
-            .map(|pipe| (pipe.number, waiting(&pipe.receiver)))
+            .map(|pipe| (pipe.number, pipe.waiting()))
             .filter(|(_, bytes)| *bytes > 0)
             .collect();
         self.barriers.push_back(Barrier { event, owed });
@@ -116,6 +172,7 @@ impl Output {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
+    /// Whoever polls has passed on what came of it before.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
         loop {
             if self.barriers.front().is_some_and(|barrier| barrier.owed.is_empty())
@@ -136,18 +193,26 @@ impl Output {
 
     /// Reads once from the first pipe that has something, beginning after the one read last.
     fn poll_pipes(&mut self, cx: &mut Context<'_>) -> Option<Event> {
+        self.unread.on_their_way.store(true, Ordering::SeqCst);
+        let read = self.poll_each(cx);
+        if read.is_none() {
+            self.unread.on_their_way.store(false, Ordering::SeqCst);
+        }
+        read
+    }
+
+    fn poll_each(&mut self, cx: &mut Context<'_>) -> Option<Event> {
         let count = self.pipes.len();
         for step in 0..count {
             let index = (self.turn + step) % count;
-            let pipe = &mut self.pipes[index];
+            let pipe = &self.pipes[index];
             let number = pipe.number;
-            let mut read = ReadBuf::new(&mut self.buffer);
-            match Pin::new(&mut pipe.receiver).poll_read(cx, &mut read) {
-                Poll::Ready(Ok(())) if !read.filled().is_empty() => {
-                    let bytes = Bytes::copy_from_slice(read.filled());
+            match pipe.poll_read(cx, &mut self.buffer) {
+                Poll::Ready(Ok(length)) if length > 0 => {
+                    let bytes = Bytes::copy_from_slice(&self.buffer[..length]);
                     let (process, stream) = (pipe.process, pipe.stream);
                     self.turn = index + 1;
-                    self.pay(number, bytes.len() as u64);
+                    self.pay(number, length as u64);
                     return Some(Event::Output { process, stream, bytes });
                 }
                 Poll::Ready(_) => {
@@ -157,7 +222,9 @@ impl Output {
                 }
                 // Not ready may also mean that the reactor has not looked yet: only a pipe that is
                 // really empty owes nothing. From any other the reactor will wake us.
-                Poll::Pending if waiting(&pipe.receiver) == 0 => self.pay(number, u64::MAX),
+                Poll::Pending if !self.barriers.is_empty() && pipe.waiting() == 0 => {
+                    self.pay(number, u64::MAX);
+                }
                 Poll::Pending => {}
             }
         }
@@ -174,12 +241,6 @@ impl Output {
             barrier.owed.retain(|(_, owed)| *owed > 0);
         }
     }
-}
-
-/// How many bytes lie in a pipe. If the kernel does not say, as many as fit are assumed: the pipe
-/// running empty pays all.
-fn waiting(receiver: &pipe::Receiver) -> u64 {
-    rustix::io::ioctl_fionread(receiver.as_fd()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -224,7 +285,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_exit_comes_after_what_its_process_wrote() {
-        let mut output = Output::new();
+        let mut output = Output::new(Arc::default());
         let ends = output.open(ONE, false).unwrap();
         File::from(ends.out).write_all(b"last words").unwrap();
         output.after(Some(ONE), exited(ONE));
@@ -236,7 +297,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_exit_comes_after_the_records_of_its_process_too() {
-        let mut output = Output::new();
+        let mut output = Output::new(Arc::default());
         let ends = output.open(ONE, true).unwrap();
         File::from(ends.records.unwrap()).write_all(b"a record").unwrap();
         output.after(Some(ONE), exited(ONE));
@@ -246,7 +307,7 @@ mod tests {
 
     #[tokio::test]
     async fn bytes_written_after_an_exit_do_not_hold_it_up() {
-        let mut output = Output::new();
+        let mut output = Output::new(Arc::default());
         let ends = output.open(ONE, false).unwrap();
         let mut grandchild = File::from(ends.out);
         grandchild.write_all(b"before").unwrap();
@@ -258,7 +319,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_drain_waits_for_every_process_and_keeps_its_place() {
-        let mut output = Output::new();
+        let mut output = Output::new(Arc::default());
         let (one, two) = (output.open(ONE, false).unwrap(), output.open(TWO, false).unwrap());
         File::from(one.out).write_all(b"a").unwrap();
         File::from(two.err).write_all(b"b").unwrap();
@@ -269,8 +330,25 @@ mod tests {
 
     #[tokio::test]
     async fn with_nothing_to_wait_for_an_event_passes_at_once() {
-        let mut output = Output::new();
+        let mut output = Output::new(Arc::default());
         output.after(None, Event::Empty);
         assert_eq!(events(&mut output).await, "Empty");
+    }
+
+    #[tokio::test]
+    async fn what_was_written_is_unread_until_it_is_passed_on() {
+        let unread = Arc::new(Unread::default());
+        let mut output = Output::new(unread.clone());
+        let ends = output.open(ONE, true).unwrap();
+        assert!(unread.is_nothing());
+        File::from(ends.out.try_clone().unwrap()).write_all(b"a").unwrap();
+        assert!(!unread.is_nothing(), "in the pipe");
+        assert!(matches!(output.next().await, Event::Output { .. }));
+        assert!(!unread.is_nothing(), "read, and not passed on before the next one is asked for");
+        assert_eq!(events(&mut output).await, "");
+        assert!(unread.is_nothing());
+        drop(ends);
+        events(&mut output).await;
+        assert!(output.is_finished() && unread.is_nothing());
     }
 }

@@ -16,7 +16,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, PipeWriter, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -94,7 +94,7 @@ impl Owner {
     pub(super) async fn run(mut self) {
         let last = self.events.clone().reserve_owned().await.ok();
         let mut state = State {
-            output: Output::new(),
+            output: Output::new(self.shared.unread.clone()),
             outgoing: VecDeque::new(),
             starts: HashMap::new(),
             briefings: HashMap::new(),
@@ -371,11 +371,16 @@ async fn accept(listener: &TcpListener, service: Service, dialled: &mpsc::Sender
 }
 
 /// Lets the runtime tell when a descriptor is ready.
-pub(super) fn watch(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
-    // SAFETY: an OwnedFd always gives the same descriptor and keeps it open as long as it lives,
-    // which is as long as the registration.
+pub(super) fn watch<D: Descriptor>(descriptor: D) -> io::Result<AsyncFd<D>> {
+    // SAFETY: an OwnedFd, shared or not, always gives the same descriptor and keeps it open as long as
+    // it lives, which is as long as the registration.
     unsafe { AsyncFd::register(descriptor) }.map_err(io::Error::from)
 }
+
+/// What [`watch`] can take.
+pub(super) trait Descriptor: AsRawFd {}
+impl Descriptor for OwnedFd {}
+impl Descriptor for Arc<OwnedFd> {}
 
 /// Receives one message from the guest.
 pub(super) async fn receive(control: &AsyncFd<OwnedFd>) -> io::Result<Received> {

@@ -18,6 +18,14 @@ use crate::lives::{Detail, Lives, Moment};
 use crate::logs::LogSink;
 use crate::recipe::RUNTIME;
 
+/// How long the last line waits for another one before all are handed over (ours), in microseconds: one
+/// batch costs the store about as much as the lines of it.
+const REST: Micros = 50_000;
+/// How long the first line waits at most (ours), in microseconds.
+const PATIENCE: Micros = 500_000;
+/// How many lines are handed over without waiting (ours).
+const BATCH_LINES: usize = 1_024;
+
 /// Owned by the environment's task; nobody else writes to its stream.
 #[derive(Debug)]
 pub(super) struct Journal {
@@ -31,6 +39,8 @@ pub(super) struct Journal {
     output: Output,
     budget: Budget,
     waiting: Vec<logs::Event>,
+    /// When the first and the last of what waits came; dropped lines, which are to be told, count.
+    came: Option<(Micros, Micros)>,
     tail: Tail,
     pub(super) telemetry: Telemetry,
 }
@@ -61,6 +71,7 @@ impl Journal {
             output: Output::default(),
             budget: Budget::new(born),
             waiting: Vec::new(),
+            came: None,
             tail: Tail::default(),
             telemetry: Telemetry::new(clock.clone()),
             clock,
@@ -95,6 +106,10 @@ impl Journal {
         } else {
             self.tail.push(&line);
             self.budget.count_dropped(line.len());
+            self.touch();
+        }
+        if self.waiting.len().is_multiple_of(BATCH_LINES) {
+            self.flush();
         }
     }
 
@@ -135,12 +150,14 @@ impl Journal {
             let wall_ms = self.believed(wall_ms);
             let Some(line) = self.heard(process, text, wall_ms) else { continue };
             if !self.budget.admit(line.len(), now) {
+                self.touch();
                 continue;
             }
             if self.waiting.len() < limits::LOG_QUEUE_EVENTS {
                 self.push(line, wall_ms);
             } else {
                 self.budget.count_dropped(line.len());
+                self.touch();
             }
         }
     }
@@ -173,20 +190,29 @@ impl Journal {
     fn push(&mut self, line: String, wall_ms: u64) {
         self.tail.push(&line);
         self.waiting.push(logs::Event { timestamp_ms: wall_ms, message: line });
+        self.touch();
     }
 
-    /// Whether lines wait to be handed over.
-    pub(super) fn has_waiting(&self) -> bool {
-        !self.waiting.is_empty() || self.budget.has_dropped()
+    fn touch(&mut self) {
+        let now = self.clock.now();
+        let (first, _) = self.came.unwrap_or((now, now));
+        self.came = Some((first, now));
+    }
+
+    /// When lines that wait are to be handed over.
+    pub(super) fn due(&self) -> Option<Micros> {
+        self.came.map(|(first, last)| (last + REST).min(first + PATIENCE))
     }
 
     /// Hands lines over if there is room. What was dropped is told once there is, or the telling
     /// itself would be a flood.
     pub(super) fn flush(&mut self) {
+        self.came = None;
         if !self.waiting.is_empty()
             && let Err(kept) = self.sink.offer(&self.destination, std::mem::take(&mut self.waiting))
         {
             self.waiting = kept;
+            self.touch();
             return;
         }
         self.tell_dropped();

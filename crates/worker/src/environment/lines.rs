@@ -71,11 +71,6 @@ impl Budget {
         self.dropped_bytes += size as u64;
     }
 
-    /// Whether a notice is due.
-    pub(super) fn has_dropped(&self) -> bool {
-        self.dropped_lines > 0
-    }
-
     /// The notice about what was dropped since the last one.
     pub(super) fn notice(&mut self) -> Option<String> {
         let (lines, bytes) =

@@ -12,9 +12,11 @@
 //!
 //! The owner feeds `model::environment` and starts the effects it names; it decides nothing itself.
 
+mod alarm;
 mod extensions;
 mod journal;
 mod lines;
+mod memory;
 mod output;
 mod owner;
 mod permit;

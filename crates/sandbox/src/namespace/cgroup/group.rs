@@ -23,7 +23,8 @@ pub struct Cgroup {
     /// Below each home: `dormouse-<instance>/<id>`.
     below: PathBuf,
     freezer: Freezer,
-    /// Open because the kernel keeps the reset of a peak per open file.
+    /// Kept open: it is read at the end of every invocation. v2 also keeps the reset of a peak per
+    /// open file.
     peak: Option<File>,
 }
 
@@ -43,17 +44,6 @@ pub struct Entry {
     /// v1 `tasks` files: the process writes `0` into each while it is single-threaded, before
     /// anything else, so that all it does later is charged to the group.
     pub tasks: Vec<OwnedFd>,
-}
-
-/// What the group has used.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// The most memory in use at once, or what is in use now where the kernel keeps no peak.
-    pub memory_peak_bytes: u64,
-    /// How many processes the kernel killed for want of memory.
-    pub oom_kills: u64,
-    /// CPU time of all processes.
-    pub cpu_micros: u64,
 }
 
 impl Cgroup {
@@ -97,10 +87,7 @@ impl Cgroup {
         };
         group.write_all(&limits::for_new(layout, limits))?;
         group.freezer = group.open_freezer()?;
-        if let Some(Place::Unified(home)) = layout.place(Controller::Memory) {
-            // Absent before Linux 5.19, and not writable before 6.12: then usage is read anew.
-            group.peak = root.open_both(&home.join(below).join("memory.peak")).ok();
-        }
+        group.peak = group.open_peak()?;
         Ok(group)
     }
 
@@ -114,6 +101,16 @@ impl Cgroup {
                 Ok(Freezer::V1(self.root.open(&file)?))
             }
             None => Ok(Freezer::None),
+        }
+    }
+
+    fn open_peak(&self) -> io::Result<Option<File>> {
+        let open = |home: &Path, file| self.root.open_both(&home.join(&self.below).join(file));
+        match self.layout.place(Controller::Memory) {
+            // Absent before Linux 5.19, and not writable before 6.12: then what is in use is read anew.
+            Some(Place::Unified(home)) => Ok(open(home, "memory.peak").ok()),
+            Some(Place::V1(home)) => open(home, "memory.max_usage_in_bytes").map(Some),
+            None => Ok(None),
         }
     }
 
@@ -160,22 +157,31 @@ impl Cgroup {
         Ok(())
     }
 
-    /// What has been used so far.
-    pub fn usage(&self) -> io::Result<Usage> {
-        let (memory_peak_bytes, oom_kills) = self.memory()?;
-        Ok(Usage { memory_peak_bytes, oom_kills, cpu_micros: self.cpu_micros()? })
+    /// The most memory in use at once, or what is in use now where the kernel keeps no peak, in bytes.
+    pub fn memory_peak(&self) -> io::Result<u64> {
+        match (&self.peak, self.layout.place(Controller::Memory)) {
+            (Some(peak), _) => number_at_start(peak),
+            (None, Some(Place::Unified(home))) => {
+                Ok(number(&self.root.read(&home.join(&self.below).join("memory.current"))?))
+            }
+            (None, _) => Ok(0),
+        }
+    }
+
+    /// How many processes the kernel killed for want of memory.
+    pub fn oom_kills(&self) -> io::Result<u64> {
+        let (home, file) = match self.layout.place(Controller::Memory) {
+            Some(Place::Unified(home)) => (home, "memory.events"),
+            Some(Place::V1(home)) => (home, "memory.oom_control"),
+            None => return Ok(0),
+        };
+        let counters = self.root.read(&home.join(&self.below).join(file))?;
+        Ok(keyed(&counters, "oom_kill"))
     }
 
     /// Starts the memory peak anew; `false` where the kernel cannot.
     pub fn reset_peak(&self) -> io::Result<bool> {
-        match (&self.peak, self.layout.place(Controller::Memory)) {
-            (Some(peak), _) => Ok(peak.write_all_at(b"0", 0).is_ok()),
-            (None, Some(Place::V1(home))) => {
-                self.root.write(&home.join(&self.below).join("memory.max_usage_in_bytes"), "0")?;
-                Ok(true)
-            }
-            (None, _) => Ok(false),
-        }
+        Ok(self.peak.as_ref().is_some_and(|peak| peak.write_all_at(b"0", 0).is_ok()))
     }
 
     /// Changes the CPU share.
@@ -220,41 +226,6 @@ impl Cgroup {
             }
         }
         Ok(())
-    }
-
-    fn memory(&self) -> io::Result<(u64, u64)> {
-        match self.layout.place(Controller::Memory) {
-            Some(Place::Unified(home)) => {
-                let group = home.join(&self.below);
-                let peak = match &self.peak {
-                    Some(peak) => read_at_start(peak)?,
-                    None => self.root.read(&group.join("memory.current"))?,
-                };
-                let events = self.root.read(&group.join("memory.events"))?;
-                Ok((number(&peak), keyed(&events, "oom_kill")))
-            }
-            Some(Place::V1(home)) => {
-                let group = home.join(&self.below);
-                let peak = self.root.read(&group.join("memory.max_usage_in_bytes"))?;
-                let control = self.root.read(&group.join("memory.oom_control"))?;
-                Ok((number(&peak), keyed(&control, "oom_kill")))
-            }
-            None => Ok((0, 0)),
-        }
-    }
-
-    /// v2 counts CPU time in every group, controller or not.
-    fn cpu_micros(&self) -> io::Result<u64> {
-        if let Some(group) = self.unified() {
-            return Ok(keyed(&self.root.read(&group.join("cpu.stat"))?, "usage_usec"));
-        }
-        match self.layout.v1().and_then(|v1| v1.cpuacct.as_ref()) {
-            Some(home) => {
-                let nanos = self.root.read(&home.join(&self.below).join("cpuacct.usage"))?;
-                Ok(number(&nanos) / 1000)
-            }
-            None => Ok(0),
-        }
     }
 }
 
@@ -316,10 +287,10 @@ fn is_above(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::InvalidInput
 }
 
-fn read_at_start(file: &File) -> io::Result<String> {
+fn number_at_start(file: &File) -> io::Result<u64> {
     let mut buffer = [0; 32];
     let length = file.read_at(&mut buffer, 0)?;
-    Ok(String::from_utf8_lossy(&buffer[..length]).into_owned())
+    Ok(std::str::from_utf8(&buffer[..length]).map_or(0, number))
 }
 
 fn number(text: &str) -> u64 {

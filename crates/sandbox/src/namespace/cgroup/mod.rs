@@ -20,7 +20,7 @@ mod limits;
 mod prepare;
 mod reap;
 
-pub use group::{Cgroup, Entry, Usage};
+pub use group::{Cgroup, Entry};
 pub use layout::{Controller, Layout, Unified, V1};
 pub use limits::Limits;
 pub use reap::Reaped;

@@ -6,21 +6,18 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use dormouse_model::chance::Chance;
 use dormouse_model::clock::Clock;
 use dormouse_model::environment::{
-    Environment, Event, Exit, ExtensionFault, ExtensionId, Micros, Phase, Report, Terms,
+    Environment, Event, Exit, ExtensionFault, ExtensionId, Micros, Phase, Terms,
 };
-use dormouse_model::function::ResolvedVersion;
 use dormouse_model::invocation::{Answer, Completion, ErrorOf};
-use dormouse_model::metrics::Subject;
 use dormouse_model::names::RequestId;
 use dormouse_runtimes::Interpreter;
 use dormouse_sandbox::{
-    self as sandbox, Backend, Connection, Dialled, Network, Sandbox, Service, StartError, Usage,
+    self as sandbox, Backend, Connection, Dialled, Network, Sandbox, Service, StartError,
 };
 use dormouse_store::directories::Directories;
 use dormouse_store::logs::{GroupKey, StreamKey};
@@ -31,13 +28,17 @@ use tracing::{debug, info, warn};
 mod calls;
 mod effects;
 mod make;
+mod metered;
 mod processes;
 mod streams;
 mod telling;
 
 use self::make::{Made, create};
+use self::metered::Metered;
+use super::alarm::Alarm;
 use super::extensions::{Extensions, of_process};
 use super::journal::Journal;
+use super::memory::Memory;
 use super::runtime::Runtime;
 use super::streaming::{Forwarded, Offered, Streaming};
 use super::{Command, Commands, Fact, Job, Spec};
@@ -45,13 +46,10 @@ use crate::artifacts::Artifacts;
 use crate::interpreters::Interpreters;
 use crate::lives::{Birth, Lives};
 use crate::logs::LogSink;
-use crate::metrics::{Meter, Running};
+use crate::metrics::Meter;
 use crate::recipe::{self};
 use crate::watch::Watch;
 use crate::worker::CpuModel;
-
-/// How often lines of a running function are handed to the store.
-const FLUSH: Duration = Duration::from_millis(50);
 
 /// What all environments of a worker share: handles and facts, nothing that changes.
 #[derive(Debug)]
@@ -82,7 +80,6 @@ enum Done {
     Started(Result<(), StartError>),
     ExtensionStarted(ExtensionId, Result<(), StartError>),
     ExtensionRefused(ExtensionId, ExtensionFault),
-    Measured(Usage),
     Nothing,
 }
 
@@ -144,8 +141,11 @@ pub(crate) struct Owner {
     /// What is kept back because the caller wants the log's tail.
     held: Option<Final>,
     init_error: Option<Bytes>,
-    usage: Usage,
+    memory: Memory,
     drains: u64,
+    /// Nothing was left to wait for when output was to be drained.
+    drained: bool,
+    alarm: Alarm,
     journal: Journal,
     effects: JoinSet<Done>,
     /// The sandbox was asked to end before it was made.
@@ -188,8 +188,10 @@ impl Owner {
             streaming: None,
             held: None,
             init_error: None,
-            usage: Usage::default(),
+            memory: Memory::new(configuration.memory_mb),
             drains: 0,
+            drained: false,
+            alarm: Alarm::default(),
             journal,
             effects: JoinSet::new(),
             unwanted: false,
@@ -251,12 +253,13 @@ impl Owner {
 
     /// Waits for one thing to happen and takes it.
     async fn turn(&mut self, commands: &mut Commands) {
-        let deadline = self.machine.deadline();
-        let telemetry_due = self.journal.telemetry.due();
+        if std::mem::take(&mut self.drained) {
+            return self.drained_at_once().await;
+        }
+        let due = self.due();
         let restless = matches!(self.machine.phase(), Phase::Ready { frozen: false })
             && !self.journal.telemetry.is_busy();
-        let unflushed = self.journal.has_waiting();
-        let clock = self.shared.clock.clone();
+        let clock = &self.shared.clock;
         tokio::select! {
             biased;
             // Before anything else: one that was complete is not spoilt by what came after it.
@@ -267,13 +270,30 @@ impl Owner {
             Some(done) = self.effects.join_next() => self.done(done.unwrap_or(Done::Nothing)).await,
             Some(dialled) = next(&mut self.dialled) => self.dialled(dialled),
             made = self.journal.telemetry.attempted() => self.journal.telemetry.made(made),
-            () = until(telemetry_due, &clock), if telemetry_due.is_some() => {
-                self.journal.telemetry.deliver(self.sandbox.as_ref());
-            }
-            () = until(deadline, &clock), if deadline.is_some() => self.step(Event::Deadline).await,
+            () = self.alarm.reaches(due.unwrap_or(0), clock), if due.is_some() => self.ring().await,
             // Whoever waits for an environment gets one turn before it is frozen.
             () = tokio::task::yield_now(), if restless => self.step(Event::Quiet).await,
-            () = tokio::time::sleep(FLUSH), if unflushed => self.journal.flush(),
+        }
+    }
+
+    /// When there is something to do that nobody asks for.
+    fn due(&self) -> Option<Micros> {
+        let journal = &self.journal;
+        let moments = [self.machine.deadline(), journal.due(), journal.telemetry.due()];
+        moments.into_iter().flatten().min()
+    }
+
+    async fn ring(&mut self) {
+        let now = self.shared.clock.now();
+        let has_come = |moment: Option<Micros>| moment.is_some_and(|moment| moment <= now);
+        if has_come(self.journal.telemetry.due()) {
+            self.journal.telemetry.deliver(self.sandbox.as_ref());
+        }
+        if has_come(self.journal.due()) {
+            self.journal.flush();
+        }
+        if has_come(self.machine.deadline()) {
+            self.step(Event::Deadline).await;
         }
     }
 
@@ -322,12 +342,7 @@ impl Owner {
                 self.journal.moment("emptied", None);
                 self.step(Event::Empty).await;
             }
-            sandbox::Event::Drained { token } if token == self.drains => {
-                self.journal.cut_lines();
-                let sandbox = self.sandbox.clone();
-                self.effects
-                    .spawn(async move { Done::Measured(measure(sandbox.as_deref()).await) });
-            }
+            sandbox::Event::Drained { token } if token == self.drains => self.settled().await,
             sandbox::Event::Drained { .. } => {}
             sandbox::Event::Gone => {
                 self.events = None;
@@ -337,11 +352,31 @@ impl Owner {
         }
     }
 
+    /// What was written is told already; it is only to be taken.
+    async fn drained_at_once(&mut self) {
+        while let Some(event) = self.events.as_mut().and_then(|events| events.try_recv().ok()) {
+            self.sandbox_event(event).await;
+        }
+        self.settled().await;
+    }
+
+    /// All that an invocation wrote has been taken.
+    async fn settled(&mut self) {
+        self.journal.cut_lines();
+        if let Some(sandbox) = &self.sandbox
+            && self.memory.peaks(sandbox.memory_peak().await.unwrap_or(0))
+        {
+            self.memory.killed(sandbox.oom_kills().await.unwrap_or(0));
+        }
+        self.step(Event::Drained).await;
+    }
+
     /// Whether the kernel ended the runtime for memory: its own counter has grown.
     async fn died_of_memory(&mut self, exit: sandbox::Exit) -> bool {
-        let before = self.usage.oom_kills;
-        self.usage = measure(self.sandbox.as_deref()).await;
-        matches!(exit, sandbox::Exit::Signal(9)) && self.usage.oom_kills > before
+        let Some(sandbox) = &self.sandbox else { return false };
+        self.memory.peaks(sandbox.memory_peak().await.unwrap_or(0));
+        let killed = self.memory.killed(sandbox.oom_kills().await.unwrap_or(0));
+        killed && matches!(exit, sandbox::Exit::Signal(9))
     }
 
     async fn done(&mut self, done: Done) {
@@ -381,10 +416,6 @@ impl Owner {
             Done::ExtensionRefused(id, fault) => {
                 self.step(Event::ExtensionEnded { id, fault }).await;
             }
-            Done::Measured(usage) => {
-                self.usage = usage;
-                self.step(Event::Drained).await;
-            }
         }
     }
 
@@ -415,52 +446,11 @@ impl Owner {
     }
 }
 
-/// What metrics hear of an invocation.
-#[derive(Debug, Default)]
-struct Metered {
-    /// The ARN that was invoked last and what it stands for: most callers use the same one.
-    subject: Option<(String, Arc<Subject>)>,
-    running: Option<Running>,
-}
-
-impl Metered {
-    fn begin(&mut self, meter: &Meter, version: &ResolvedVersion, job: &Job) {
-        let invoked_arn = &job.invocation.invoked_arn;
-        let subject = match &self.subject {
-            Some((arn, subject)) if arn == invoked_arn => subject,
-            _ => {
-                let subject = Subject::of_arn(&version.key, version.version, invoked_arn);
-                &self.subject.insert((invoked_arn.to_owned(), Arc::new(subject))).1
-            }
-        };
-        self.running = Some(meter.begin(subject, job.permit.seat()));
-    }
-
-    fn fail(&mut self) {
-        if let Some(running) = &mut self.running {
-            running.fail();
-        }
-    }
-
-    fn end(&mut self, report: &Report) {
-        if let Some(running) = self.running.take() {
-            running.end(report);
-        }
-    }
-}
-
 /// The names and texts that were made for an environment when it was asked for.
 #[derive(Debug)]
 pub(crate) struct Names {
     pub(crate) log_stream: String,
     pub(crate) secret: String,
-}
-
-async fn measure(sandbox: Option<&dyn Sandbox>) -> Usage {
-    match sandbox {
-        Some(sandbox) => sandbox.usage().await.unwrap_or_default(),
-        None => Usage::default(),
-    }
 }
 
 fn model_exit(exit: sandbox::Exit) -> Exit {
@@ -482,9 +472,4 @@ async fn ended(streaming: &mut Option<Streaming>) -> Option<Forwarded> {
         Some(streaming) => Some(streaming.ended().await),
         None => None,
     }
-}
-
-async fn until(deadline: Option<u64>, clock: &Clock) {
-    let left = deadline.unwrap_or(0).saturating_sub(clock.now());
-    tokio::time::sleep(Duration::from_micros(left)).await;
 }

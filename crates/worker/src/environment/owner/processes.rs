@@ -85,6 +85,10 @@ impl Owner {
         self.drains += 1;
         let token = self.drains;
         if let Some(sandbox) = self.sandbox.clone() {
+            if sandbox.is_drained() {
+                self.drained = true;
+                return;
+            }
             self.effects.spawn(async move {
                 let _ = sandbox.drain_output(token).await;
                 Done::Nothing

@@ -68,7 +68,7 @@ impl Owner {
         }
         let memory = Memory {
             size_mb: self.spec.version.deployment.configuration.memory_mb,
-            peak_bytes: self.usage.memory_peak_bytes,
+            peak_bytes: self.memory.peak_bytes,
         };
         let caller = self.caller();
         self.metered.end(&report);
