@@ -54,7 +54,7 @@ fn one(bench: Bench<'_>, function: &Function, table: &mut Table) -> anyhow::Resu
     for turn in 0..=bench.effort.cold_starts {
         let bare = floor.cold(&mut floor_client, EVENT)?;
         functions::change(&mut client, &name, turn)?;
-        bench.server.filled(bench.pool)?;
+        bench.fill(function)?;
         let sent = now();
         let answer = client.exchange(&request)?;
         let took = sent.elapsed();

@@ -45,7 +45,7 @@ pub(crate) fn run(bench: Bench<'_>) -> anyhow::Result<Value> {
         let name = format!("burst-{}", function.label);
         let mut client = bench.server.client()?;
         function.create(&mut client, &name)?;
-        bench.server.filled(bench.pool)?;
+        bench.fill(function)?;
         let before = processes::sandboxed(bench.server.pid());
         let (row, environments) = burst(bench, function, &name, &mut bursts)?;
         record.push(row);

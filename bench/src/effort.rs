@@ -1,5 +1,6 @@
 //! How much is measured: enough for percentiles within minutes, or a quick look.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -73,4 +74,15 @@ pub(crate) struct Bench<'a> {
     pub(crate) functions: &'a [Function],
     pub(crate) directory: &'a Path,
     pub(crate) effort: Effort,
+}
+
+impl Bench<'_> {
+    /// Waits until the pool is full for this function, which is there, and for those before it.
+    pub(crate) fn fill(self, function: &Function) -> anyhow::Result<()> {
+        let labels = self.functions.iter().map(|it| &it.label);
+        let before = labels.take_while(|label| **label != function.label).count();
+        let kinds: BTreeSet<&str> =
+            self.functions[..=before].iter().map(|it| it.runtime.as_str()).collect();
+        self.server.filled(self.pool, kinds.len())
+    }
 }

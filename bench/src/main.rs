@@ -21,6 +21,7 @@ mod pace;
 mod pool;
 mod processes;
 mod report;
+mod rivals;
 mod server;
 mod time;
 mod warm;
@@ -50,9 +51,12 @@ struct Typed {
     /// A look in under a minute instead of a measurement in under five.
     #[arg(long)]
     quick: bool,
-    /// Only these groups.
+    /// Only these groups; `none` for rivals alone.
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Group>,
+    /// Also measures the rivals that are installed in this directory; two minutes more.
+    #[arg(long, value_name = "DIR")]
+    rivals: Option<PathBuf>,
     /// Appends the figures as one line, as in bench/history.jsonl; `-` prints it.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -64,6 +68,7 @@ enum Group {
     Warm,
     Cold,
     Density,
+    None,
 }
 
 /// What measures a group on a running server.
@@ -144,7 +149,9 @@ fn groups(
         let measures =
             measures.into_iter().filter(|(group, ..)| wanted(*group) && concerned(*group));
         let mut measures = measures.peekable();
-        if measures.peek().is_none() {
+        // They are compared with cold starts that no pool made shorter.
+        let rivals = typed.rivals.as_deref().filter(|_| pool == Pool::Empty);
+        if measures.peek().is_none() && rivals.is_none() {
             continue;
         }
         let server = Server::start(binary, directory, pool)?;
@@ -155,6 +162,9 @@ fn groups(
             let figures =
                 figures.with_context(|| format!("the server's log ends:\n{}", server.log()))?;
             groups.insert(format!("{name}{}", pool.suffix()), figures);
+        }
+        if let Some(installed) = rivals {
+            groups.insert("rivals".to_owned(), rivals::run(bench, &installed.canonicalize()?)?);
         }
         server.stop()?;
     }

@@ -12,9 +12,8 @@ const OPTION: &str = "--standby";
 /// How many are kept of each kind where the pool is full: more than a burst of 50 takes.
 const FULL: usize = 64;
 
-/// Gauges of `/metrics`: what stands by, and what is to.
-const READY: &str = "dormouse_standby_ready";
-const WANTED: &str = "dormouse_standby_wanted";
+/// The gauge of `/metrics`, by kind and state.
+const GAUGE: &str = "dormouse_standby_sandboxes{";
 
 /// What the server keeps ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,15 +32,14 @@ impl Pool {
         }
     }
 
-    /// Whether all that is to stand by does, as the server tells it in `/metrics`.
-    pub(super) fn is_full(self, client: &mut Client) -> anyhow::Result<Option<()>> {
+    /// Whether all that is to stand by does, of at least so many kinds, as the server tells it in
+    /// `/metrics`. A kind is known to it a moment after the first function of that kind.
+    pub(super) fn is_full(self, kinds: usize, client: &mut Client) -> anyhow::Result<Option<()>> {
         if self == Self::Empty {
             return Ok(Some(()));
         }
-        let text = client.text("/metrics")?;
-        let here = gauge(&text, READY).with_context(|| format!("{READY} in /metrics"))?;
-        let wanted = gauge(&text, WANTED).with_context(|| format!("{WANTED} in /metrics"))?;
-        Ok((here >= wanted).then_some(()))
+        let (known, standing, target) = level(&client.text("/metrics")?);
+        Ok((known >= kinds && standing >= target && target > 0.0).then_some(()))
     }
 
     /// What the record's names of groups end with.
@@ -62,14 +60,17 @@ impl Pool {
     }
 }
 
-/// The value of a gauge in the text of `/metrics`, over all its labels; none when it is not there.
-fn gauge(text: &str, name: &str) -> Option<f64> {
-    let lines = text.lines().filter(|line| {
-        let rest = line.strip_prefix(name);
-        rest.is_some_and(|rest| rest.starts_with(['{', ' ']))
-    });
-    let values = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
-    values.fold(None, |sum, value| Some(sum.unwrap_or(0.0) + value))
+/// How many kinds of sandboxes the text of `/metrics` tells of, how many of all stand by, and how many
+/// are to.
+fn level(text: &str) -> (usize, f64, f64) {
+    let of = |state: &str| {
+        let state = format!("state=\"{state}\"");
+        let lines = text.lines().filter(|line| line.starts_with(GAUGE) && line.contains(&state));
+        let values = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+        values.collect::<Vec<_>>()
+    };
+    let (standing, target) = (of("standing"), of("target"));
+    (target.len(), standing.iter().sum(), target.iter().sum())
 }
 
 /// Whether this binary has such a pool.
@@ -84,10 +85,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_gauge_is_the_sum_over_its_labels() {
-        let text = "# TYPE a gauge\na{kind=\"x y\"} 3\na{kind=\"z\"} 4\na_b 9\nb 2\n# EOF\n";
-        assert_eq!(gauge(text, "a"), Some(7.0));
-        assert_eq!(gauge(text, "b"), Some(2.0));
-        assert_eq!(gauge(text, "c"), None);
+    fn the_level_is_that_of_all_kinds() {
+        let gauge = "dormouse_standby_sandboxes";
+        let text = format!(
+            "# TYPE {gauge} gauge\n\
+             {gauge}{{kind=\"python 3.11\",state=\"standing\"}} 3\n\
+             {gauge}{{kind=\"python 3.11\",state=\"target\"}} 4\n\
+             {gauge}{{kind=\"program\",state=\"standing\"}} 4\n\
+             {gauge}{{kind=\"program\",state=\"target\"}} 4\n\
+             dormouse_standby_requests_total{{kind=\"program\",outcome=\"hit\"}} 9\n# EOF\n"
+        );
+        assert_eq!(level(&text), (2, 7.0, 8.0));
+        assert_eq!(level(""), (0, 0.0, 0.0));
     }
 }

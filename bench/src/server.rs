@@ -19,7 +19,7 @@ const READY: &str = "dormouse is ready on http://";
 /// A log line of the server: from here on nothing of its start is left to do.
 const SETTLED: &str = "interpreters found";
 const SETTLED_WITHIN: Duration = Duration::from_secs(20);
-const FILLED_WITHIN: Duration = Duration::from_secs(30);
+const FILLED_WITHIN: Duration = Duration::from_secs(60);
 const STOPPED_WITHIN: Duration = Duration::from_secs(30);
 
 /// A running server. Dropping it ends it.
@@ -88,10 +88,10 @@ impl Server {
         })
     }
 
-    /// Waits until so much stands by as the pool holds.
-    pub(crate) fn filled(&self, pool: Pool) -> anyhow::Result<()> {
+    /// Waits until so much stands by as the pool holds of so many kinds.
+    pub(crate) fn filled(&self, pool: Pool, kinds: usize) -> anyhow::Result<()> {
         let mut client = self.client()?;
-        until(FILLED_WITHIN, "the standby pool to be full", || pool.is_full(&mut client))
+        until(FILLED_WITHIN, "the standby pool to be full", || pool.is_full(kinds, &mut client))
     }
 
     /// SIGTERM, and how long it took to end.

@@ -2,13 +2,19 @@
 
 use std::process::Command;
 
-use crate::{build, shell};
+use crate::{build, rivals, shell};
 
-/// Hands its arguments on, after the path of the binary to measure.
+/// Other servers, installed and measured in the same run.
+const RIVALS: &str = "--rivals";
+
+/// Hands its arguments on, after the path of the binary to measure and that of the rivals.
 pub(crate) fn main(rest: &[String]) -> anyhow::Result<()> {
     let binary = build::release("dormouse")?;
     let bench = build::release("dormouse-bench")?;
-    shell::run(
-        Command::new(bench).current_dir(shell::root()).arg("--binary").arg(binary).args(rest),
-    )
+    let mut command = Command::new(bench);
+    command.current_dir(shell::root()).arg("--binary").arg(binary);
+    if rest.iter().any(|arg| arg == RIVALS) {
+        command.arg(RIVALS).arg(rivals::install()?);
+    }
+    shell::run(command.args(rest.iter().filter(|arg| *arg != RIVALS)))
 }

@@ -112,7 +112,7 @@ pub(crate) fn sam() {
 }
 
 /// The Python of an environment with what a list pins; made when it is not there.
-fn environment(directory: &str, list: &str) -> anyhow::Result<PathBuf> {
+pub(crate) fn environment(directory: &str, list: &str) -> anyhow::Result<PathBuf> {
     let root = shell::root();
     let requirements = root.join(list);
     let venv = root.join(directory);
@@ -130,12 +130,12 @@ fn environment(directory: &str, list: &str) -> anyhow::Result<PathBuf> {
 }
 
 /// Whether a directory was filled after exactly this list.
-fn is_stamped(directory: &Path, list: &Path) -> anyhow::Result<bool> {
+pub(crate) fn is_stamped(directory: &Path, list: &Path) -> anyhow::Result<bool> {
     let wanted = fs::read(list).with_context(|| list.display().to_string())?;
     Ok(fs::read(directory.join(".installed")).is_ok_and(|found| found == wanted))
 }
 
-fn stamp(directory: &Path, list: &Path) -> anyhow::Result<()> {
+pub(crate) fn stamp(directory: &Path, list: &Path) -> anyhow::Result<()> {
     fs::copy(list, directory.join(".installed"))?;
     Ok(())
 }

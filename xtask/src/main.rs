@@ -14,6 +14,7 @@ mod deps;
 mod fuzz;
 mod install;
 mod promises;
+mod rivals;
 mod shell;
 mod test;
 mod tidy;
@@ -32,7 +33,8 @@ usage: cargo xtask <command>
   demo    a Python, a Node and a Rust function: cold, warm, frozen, gone
           (--binary PATH: with this binary instead of a release build)
   bench   what Dormouse costs on this machine, beside its floor, and which goals that meets
-          (--quick: in under a minute)
+          (--quick: in under a minute; --rivals: beside other servers, too;
+          --json FILE: appends the figures)
   counts  instructions of the warm path against those recorded (--record: records them)
   fuzz    each fuzz target for a minute, where cargo-fuzz and nightly are there
 ";
