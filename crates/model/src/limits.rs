@@ -148,6 +148,9 @@ pub const SHUTDOWN_RUNTIME_PERCENT: u64 = 30;
 /// Milliseconds the end of an invocation may wait for output still in the pipes (ours). Past it
 /// the report is written without.
 pub const DRAIN_OUTPUT_MS: u64 = 100;
+/// Microseconds an environment without work waits for the daemon to be still before it is frozen (ours).
+/// Past it, it is frozen all the same.
+pub const FREEZE_US: u64 = 5_000;
 /// Milliseconds a stopping server waits for running invocations (ours).
 pub const DRAIN_MS: u64 = 30_000;
 /// Milliseconds a caller waits for an environment that has just answered another, before a new one

@@ -10,6 +10,7 @@
 //! | [`artifacts`] | the directory of unpacked code | requests for a digest | the directory, one unpacking at a time per digest |
 //! | [`logs`] | the way of lines to the store | batches of lines | one append per batch |
 //! | [`metrics`] | what invocations come to in each minute | facts about them; requests to write or show it | points to the store, totals to whoever asks |
+//! | `stillness` | nothing | environments that wait to be frozen | word that no environment has work |
 //! | [`lives`] | what happened to each environment | transitions | a copy to whoever asks |
 //!
 //! Every channel is bounded by a constant of `model::limits`. Environments never wait on who
@@ -24,6 +25,7 @@ pub mod logs;
 pub mod metrics;
 mod recipe;
 mod room;
+mod stillness;
 mod variables;
 mod watch;
 mod worker;

@@ -28,6 +28,7 @@ use crate::interpreters::{Interpreters, NoInterpreter};
 use crate::lives::Lives;
 use crate::logs::LogSink;
 use crate::metrics::Meter;
+use crate::stillness::Stillness;
 use crate::watch::Watch;
 
 /// How much CPU a function gets.
@@ -96,6 +97,7 @@ impl Worker {
             bootstraps: config.bootstraps,
             logs: LogSink::start(config.logs, config.clock.clone(), tasks),
             lives: Lives::start(tasks),
+            stillness: Stillness::start(config.clock.clone(), tasks),
             meter: Meter::start(config.metrics, config.clock.clone(), tasks),
             clock: config.clock,
             chance: config.chance,

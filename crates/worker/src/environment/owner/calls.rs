@@ -21,6 +21,7 @@ type Verdict = oneshot::Sender<Result<(), Refusal>>;
 impl Owner {
     /// Takes a call.
     pub(super) async fn call(&mut self, call: Call) {
+        self.shared.stillness.stir();
         match call {
             Call::Next { reply } => match self.runtime.admit(Request::Next) {
                 Ok(()) => {

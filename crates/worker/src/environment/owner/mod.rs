@@ -48,6 +48,7 @@ use crate::lives::{Birth, Lives};
 use crate::logs::LogSink;
 use crate::metrics::Meter;
 use crate::recipe::{self};
+use crate::stillness::Stillness;
 use crate::watch::Watch;
 use crate::worker::CpuModel;
 
@@ -61,6 +62,7 @@ pub(crate) struct Shared {
     pub(crate) bootstraps: PathBuf,
     pub(crate) logs: LogSink,
     pub(crate) lives: Lives,
+    pub(crate) stillness: Stillness,
     pub(crate) meter: Meter,
     pub(crate) clock: Clock,
     pub(crate) chance: Chance,
@@ -271,8 +273,8 @@ impl Owner {
             Some(dialled) = next(&mut self.dialled) => self.dialled(dialled),
             made = self.journal.telemetry.attempted() => self.journal.telemetry.made(made),
             () = self.alarm.reaches(due.unwrap_or(0), clock), if due.is_some() => self.ring().await,
-            // Whoever waits for an environment gets one turn before it is frozen.
-            () = tokio::task::yield_now(), if restless => self.step(Event::Quiet).await,
+            // Whoever waits for an environment comes before it is frozen.
+            () = self.shared.stillness.reached(), if restless => self.step(Event::Quiet).await,
         }
     }
 
@@ -301,6 +303,7 @@ impl Owner {
         match command {
             Command::Lease(job) if self.job.is_some() => self.hand_back(job).await,
             Command::Lease(job) => {
+                self.shared.stillness.stir();
                 let timeout_ms = u64::from(self.timeout_s()) * 1_000;
                 self.metered.begin(&self.shared.meter, &self.spec.version, &job);
                 self.job = Some(job);
