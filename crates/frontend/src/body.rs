@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use dormouse_model::limits;
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -10,8 +11,9 @@ use hyper::body::Incoming;
 /// How long a client may leave us without a byte of its body (ours).
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The most that is reserved on the word of a `Content-Length` (ours); more grows as it comes.
-const TRUSTED_BYTES: usize = 1 << 20;
+/// The most that is reserved on the word of a `Content-Length` (ours); more grows as it comes. Enough for
+/// any payload: what is reserved and never filled costs no memory, what grows is copied each time.
+const TRUSTED_BYTES: usize = limits::INVOKE_REQUEST_BYTES;
 
 /// Why there is no body.
 #[derive(Debug, thiserror::Error)]

@@ -24,11 +24,17 @@ impl Chance {
     /// A random (version 4) UUID in its usual form.
     #[must_use]
     pub fn uuid(&self) -> String {
-        let hex = format!("{:032x}", self.bits());
         // Version 4, variant 1 (RFC 9562 §5.4).
-        let variant = ['8', '9', 'a', 'b'][usize::from(hex.as_bytes()[16]) % 4];
-        let (a, b, c) = (&hex[..8], &hex[8..12], &hex[13..16]);
-        format!("{a}-{b}-4{c}-{variant}{}-{}", &hex[17..20], &hex[20..])
+        let bits = self.bits() & !(0xf << 76 | 0x3 << 62) | 0x4 << 76 | 0x2 << 62;
+        let mut text = String::with_capacity(36);
+        for (place, byte) in bits.to_be_bytes().into_iter().enumerate() {
+            if matches!(place, 4 | 6 | 8 | 10) {
+                text.push('-');
+            }
+            text.push(digit(byte >> 4));
+            text.push(digit(byte & 0xf));
+        }
+        text
     }
 
     /// A new request id.
@@ -57,6 +63,10 @@ impl Chance {
     }
 }
 
+fn digit(value: u8) -> char {
+    char::from_digit(u32::from(value), 16).unwrap_or('0')
+}
+
 impl fmt::Debug for Chance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Chance")
@@ -70,7 +80,9 @@ mod tests {
     #[test]
     fn a_uuid_has_its_version_and_variant() {
         let uuid = Chance::new(|| u128::MAX).uuid();
-        assert_eq!(uuid, "ffffffff-ffff-4fff-afff-ffffffffffff");
+        assert_eq!(uuid, "ffffffff-ffff-4fff-bfff-ffffffffffff");
+        let uuid = Chance::new(|| 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef).uuid();
+        assert_eq!(uuid, "01234567-89ab-4def-8123-456789abcdef");
         assert_eq!(Chance::new(|| 0).uuid().len(), 36);
     }
 }

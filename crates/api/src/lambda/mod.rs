@@ -13,6 +13,7 @@ pub mod durable;
 pub mod event_invoke;
 pub mod event_source;
 pub mod invoke;
+mod json;
 pub mod layer;
 pub mod list;
 pub mod name;

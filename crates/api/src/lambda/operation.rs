@@ -276,6 +276,10 @@ fn label_name(segment: &'static str) -> Option<&'static str> {
 }
 
 fn fits(template: &'static str, segments: &[&str]) -> bool {
+    // Nearly all differ in their first segment, the date of their version.
+    if !segments.first().is_some_and(|first| template[1..].starts_with(first)) {
+        return false;
+    }
     let mut wanted = template_segments(template);
     segments.iter().all(|segment| {
         wanted.next().is_some_and(|wanted| label_name(wanted).is_some() || wanted == *segment)

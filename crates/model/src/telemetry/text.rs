@@ -3,6 +3,8 @@
 //! Source: lines recorded from AWS (`spec/runtime-apis.md` §8). Every line ends with a newline;
 //! REPORT and its kin separate fields by tabs.
 
+use std::fmt::{self, Write as _};
+
 use super::json::is_sampled;
 use super::{
     Extension, InitStart, Memory, Record, Subscribed, SubscriptionApi, billed_ms, timestamp,
@@ -10,6 +12,9 @@ use super::{
 use crate::environment::{Failure, InitPhase, InitReport, InitializationType, Micros, Report};
 use crate::invocation;
 use crate::names::RequestId;
+
+/// What most REPORT lines fit into.
+const REPORT_BYTES: usize = 192;
 
 /// The line of an event; `None` for those that the text format does not show.
 #[must_use]
@@ -102,17 +107,28 @@ fn capitalised(word: &str) -> String {
 }
 
 fn report_line(request: &RequestId, report: &Report, memory: Memory) -> String {
-    let init =
-        report.init_duration.map_or(String::new(), |d| format!("Init Duration: {} ms\t", ms(d)));
-    let status = report.failure.as_ref().map_or(String::new(), |f| format!("{}\t", status(f)));
-    format!(
+    let init = |f: &mut fmt::Formatter<'_>| match report.init_duration {
+        Some(duration) => write!(f, "Init Duration: {} ms\t", ms(duration)),
+        None => Ok(()),
+    };
+    let status = |f: &mut fmt::Formatter<'_>| match &report.failure {
+        Some(failure) => write!(f, "{}\t", status(failure)),
+        None => Ok(()),
+    };
+    let mut line = String::with_capacity(REPORT_BYTES);
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        line,
         "REPORT RequestId: {request}\tDuration: {} ms\tBilled Duration: {} ms\tMemory Size: {} MB\t\
-         Max Memory Used: {} MB\t{init}{status}\n",
+         Max Memory Used: {} MB\t{}{}",
         ms(report.duration),
         billed_ms(report),
         memory.size_mb,
         memory.peak_mb(),
-    )
+        fmt::from_fn(init),
+        fmt::from_fn(status),
+    );
+    line
 }
 
 /// Belongs to the report of an invocation whose trace is sampled.
@@ -131,9 +147,9 @@ fn status(failure: &Failure) -> String {
 }
 
 /// Milliseconds with two decimals.
-fn ms(duration: Micros) -> String {
+fn ms(duration: Micros) -> impl fmt::Display {
     let hundredths = (duration + 5) / 10;
-    format!("{}.{:02}", hundredths / 100, hundredths % 100)
+    fmt::from_fn(move |f| write!(f, "{}.{:02}", hundredths / 100, hundredths % 100))
 }
 
 #[cfg(test)]
