@@ -34,7 +34,8 @@ impl Life {
         self.events.last().is_some_and(|last| last.what == "frozen")
     }
 
-    /// From each `from` to the next `to`.
+    /// From each `from` to the next `to` of the same invocation: a freeze that was skipped is not the
+    /// one after the next.
     fn steps(&self, from: &str, to: &str, samples: &mut Samples) {
         let mut begun = None;
         for moment in &self.events {
@@ -45,6 +46,8 @@ impl Life {
             {
                 #[expect(clippy::cast_precision_loss, reason = "a bench takes no 285 years")]
                 samples.push_micros((moment.at_micros - begun) as f64);
+            } else if moment.what == "invoke" {
+                begun = None;
             }
         }
     }
@@ -87,17 +90,33 @@ pub(crate) fn count(lives: &[Life], what: &str) -> f64 {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_step_is_from_one_moment_to_the_next_of_the_other_kind() {
-        let moments =
-            [("thawed", 10), ("invoke", 15), ("invoke", 99), ("thawed", 100), ("invoke", 107)];
-        let life = Life {
+    fn life(moments: &[(&str, u64)]) -> Life {
+        let moments = moments.iter();
+        Life {
             function_arn: String::new(),
             ended: None,
             events: moments
-                .map(|(what, at_micros)| Moment { at_micros, what: what.to_owned() })
-                .into(),
-        };
+                .map(|(what, at_micros)| Moment { at_micros: *at_micros, what: (*what).to_owned() })
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn a_freeze_that_was_skipped_is_not_the_next_ones() {
+        let life = life(&[("reported", 1), ("invoke", 5), ("reported", 8), ("frozen", 10)]);
+        let mut samples = steps(&[life], "reported", "frozen");
+        assert_eq!((samples.len(), samples.max()), (1, Some(2.0)));
+    }
+
+    #[test]
+    fn a_step_is_from_one_moment_to_the_next_of_the_other_kind() {
+        let life = life(&[
+            ("thawed", 10),
+            ("invoke", 15),
+            ("invoke", 99),
+            ("thawed", 100),
+            ("invoke", 107),
+        ]);
         let mut samples = steps(&[life], "thawed", "invoke");
         assert_eq!((samples.len(), samples.max()), (2, Some(7.0)));
     }
