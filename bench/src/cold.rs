@@ -53,8 +53,9 @@ fn one(bench: Bench<'_>, function: &Function, table: &mut Table) -> anyhow::Resu
     // The first of each finds a cold page cache: it is not counted.
     for turn in 0..=bench.effort.cold_starts {
         let bare = floor.cold(&mut floor_client, EVENT)?;
-        functions::change(&mut client, &name, turn)?;
+        // Before the change, which connects: a server closes what is idle for as long as this may take.
         bench.fill(function)?;
+        functions::change(&mut client, &name, turn)?;
         let sent = now();
         let answer = client.exchange(&request)?;
         let took = sent.elapsed();
