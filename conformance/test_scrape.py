@@ -93,7 +93,7 @@ def test_the_process_tells_of_itself_and_no_label_is_a_requests(scraped):
     assert total(scraped, "dormouse_metric_facts_dropped_total") == 0
     names = {name for _, labels in scraped for name, _ in labels}
     known = {"account", "region", "function", "qualifier", "version", "outcome", "start"}
-    assert names <= known | {"phase", "le"}
+    assert names <= known | {"phase", "le", "kind", "state"}
 
 
 def test_a_scrape_is_only_read(server):

@@ -17,7 +17,7 @@ use dormouse_model::limits;
 use dormouse_model::names::Scope;
 use dormouse_sandbox::Network;
 use dormouse_sandbox::namespace::doctor::Guarantee;
-use dormouse_worker::CpuModel;
+use dormouse_worker::{CpuModel, StandbySetting};
 use serde::Deserialize;
 
 /// The prefix of every environment variable.
@@ -62,6 +62,10 @@ pub(crate) struct Typed {
     /// How much CPU functions get: in proportion to memory as on Lambda, or all [default: lambda].
     #[arg(long, env = "DORMOUSE_CPU", value_enum)]
     cpu: Option<Cpu>,
+    /// Sandboxes that stand by for cold starts, of each kind in use: a number, or as many as were needed
+    /// lately; 0 for none [default: auto].
+    #[arg(long, env = "DORMOUSE_STANDBY", value_name = "auto|N")]
+    standby: Option<String>,
     /// Directories below which functions may have their code as `S3Bucket=hot-reload,S3Key=/path`; may be
     /// repeated, in the variable separated by colons.
     #[arg(long, env = "DORMOUSE_HOT_RELOAD", value_name = "DIR", value_delimiter = ':')]
@@ -144,6 +148,8 @@ pub(crate) struct Config {
     pub(crate) nearest_runtime: bool,
     pub(crate) limit_rates: bool,
     pub(crate) cpu: CpuModel,
+    /// How many sandboxes stand by.
+    pub(crate) standby: StandbySetting,
     pub(crate) hot_reload: Vec<PathBuf>,
     pub(crate) image_dir: Vec<PathBuf>,
     pub(crate) registries: Registries,
@@ -208,6 +214,12 @@ impl Config {
                 Cpu::Lambda => CpuModel::Lambda,
                 Cpu::Full => CpuModel::Full,
             },
+            standby: typed
+                .standby
+                .as_deref()
+                .unwrap_or("auto")
+                .parse()
+                .map_err(|reason| anyhow::anyhow!("--standby: {reason}"))?,
             hot_reload: typed.hot_reload.unwrap_or_default(),
             image_dir: typed.image_dir.unwrap_or_default(),
             registries: registries(&typed.registry.unwrap_or_default())?,
@@ -240,6 +252,7 @@ impl Typed {
             strict_runtimes: self.strict_runtimes.or(there.strict_runtimes),
             limit_rates: self.limit_rates.or(there.limit_rates),
             cpu: self.cpu.or(there.cpu),
+            standby: self.standby.or(there.standby),
             hot_reload: self.hot_reload.or(there.hot_reload),
             image_dir: self.image_dir.or(there.image_dir),
             registry: self.registry.or(there.registry),

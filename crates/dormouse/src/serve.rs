@@ -184,6 +184,7 @@ async fn assemble(
             interpreters: Interpreters::new(search(bootstraps, tasks), config.nearest_runtime),
             network: isolation.reach(),
             cpu: config.cpu,
+            standby: config.standby,
             life: config.life,
             clock: clock.clone(),
             chance: chance.clone(),

@@ -298,3 +298,27 @@ pub const LIVE_TAIL_EVENTS: usize = 500;
 /// Seconds such a session lasts (API reference: three hours). Past it it ends with
 /// `SessionTimeoutException`.
 pub const LIVE_TAIL_S: u64 = 3 * 3_600;
+
+/// Sandboxes of one kind that stand by at most, where their number follows the callers (ours: a Python
+/// interpreter has 7 MB, a Node one 12).
+pub const STANDBY_AUTO_MAX: u16 = 8;
+/// Sandboxes of one kind that stand by at most, where their number is fixed (ours).
+pub const STANDBY_FIXED_MAX: u16 = 1_000;
+/// Kinds of sandboxes that stand by at once (ours). Past it those go that were wanted longest ago.
+pub const STANDBY_KINDS: usize = 16;
+/// Seconds for which a caller counts for how many stand by (ours).
+pub const STANDBY_RECENT_S: u64 = 60;
+/// Seconds after which a kind that nobody wanted stands by no more (ours).
+pub const STANDBY_FORGET_S: u64 = 900;
+/// Milliseconds without a caller before sandboxes are made ahead (ours: making one takes the CPU from who
+/// waits), and after which one is made even if callers keep coming.
+pub const STANDBY_QUIET_MS: u64 = 20;
+/// See [`STANDBY_QUIET_MS`].
+pub const STANDBY_PATIENCE_MS: u64 = 250;
+/// Milliseconds that an interpreter may take to stand by (ours: it takes 10 to 50). Past it the attempt
+/// has failed.
+pub const STANDBY_START_MS: u64 = 10_000;
+/// Seconds after which another attempt is made at most, when several have failed; doubled from one (ours).
+pub const STANDBY_RETRY_MAX_S: u64 = 60;
+/// Megabytes that must be free, beside the reserve, for another sandbox to be made ahead (ours).
+pub const STANDBY_ROOM_MB: u32 = 64;

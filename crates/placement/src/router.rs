@@ -10,7 +10,7 @@ use dormouse_model::clock::Clock;
 use dormouse_model::concurrency::rate::Rate;
 use dormouse_model::concurrency::{Allocation, Claim};
 use dormouse_model::environment::{Cause, Micros};
-use dormouse_model::function::{Code, ResolvedVersion};
+use dormouse_model::function::{Code, Configuration, ResolvedVersion};
 use dormouse_model::image::Image;
 use dormouse_model::invocation::{Answer, Invocation};
 use dormouse_model::limits;
@@ -19,7 +19,9 @@ use dormouse_model::names::{Digest, FunctionKey, Scope, Version};
 use dormouse_model::runtime::Runtime;
 use dormouse_worker::lives::Lives;
 use dormouse_worker::metrics::Meter;
-use dormouse_worker::{Answered, ColdReason, Job, NoInterpreter, Refusal, Reply, Waiting, Worker};
+use dormouse_worker::{
+    Answered, ColdReason, Job, NoInterpreter, Refusal, Reply, Standby, Waiting, Worker,
+};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -230,6 +232,17 @@ impl Placement {
         // Only what is published is kept ready, and that never changes.
         let route = routes.get(&RouteKey::of(version, UNCHANGING, None));
         route.map_or_else(Allocation::default, |route| *route.allocation.borrow())
+    }
+
+    /// A function is there that may be called soon.
+    pub async fn expect(&self, code: &Code, configuration: &Configuration) {
+        self.worker.expect(code, configuration).await;
+    }
+
+    /// The sandboxes that stand by.
+    #[must_use]
+    pub fn standby(&self) -> Standby {
+        self.worker.standby()
     }
 
     /// Unpacks code ahead of its first use.

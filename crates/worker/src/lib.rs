@@ -10,6 +10,7 @@
 //! | [`artifacts`] | the directory of unpacked code | requests for a digest | the directory, one unpacking at a time per digest |
 //! | [`logs`] | the way of lines to the store | batches of lines | one append per batch |
 //! | [`metrics`] | what invocations come to in each minute | facts about them; requests to write or show it | points to the store, totals to whoever asks |
+//! | [`standby`] | the sandboxes that were made ahead | functions that are there; requests for one | a sandbox, once |
 //! | `stillness` | nothing | environments that wait to be frozen | word that no environment has work |
 //! | [`lives`] | what happened to each environment | transitions | a copy to whoever asks |
 //!
@@ -25,6 +26,7 @@ pub mod logs;
 pub mod metrics;
 mod recipe;
 mod room;
+pub mod standby;
 mod stillness;
 mod variables;
 mod watch;
@@ -34,4 +36,5 @@ pub use answer::{AnswerStream, Answered, Part, Refusal, Reply, Waiting};
 pub use dormouse_sandbox::Connection;
 pub use environment::{ColdReason, EnvironmentHandle, Fact, Job, Permit};
 pub use interpreters::{Interpreters, NoInterpreter};
+pub use standby::{Setting as StandbySetting, Standby};
 pub use worker::{Config, CpuModel, Worker};

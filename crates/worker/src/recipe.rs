@@ -2,15 +2,21 @@
 //!
 //! Decides from the resolved version, the interpreter and where things lie; touches nothing.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use dormouse_model::environment::InitializationType;
 use dormouse_model::function::{Code, Configuration, Program, ResolvedVersion};
 use dormouse_model::limits;
 use dormouse_model::runtime::Runtime;
-use dormouse_runtimes::{Interpreter, Launch, PROVIDED_BOOTSTRAPS, host_trees, launch};
-use dormouse_sandbox::{Links, Network, ProcessId, ProcessSpec, Root, SandboxSpec, Tree};
+use dormouse_runtimes::{
+    Interpreter, Launch, PROVIDED_BOOTSTRAPS, host_trees, launch, launch_ahead,
+};
+use dormouse_sandbox::{
+    CreateError, Links, Network, ProcessId, ProcessSpec, RUNTIME_API_ADDRESS, Root, SandboxSpec,
+    Tree,
+};
 
+use crate::standby::Kind;
 use crate::variables::{Surroundings, extension_variables, variables};
 use crate::worker::CpuModel;
 
@@ -88,15 +94,70 @@ fn trees(parts: &Parts) -> Vec<Tree> {
             links: Links::Followed,
         });
     }
-    let Some(interpreter) = &parts.interpreter else {
-        return trees;
-    };
-    trees.push(one(parts.bootstraps.join(interpreter.language.directory()), "/var/runtime"));
-    for host in host_trees(interpreter) {
-        let at = host.to_string_lossy().into_owned();
-        trees.push(one(host, &at));
+    if let Some(interpreter) = &parts.interpreter {
+        trees.extend(language_trees(interpreter, &parts.bootstraps));
     }
     trees
+}
+
+/// What a managed runtime needs, whatever its function.
+fn language_trees(interpreter: &Interpreter, bootstraps: &Path) -> Vec<Tree> {
+    let bootstrap = one(bootstraps.join(interpreter.language.directory()), "/var/runtime");
+    let hosts = host_trees(interpreter).into_iter().map(|host| {
+        let at = host.to_string_lossy().into_owned();
+        one(host, &at)
+    });
+    std::iter::once(bootstrap).chain(hosts).collect()
+}
+
+/// A sandbox that is made before it is known for which function: of the smallest size, which is also the
+/// most frequent, and without content of its own.
+pub(crate) fn ahead(
+    id: &str,
+    kind: Kind,
+    (interpreter, bootstraps): (Option<&Interpreter>, &Path),
+    network: Network,
+) -> SandboxSpec {
+    let memory_mb = match kind {
+        Kind::Interpreter { memory_mb: Some(memory_mb), .. } => memory_mb,
+        Kind::Bare | Kind::Interpreter { memory_mb: None, .. } => *limits::MEMORY_MB.start(),
+    };
+    SandboxSpec {
+        id: id.to_owned(),
+        memory_bytes: u64::from(memory_mb) << 20,
+        cpu_millis: None,
+        pids_max: limits::PROCESSES,
+        tmp_bytes: u64::from(*limits::EPHEMERAL_MB.start()) << 20,
+        root: Root::Host,
+        trees: interpreter.map(|it| language_trees(it, bootstraps)).unwrap_or_default(),
+        network,
+    }
+}
+
+/// The process that waits in such a sandbox, if one does.
+pub(crate) fn waiting(kind: Kind, interpreter: Option<&Interpreter>) -> Option<ProcessSpec> {
+    let Kind::Interpreter { runtime, memory_mb } = kind else { return None };
+    let memory_mb = memory_mb.unwrap_or(*limits::MEMORY_MB.start());
+    let Launch { argv, mut variables } = launch_ahead(runtime, interpreter?, memory_mb)?;
+    let (program, args) = argv.split_first()?;
+    variables.push(("AWS_LAMBDA_RUNTIME_API".to_owned(), RUNTIME_API_ADDRESS.to_owned()));
+    Some(ProcessSpec {
+        id: RUNTIME,
+        programs: vec![program.clone()],
+        args: args.to_vec(),
+        variables,
+        cwd: "/".to_owned(),
+        records: true,
+        briefed: true,
+    })
+}
+
+/// Why there is no sandbox.
+pub(crate) fn in_words(error: &CreateError) -> String {
+    match error {
+        CreateError::Step { step, source } => format!("sandbox step {step}: {source}"),
+        CreateError::ShutDown => error.to_string(),
+    }
 }
 
 fn one(host: PathBuf, at: &str) -> Tree {

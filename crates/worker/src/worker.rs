@@ -9,7 +9,7 @@ use std::time::Duration;
 use dormouse_model::chance::Chance;
 use dormouse_model::clock::Clock;
 use dormouse_model::environment::InitializationType;
-use dormouse_model::function::ResolvedVersion;
+use dormouse_model::function::{Code, Configuration, ResolvedVersion};
 use dormouse_model::image::Image;
 use dormouse_model::limits;
 use dormouse_model::names::Digest;
@@ -28,6 +28,7 @@ use crate::interpreters::{Interpreters, NoInterpreter};
 use crate::lives::Lives;
 use crate::logs::LogSink;
 use crate::metrics::Meter;
+use crate::standby::{Kind, Means, Setting, Standby};
 use crate::stillness::Stillness;
 use crate::watch::Watch;
 
@@ -65,6 +66,8 @@ pub struct Config {
     pub network: Network,
     /// How much CPU functions get.
     pub cpu: CpuModel,
+    /// How many sandboxes stand by.
+    pub standby: Setting,
     /// How long an environment may serve.
     pub life: Duration,
     /// Time.
@@ -89,7 +92,15 @@ impl Worker {
     pub fn start(config: Config, tasks: &mut JoinSet<()>) -> io::Result<Self> {
         let artifacts =
             Artifacts::start(&config.directory, config.packages, &config.needed, tasks)?;
+        let means = Means {
+            backend: config.backend.clone(),
+            interpreters: config.interpreters.clone(),
+            bootstraps: config.bootstraps.clone(),
+            network: config.network,
+            chance: config.chance.clone(),
+        };
         let shared = Shared {
+            standby: Standby::start(config.standby, means, config.clock.clone(), tasks),
             backend: config.backend,
             artifacts,
             watch: Watch::new(config.directories.clone()),
@@ -116,6 +127,23 @@ impl Worker {
     /// What is missing and how to install it.
     pub async fn can_run(&self, runtime: Runtime) -> Result<(), NoInterpreter> {
         self.shared.interpreters.of(runtime).await.map(|_| ())
+    }
+
+    /// A function is there that may be called soon: a sandbox that will do for it is made ahead.
+    pub async fn expect(&self, code: &Code, configuration: &Configuration) {
+        let interpreter = match configuration.runtime() {
+            Some(runtime) => self.shared.interpreters.of(runtime).await.ok().flatten(),
+            None => None,
+        };
+        if let Some(kind) = Kind::of(code, configuration, interpreter.as_ref()) {
+            self.shared.standby.want(kind);
+        }
+    }
+
+    /// The sandboxes that stand by.
+    #[must_use]
+    pub fn standby(&self) -> Standby {
+        self.shared.standby.clone()
     }
 
     /// Unpacks code ahead of its first use.

@@ -385,5 +385,6 @@ async fn ready(
             .await
             .map_err(|reason| NotReady { code: "InvalidZipFileException", reason })?;
     }
+    placement.expect(&function.code, &function.configuration).await;
     Ok(())
 }

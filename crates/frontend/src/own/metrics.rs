@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dormouse_model::metrics::{BUCKETS_S, Histogram, LambdaMetric, Subject, Totals};
-use dormouse_placement::{Filter, Life, Seen};
+use dormouse_placement::{Filter, Life, Seen, StandbyLevel};
 use http::{Response, StatusCode};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeCounterValue, NoLabelSet, text};
@@ -29,16 +29,19 @@ pub(super) async fn answer(inner: &Inner) -> Response<Bytes> {
     let filter = Filter { live: Some(true), now: inner.clock.now(), ..Filter::default() };
     let lives = inner.placement.lives().look(filter).await;
     // Thousands of functions are megabytes of text: no invocation shall wait while they are written.
-    let rendered = tokio::task::spawn_blocking(move || render(seen, lives, Process::look()));
+    let standby = inner.placement.standby().look().await;
+    let rendered = tokio::task::spawn_blocking(move || {
+        render(Scrape { seen, lives, standby, process: Process::look() })
+    });
     match rendered.await {
         Ok(Ok(text)) => typed(StatusCode::OK, CONTENT_TYPE, text.into()),
         _ => typed(StatusCode::INTERNAL_SERVER_ERROR, CONTENT_TYPE, Bytes::new()),
     }
 }
 
-fn render(seen: Seen, lives: Vec<Life>, process: Process) -> Result<String, fmt::Error> {
+fn render(scrape: Scrape) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix("dormouse");
-    registry.register_collector(Box::new(Scrape { seen, lives, process }));
+    registry.register_collector(Box::new(scrape));
     let mut out = String::new();
     text::encode(&mut out, &registry)?;
     Ok(out)
@@ -70,6 +73,7 @@ impl Process {
 struct Scrape {
     seen: Seen,
     lives: Vec<Life>,
+    standby: Vec<StandbyLevel>,
     process: Process,
 }
 
@@ -106,6 +110,11 @@ impl Collector for Scrape {
             None,
             self.environments(),
         )?;
+        let (standing, taken) = (self.standing(), self.taken());
+        let help = "Sandboxes that stand by, and how many are to";
+        gauges(encoder, "standby_sandboxes", help, None, standing)?;
+        let help = "Cold starts, by whether a sandbox stood by for them";
+        counters(encoder, "standby_requests", help, taken)?;
         let lost = vec![(Labels::new(), self.seen.lost)];
         counters(encoder, "metric_facts_dropped", "Facts that came too fast to be counted", lost)?;
         let memory = single(self.process.resident_bytes);
@@ -190,6 +199,26 @@ impl Scrape {
                 out.push((labels.clone(), *sum));
             }
         })
+    }
+
+    fn standing(&self) -> Vec<(Labels, u64)> {
+        let of = |level: &StandbyLevel| {
+            [("standing", level.standing), ("target", level.target)].map(|(state, number)| {
+                let labels = vec![("kind", level.kind.to_string()), ("state", state.to_owned())];
+                (labels, u64::try_from(number).unwrap_or(u64::MAX))
+            })
+        };
+        self.standby.iter().flat_map(of).collect()
+    }
+
+    fn taken(&self) -> Vec<(Labels, u64)> {
+        let of = |level: &StandbyLevel| {
+            [("hit", level.hits), ("miss", level.misses)].map(|(outcome, number)| {
+                let kind = level.kind.to_string();
+                (vec![("kind", kind), ("outcome", outcome.to_owned())], number)
+            })
+        };
+        self.standby.iter().flat_map(of).collect()
     }
 
     fn environments(&self) -> Vec<(Labels, u64)> {
@@ -310,6 +339,8 @@ mod tests {
     use dormouse_model::metrics::{Board, Fact, Outcome, Ran};
     use dormouse_model::names::{FunctionKey, Scope, Version};
 
+    use dormouse_placement::StandbyKind;
+
     use super::*;
 
     #[test]
@@ -333,7 +364,10 @@ mod tests {
         board.take(Fact::Throttled { subject, at_ms: 0 });
         let totals = board.totals().map(|(s, totals)| (s.cloned(), totals.clone())).collect();
         let process = Process { resident_bytes: Some(1_024), open_fds: Some(7) };
-        let text = render(Seen { totals, lost: 3 }, vec![], process).unwrap();
+        let kind = StandbyKind::Bare;
+        let standby = vec![StandbyLevel { kind, standing: 1, target: 2, hits: 3, misses: 4 }];
+        let seen = Seen { totals, lost: 3 };
+        let text = render(Scrape { seen, lives: vec![], standby, process }).unwrap();
         let of = "account=\"123456789012\",region=\"us-east-1\",function=\"f\",qualifier=\"live\",version=\"2\"";
         for line in [
             "# TYPE dormouse_invocations counter".to_owned(),
@@ -351,6 +385,8 @@ mod tests {
             ),
             format!("dormouse_invocation_duration_seconds_sum{{{of},start=\"cold\"}} 1.5"),
             format!("dormouse_init_duration_seconds_count{{{of}}} 1"),
+            "dormouse_standby_sandboxes{kind=\"bare\",state=\"target\"} 2".to_owned(),
+            "dormouse_standby_requests_total{kind=\"bare\",outcome=\"hit\"} 3".to_owned(),
             "dormouse_metric_facts_dropped_total 3".to_owned(),
             "dormouse_process_resident_memory_bytes 1024".to_owned(),
             "dormouse_process_open_fds 7".to_owned(),

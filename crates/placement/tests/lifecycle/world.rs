@@ -23,7 +23,7 @@ use dormouse_store::Store;
 use dormouse_store::directories::Directories;
 use dormouse_store::logs::{EventsFrom, EventsQuery, GroupKey, StreamKey};
 use dormouse_store::packages::Packages;
-use dormouse_worker::{CpuModel, Interpreters, Worker};
+use dormouse_worker::{CpuModel, Interpreters, StandbySetting, Worker};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
@@ -74,6 +74,7 @@ impl World {
             interpreters: Interpreters::new(watch::channel(None).1, true),
             network: Network::None,
             cpu: CpuModel::Lambda,
+            standby: StandbySetting::Fixed(0),
             life: Duration::from_secs(dormouse_model::limits::LIFE_S),
             clock: clock.clone(),
             chance: chance.clone(),

@@ -7,18 +7,23 @@ use dormouse_model::environment::InitializationType;
 use dormouse_model::function::{Code, ResolvedVersion};
 use dormouse_model::image::Image;
 use dormouse_runtimes::Interpreter;
-use dormouse_sandbox::{CreateError, Created, Links};
+use dormouse_sandbox::{Connection, Created, Links, SandboxSpec};
+
+use tracing::debug;
 
 use super::{Done, Shared};
 use crate::environment::extensions::{external, external_of_image};
 use crate::recipe::{self, Content, Parts};
 use crate::room;
+use crate::standby::{Equipped, Kind};
 
 /// A sandbox and what runs in it.
 #[derive(Debug)]
 pub(super) struct Made {
     pub(super) created: Created,
     pub(super) interpreter: Option<Interpreter>,
+    /// What the runtime's process has opened to the Runtime API, where it waits for its briefing.
+    pub(super) waiting: Option<Connection>,
     /// The names of the external extensions.
     pub(super) external: Vec<String>,
 }
@@ -66,8 +71,28 @@ async fn make(shared: &Shared, version: &ResolvedVersion, id: &str) -> Result<Ma
     let content =
         Content::Code(Parts { code, links, layers, bootstraps, interpreter: interpreter.clone() });
     let spec = recipe::sandbox(id, version, &content, shared.network);
-    let created = shared.backend.create(spec).await.map_err(|e| in_words(&e))?;
-    Ok(Made { created, interpreter, external })
+    let (created, waiting) = sandbox(shared, version, (interpreter.as_ref(), spec)).await?;
+    Ok(Made { created, interpreter, waiting, external })
+}
+
+/// One that stands by if there is one that will do, else a new one.
+async fn sandbox(
+    shared: &Shared,
+    version: &ResolvedVersion,
+    (interpreter, spec): (Option<&Interpreter>, SandboxSpec),
+) -> Result<(Created, Option<Connection>), String> {
+    let deployment = &version.deployment;
+    if let Some(kind) = Kind::of(&deployment.code, &deployment.configuration, interpreter)
+        && let Some(standing) = shared.standby.take(kind).await
+    {
+        match standing.equip(&spec).await {
+            Ok(Equipped { created, connection }) => return Ok((created, connection)),
+            // What is wrong with the content is wrong with a new one too, which says so.
+            Err(error) => debug!(%kind, %error, "a sandbox that stood by is of no use"),
+        }
+    }
+    let created = shared.backend.create(spec).await.map_err(|e| recipe::in_words(&e))?;
+    Ok((created, None))
 }
 
 /// An image brings everything along, extensions too.
@@ -79,13 +104,6 @@ async fn of_image(
     let layers = shared.artifacts.image(image).await.map_err(|e| e.to_string())?;
     let external = external_of_image(layers.clone()).await.map_err(|e| e.to_string())?;
     let spec = recipe::sandbox(id, version, &Content::Image(layers), shared.network);
-    let created = shared.backend.create(spec).await.map_err(|e| in_words(&e))?;
-    Ok(Made { created, interpreter: None, external })
-}
-
-fn in_words(error: &CreateError) -> String {
-    match error {
-        CreateError::Step { step, source } => format!("sandbox step {step}: {source}"),
-        CreateError::ShutDown => error.to_string(),
-    }
+    let created = shared.backend.create(spec).await.map_err(|e| recipe::in_words(&e))?;
+    Ok(Made { created, interpreter: None, waiting: None, external })
 }

@@ -48,6 +48,7 @@ use crate::lives::{Birth, Lives};
 use crate::logs::LogSink;
 use crate::metrics::Meter;
 use crate::recipe::{self};
+use crate::standby::Standby;
 use crate::stillness::Stillness;
 use crate::watch::Watch;
 use crate::worker::CpuModel;
@@ -73,6 +74,7 @@ pub(crate) struct Shared {
     /// Takes the connections that functions open to the daemon's own endpoint.
     pub(crate) endpoint: mpsc::Sender<Connection>,
     pub(crate) interpreters: Interpreters,
+    pub(crate) standby: Standby,
 }
 
 /// The end of a slow effect.
@@ -125,6 +127,8 @@ pub(crate) struct Owner {
     secret: String,
     machine: Environment,
     sandbox: Option<Arc<dyn Sandbox>>,
+    /// What the runtime's process has opened already, if it waits for its briefing.
+    waiting: Option<Connection>,
     events: Option<mpsc::Receiver<sandbox::Event>>,
     dialled: Option<mpsc::Receiver<Dialled>>,
     runtime: Runtime,
@@ -178,6 +182,7 @@ impl Owner {
             log_stream: names.log_stream,
             secret: names.secret,
             sandbox: None,
+            waiting: None,
             events: None,
             dialled: None,
             runtime: Runtime::new(),
@@ -384,8 +389,9 @@ impl Owner {
 
     async fn done(&mut self, done: Done) {
         match done {
-            Done::Created(Ok(Made { created, interpreter, external })) => {
+            Done::Created(Ok(Made { created, interpreter, waiting, external })) => {
                 self.interpreter = interpreter;
+                self.waiting = waiting;
                 self.external = external;
                 self.sandbox = Some(created.sandbox);
                 self.events = Some(created.events);

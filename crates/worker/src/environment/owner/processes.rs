@@ -2,7 +2,8 @@
 
 use dormouse_model::environment::{ExtensionFault, ExtensionId, InitPhase};
 use dormouse_model::telemetry::Record;
-use dormouse_sandbox::{ProcessId, Signal};
+use dormouse_runtimes::briefing;
+use dormouse_sandbox::{BriefError, ProcessId, ProcessSpec, Sandbox, Signal, StartError};
 
 use super::{Done, Owner};
 use crate::environment::extensions::{Extensions, process};
@@ -60,8 +61,15 @@ impl Owner {
 
     pub(super) fn start_runtime(&mut self) {
         let process = recipe::runtime(&self.spec.version, self.interpreter.as_ref(), self.told());
-        if let Some(sandbox) = self.sandbox.clone() {
-            self.effects.spawn(async move { Done::Started(sandbox.start(process).await) });
+        let Some(sandbox) = self.sandbox.clone() else { return };
+        match self.waiting.take() {
+            Some(connection) => {
+                self.runtime.connect(connection);
+                self.effects.spawn(async move { Done::Started(brief(&*sandbox, &process).await) });
+            }
+            None => {
+                self.effects.spawn(async move { Done::Started(sandbox.start(process).await) });
+            }
         }
     }
 
@@ -98,6 +106,8 @@ impl Owner {
 
     pub(super) fn kill_all(&mut self) {
         self.journal.moment("reset", None);
+        // It ends with all others, and the next one is started.
+        self.waiting = None;
         if let Some(sandbox) = self.sandbox.clone() {
             self.effects.spawn(async move {
                 let _ = sandbox.kill_all().await;
@@ -117,6 +127,7 @@ impl Owner {
 
     pub(super) fn destroy(&mut self) {
         self.journal.moment("shutdown", None);
+        self.waiting = None;
         let Some(sandbox) = self.sandbox.clone() else {
             self.unwanted = true;
             return;
@@ -126,4 +137,14 @@ impl Owner {
             Done::Nothing
         });
     }
+}
+
+/// Makes a process that waits the one that would have been started.
+async fn brief(sandbox: &dyn Sandbox, process: &ProcessSpec) -> Result<(), StartError> {
+    let text = briefing(&process.variables, &process.cwd).map_err(std::io::Error::other);
+    let text = text.map_err(StartError::Refused)?;
+    sandbox.brief(process.id, text.into()).await.map_err(|error| match error {
+        BriefError::Refused(error) => StartError::Refused(error),
+        BriefError::Gone(gone) => StartError::Gone(gone),
+    })
 }

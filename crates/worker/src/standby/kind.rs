@@ -1,0 +1,101 @@
+//! What a sandbox is made ahead for. Pure.
+
+use std::fmt;
+
+use dormouse_model::function::{Code, Configuration};
+use dormouse_model::runtime::Runtime;
+use dormouse_runtimes::{Interpreter, Language, may_be_briefed};
+
+/// Sandboxes of one kind will do for the same functions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Nothing runs in it: for functions that bring their own runtime.
+    Bare,
+    /// The interpreter of a managed runtime waits in it.
+    Interpreter {
+        /// Which.
+        runtime: Runtime,
+        /// The memory of the function, where the interpreter has to know it when it starts, as Node
+        /// does: a heap's limit cannot be changed afterwards (measured; `--max-old-space-size`).
+        memory_mb: Option<u32>,
+    },
+}
+
+impl Kind {
+    /// The kind that will do for a function, if any: an image is a root of its own, and some variables
+    /// have to be there when an interpreter starts.
+    pub(crate) fn of(
+        code: &Code,
+        configuration: &Configuration,
+        interpreter: Option<&Interpreter>,
+    ) -> Option<Self> {
+        if matches!(code, Code::Image(_)) {
+            return None;
+        }
+        let runtime = configuration.runtime()?;
+        let Some(language) = Language::of(runtime) else {
+            return Some(Self::Bare);
+        };
+        let variables = configuration.variables.as_ref();
+        may_be_briefed(runtime, interpreter?, variables).then(|| Self::Interpreter {
+            runtime,
+            memory_mb: (language == Language::Node).then_some(configuration.memory_mb),
+        })
+    }
+}
+
+/// As in `bare`, `python3.12`, `nodejs22.x/512`.
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bare => f.write_str("bare"),
+            Self::Interpreter { runtime, memory_mb: None } => runtime.fmt(f),
+            Self::Interpreter { runtime, memory_mb: Some(memory_mb) } => {
+                write!(f, "{runtime}/{memory_mb}")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use dormouse_model::function::Program;
+    use dormouse_runtimes::Version;
+
+    use super::*;
+    use crate::environment::tests::resolved;
+
+    fn check(runtime: Runtime, variable: Option<&str>, expected: Option<&str>) {
+        let language = Language::of(runtime);
+        let interpreter = language.map(|language| Interpreter {
+            language,
+            version: Version { major: 20, minor: 0, patch: 0 },
+            program: PathBuf::from("/usr/bin/it"),
+            root: PathBuf::from("/usr"),
+        });
+        let deployment = resolved().deployment;
+        let mut configuration = deployment.configuration.clone();
+        configuration.program = Program::Zip { runtime, handler: "h".into() };
+        configuration.memory_mb = 512;
+        configuration.variables = variable.map(|name| [(name.into(), "x".into())].into());
+        let kind = Kind::of(&deployment.code, &configuration, interpreter.as_ref());
+        assert_eq!(
+            kind.map(|kind| kind.to_string()).as_deref(),
+            expected,
+            "{runtime} {variable:?}"
+        );
+    }
+
+    #[test]
+    fn functions_of_a_runtime_share_a_kind_unless_their_process_must_know_more_at_its_start() {
+        let (python, node) = (Runtime::Python { minor: 12 }, Runtime::Node { major: 20 });
+        check(Runtime::ProvidedAl2023, Some("PATH"), Some("bare"));
+        check(python, Some("TABLE"), Some("python3.12"));
+        check(python, Some("PYTHONPATH"), None);
+        check(node, None, Some("nodejs20.x/512"));
+        check(node, Some("NODE_OPTIONS"), None);
+        check(node, Some("AWS_LAMBDA_EXEC_WRAPPER"), None);
+    }
+}
