@@ -87,7 +87,8 @@ def test_an_extension_hears_of_a_crash_and_starts_anew_with_the_runtime(aws, fun
     def registered():
         return sum(line.startswith("watch registered 200") for line in lines(aws, name))
 
-    eventually(lambda: registered() == 2, "the extension registered again")
+    # Twice, or more often where a slow machine made another environment meanwhile.
+    eventually(lambda: registered() >= 2, "the extension registered again")
 
 
 def test_the_caller_has_the_answer_before_a_slow_extension_is_done(aws, function):

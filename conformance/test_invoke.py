@@ -476,9 +476,9 @@ def cpu_ticks(mark):
 
 def test_a_frozen_environment_uses_no_cpu(aws, python):
     name = aws.create("spinner", BACKGROUND, python, MemorySize=1769)
-    stream = aws.invoke(name, "spin").payload["stream"]
+    aws.invoke(name, "spin")
     aws.invoke(name, "work")
-    environment = stream.rpartition("]")[2]
+    environment = aws.server.lives(name)[0]["sandboxId"]
     eventually(lambda: aws.server.lives(name)[0]["events"][-1]["what"] == "frozen", "frozen")
     before = cpu_ticks(environment)
     assert before and sum(before) >= 20, f"no processes of {environment} with CPU use: {before}"

@@ -366,8 +366,8 @@ return [stopped, count]
 
 
 def test_a_fork_bomb_that_is_left_running_ends_with_its_environment(servers, python):
-    # On a server of its own, whose end must find nothing of it.
-    server = servers().start()
+    # On a server of its own, whose end must find nothing of it, and on which no other sandbox is.
+    server = servers("--standby", "0").start()
     try:
         bombed(server, python)
     finally:

@@ -312,11 +312,11 @@ BACKGROUND = ("process", "timer", "socket")
 
 
 def frozen(aws, name):
-    """Waits until the function's only environment stands still; its id."""
+    """Waits until the function's only environment stands still; the name of its sandbox."""
 
     def look():
         life = aws.server.lives(name)[-1]
-        return life["logStream"].rpartition("]")[2] if life["events"][-1]["what"] == "frozen" else None
+        return life["sandboxId"] if life["events"][-1]["what"] == "frozen" else None
 
     return eventually(look, f"{name} is frozen")
 

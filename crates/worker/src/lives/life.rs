@@ -17,6 +17,10 @@ pub struct Life {
     /// What was known when it was asked for.
     #[serde(flatten)]
     pub birth: Birth,
+    /// Its sandbox, by the name of whose control group processes of the host can be told; none before it
+    /// has one. A sandbox that stood by is older than its environment and has a name of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sandbox_id: Option<String>,
     /// Where it is.
     pub phase: Phase,
     /// Since when, in microseconds since it was asked for.
@@ -165,6 +169,7 @@ impl Life {
     pub fn new(birth: Birth) -> Self {
         Self {
             birth,
+            sandbox_id: None,
             phase: Phase::Provisioning,
             phase_since_micros: 0,
             age_micros: 0,

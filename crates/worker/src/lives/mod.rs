@@ -22,6 +22,7 @@ pub use trace::{Trace, trace};
 enum Request {
     Begin(EnvironmentId, Box<Life>),
     Moment(EnvironmentId, Moment),
+    Housed(EnvironmentId, String),
     End(EnvironmentId, Micros, Cause),
     Look(Filter, oneshot::Sender<Vec<Life>>),
 }
@@ -76,6 +77,11 @@ impl Lives {
         let _ = self.requests.try_send(Request::Moment(id.clone(), moment));
     }
 
+    /// It has this sandbox.
+    pub(crate) fn housed(&self, id: &EnvironmentId, sandbox_id: String) {
+        let _ = self.requests.try_send(Request::Housed(id.clone(), sandbox_id));
+    }
+
     /// It has ended.
     pub(crate) fn end(&self, id: &EnvironmentId, at_micros: Micros, cause: Cause) {
         let _ = self.requests.try_send(Request::End(id.clone(), at_micros, cause));
@@ -115,6 +121,11 @@ impl Known {
             Request::Moment(id, moment) => {
                 if let Some(life) = self.lives.get_mut(&id) {
                     life.take(moment);
+                }
+            }
+            Request::Housed(id, sandbox_id) => {
+                if let Some(life) = self.lives.get_mut(&id) {
+                    life.sandbox_id = Some(sandbox_id);
                 }
             }
             Request::End(id, at, cause) => self.end(id, at, cause),

@@ -22,6 +22,8 @@ pub(crate) struct Standing {
 /// A sandbox that has stood by, with all that its spec asks for.
 #[derive(Debug)]
 pub(crate) struct Equipped {
+    /// Its name.
+    pub(crate) id: String,
     pub(crate) created: Created,
     /// As in [`Standing`].
     pub(crate) connection: Option<Connection>,
@@ -40,6 +42,7 @@ impl Standing {
     /// When that does not work; it is ended then.
     pub(crate) async fn equip(self, wanted: &SandboxSpec) -> Result<Equipped, EquipError> {
         let made = &self.spec;
+        let id = made.id.clone();
         let differs = |wanted: u64, made: u64| (wanted != made).then_some(wanted);
         let equipment = Equipment {
             memory_bytes: differs(wanted.memory_bytes, made.memory_bytes),
@@ -47,7 +50,7 @@ impl Standing {
             trees: wanted.trees.iter().filter(|tree| !made.trees.contains(tree)).cloned().collect(),
         };
         match self.created.sandbox.equip(equipment).await {
-            Ok(()) => Ok(Equipped { created: self.created, connection: self.connection }),
+            Ok(()) => Ok(Equipped { id, created: self.created, connection: self.connection }),
             Err(error) => {
                 self.end().await;
                 Err(error)

@@ -20,12 +20,20 @@ use crate::standby::{Equipped, Kind};
 /// A sandbox and what runs in it.
 #[derive(Debug)]
 pub(super) struct Made {
-    pub(super) created: Created,
+    pub(super) sandbox: Housed,
     pub(super) interpreter: Option<Interpreter>,
-    /// What the runtime's process has opened to the Runtime API, where it waits for its briefing.
-    pub(super) waiting: Option<Connection>,
     /// The names of the external extensions.
     pub(super) external: Vec<String>,
+}
+
+/// The sandbox that an environment has.
+#[derive(Debug)]
+pub(super) struct Housed {
+    /// Its name.
+    pub(super) id: String,
+    pub(super) created: Created,
+    /// What the runtime's process has opened to the Runtime API, where it waits for its briefing.
+    pub(super) waiting: Option<Connection>,
 }
 
 pub(super) async fn create(
@@ -71,8 +79,8 @@ async fn make(shared: &Shared, version: &ResolvedVersion, id: &str) -> Result<Ma
     let content =
         Content::Code(Parts { code, links, layers, bootstraps, interpreter: interpreter.clone() });
     let spec = recipe::sandbox(id, version, &content, shared.network);
-    let (created, waiting) = sandbox(shared, version, (interpreter.as_ref(), spec)).await?;
-    Ok(Made { created, interpreter, waiting, external })
+    let sandbox = sandbox(shared, version, (interpreter.as_ref(), spec)).await?;
+    Ok(Made { sandbox, interpreter, external })
 }
 
 /// One that stands by if there is one that will do, else a new one.
@@ -80,19 +88,26 @@ async fn sandbox(
     shared: &Shared,
     version: &ResolvedVersion,
     (interpreter, spec): (Option<&Interpreter>, SandboxSpec),
-) -> Result<(Created, Option<Connection>), String> {
+) -> Result<Housed, String> {
     let deployment = &version.deployment;
     if let Some(kind) = Kind::of(&deployment.code, &deployment.configuration, interpreter)
         && let Some(standing) = shared.standby.take(kind).await
     {
         match standing.equip(&spec).await {
-            Ok(Equipped { created, connection }) => return Ok((created, connection)),
+            Ok(Equipped { id, created, connection }) => {
+                return Ok(Housed { id, created, waiting: connection });
+            }
             // What is wrong with the content is wrong with a new one too, which says so.
             Err(error) => debug!(%kind, %error, "a sandbox that stood by is of no use"),
         }
     }
+    new(shared, spec).await
+}
+
+async fn new(shared: &Shared, spec: SandboxSpec) -> Result<Housed, String> {
+    let id = spec.id.clone();
     let created = shared.backend.create(spec).await.map_err(|e| recipe::in_words(&e))?;
-    Ok((created, None))
+    Ok(Housed { id, created, waiting: None })
 }
 
 /// An image brings everything along, extensions too.
@@ -104,6 +119,6 @@ async fn of_image(
     let layers = shared.artifacts.image(image).await.map_err(|e| e.to_string())?;
     let external = external_of_image(layers.clone()).await.map_err(|e| e.to_string())?;
     let spec = recipe::sandbox(id, version, &Content::Image(layers), shared.network);
-    let created = shared.backend.create(spec).await.map_err(|e| recipe::in_words(&e))?;
-    Ok(Made { created, interpreter: None, waiting: None, external })
+    let sandbox = new(shared, spec).await?;
+    Ok(Made { sandbox, interpreter: None, external })
 }

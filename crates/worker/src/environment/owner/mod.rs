@@ -33,7 +33,7 @@ mod processes;
 mod streams;
 mod telling;
 
-use self::make::{Made, create};
+use self::make::{Housed, Made, create};
 use self::metered::Metered;
 use super::alarm::Alarm;
 use super::extensions::{Extensions, of_process};
@@ -389,7 +389,9 @@ impl Owner {
 
     async fn done(&mut self, done: Done) {
         match done {
-            Done::Created(Ok(Made { created, interpreter, waiting, external })) => {
+            Done::Created(Ok(Made { sandbox, interpreter, external })) => {
+                let Housed { id, created, waiting } = sandbox;
+                self.shared.lives.housed(&self.spec.id, id);
                 self.interpreter = interpreter;
                 self.waiting = waiting;
                 self.external = external;
