@@ -209,6 +209,7 @@ impl Life {
         let age = now.saturating_sub(self.birth.born).max(self.phase_since_micros);
         Self {
             birth: self.birth.clone(),
+            sandbox_id: self.sandbox_id.clone(),
             age_micros: if self.ended.is_some() { self.age_micros } else { age },
             current_invocation: self.current_invocation.clone(),
             last_invocation: self.last_invocation.clone(),
