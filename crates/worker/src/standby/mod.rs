@@ -222,7 +222,7 @@ impl Keeper {
                 }
                 Step::Discard(kind) => {
                     // The oldest: it has been idle for longest.
-                    let Some(all) = self.standing.get_mut(&kind) else { return None };
+                    let all = self.standing.get_mut(&kind)?;
                     self.ending.spawn(all.remove(0).end());
                     if all.is_empty() {
                         self.standing.remove(&kind);
