@@ -28,7 +28,7 @@ use dormouse_sandbox::{Network, Service};
 use dormouse_store::Store;
 use dormouse_store::directories::Directories;
 use dormouse_store::packages::Packages;
-use dormouse_worker::{CpuModel, Interpreters, Worker};
+use dormouse_worker::{CpuModel, Interpreters, StandbySetting, Worker};
 use gungraun::library_benchmark;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Runtime;
@@ -82,6 +82,7 @@ fn world() -> World {
         interpreters: Interpreters::new(watch::channel(None).1, true),
         network: Network::None,
         cpu: CpuModel::Lambda,
+        standby: StandbySetting::Fixed(0),
         life: Duration::from_secs(limits::LIFE_S),
         clock: clock.clone(),
         chance: chance.clone(),
