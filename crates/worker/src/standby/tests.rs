@@ -117,7 +117,7 @@ async fn one_stands_by_is_had_once_and_replaced() {
     world.full(1).await;
     let taken = world.standby.take(PYTHON).await.unwrap();
     assert!(world.standby.take(PYTHON).await.is_none());
-    let Equipped { created, connection } = taken.equip(&spec()).await.unwrap();
+    let Equipped { created, connection, .. } = taken.equip(&spec()).await.unwrap();
     created.sandbox.brief(ProcessId(1), "hello".into()).await.unwrap();
     let mut heard = [0; 5];
     tokio::io::AsyncReadExt::read_exact(&mut connection.unwrap(), &mut heard).await.unwrap();
