@@ -13,7 +13,6 @@ use http::request::Parts;
 use http::{Response, StatusCode};
 use serde::de::IgnoredAny;
 
-use super::json::is_surely_json;
 use super::name::{NameShape, Target};
 use crate::error::{ApiError, Exception};
 use crate::query::QueryString;
@@ -176,9 +175,6 @@ pub fn check_payload(payload: &[u8]) -> Result<(), ApiError> {
         let byte = payload[error.valid_up_to()];
         let (line, column) = place(payload, error.valid_up_to());
         return Err(unparsable(&format!("Invalid UTF-8 start byte 0x{byte:x}"), line, column));
-    }
-    if is_surely_json(payload) {
-        return Ok(());
     }
     match serde_json::from_slice::<IgnoredAny>(payload) {
         Ok(IgnoredAny) => Ok(()),

@@ -13,7 +13,6 @@ pub mod durable;
 pub mod event_invoke;
 pub mod event_source;
 pub mod invoke;
-mod json;
 pub mod layer;
 pub mod list;
 pub mod name;
