@@ -151,8 +151,8 @@ const PUT_SCALING: &[Member] = &[may(
 fn is_role(text: &str) -> bool {
     let parts: Vec<&str> = text.splitn(6, ':').collect();
     let ["arn", partition, "iam", "", account, role] = parts.as_slice() else { return false };
+    // The slash that may follow may be the path itself.
     let Some(path) = role.strip_prefix("role") else { return false };
-    let path = path.strip_prefix('/').unwrap_or(path);
     is_partition(partition)
         && super::pattern::is_account(account)
         && !path.is_empty()
