@@ -24,7 +24,7 @@ use super::{Host, Lease};
 use crate::{CreateError, Links, Network, Root, SandboxSpec, Tree};
 
 /// All steps together take about a millisecond; a machine that needs this long is out of order.
-const ESTABLISH_DEADLINE: Duration = Duration::from_secs(30);
+pub(super) const ESTABLISH_DEADLINE: Duration = Duration::from_secs(30);
 /// A killed sandbox is gone at once, unless a process is stuck in the kernel.
 const KILL_DEADLINE: Duration = Duration::from_secs(10);
 

@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::cgroup::Cgroup;
 use super::connect::connect;
+use super::establish::ESTABLISH_DEADLINE;
 use super::output::Unread;
 use super::{Host, equip};
 use crate::{
@@ -125,7 +126,9 @@ impl Handle {
         }
         let host = self.shared.host.upgrade().ok_or(Gone)?;
         let process = self.ask(Command::Process).await?.map_err(failed("guest"))?;
-        equip::ask(&host.spawner, process, &equipment).await
+        let asked = equip::ask(&host.spawner, process, &equipment);
+        let asked = tokio::time::timeout(ESTABLISH_DEADLINE, asked).await;
+        asked.unwrap_or_else(|_| Err(failed("deadline")(io::ErrorKind::TimedOut.into())))
     }
 
     fn read(

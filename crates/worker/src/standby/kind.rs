@@ -22,14 +22,15 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The kind that will do for a function, if any: an image is a root of its own, and some variables
-    /// have to be there when an interpreter starts.
+    /// The kind that will do for a function, if any: an image is a root of its own, some variables have to
+    /// be there when an interpreter starts, and a directory of the host's may lie on a file system that does
+    /// not answer, for which the one process that attaches content must not wait.
     pub(crate) fn of(
         code: &Code,
         configuration: &Configuration,
         interpreter: Option<&Interpreter>,
     ) -> Option<Self> {
-        if matches!(code, Code::Image(_)) {
+        if !matches!(code, Code::Zip(_)) {
             return None;
         }
         let runtime = configuration.runtime()?;
@@ -97,5 +98,13 @@ mod tests {
         check(node, None, Some("nodejs20.x/512"));
         check(node, Some("NODE_OPTIONS"), None);
         check(node, Some("AWS_LAMBDA_EXEC_WRAPPER"), None);
+    }
+
+    #[test]
+    fn a_directory_of_the_host_has_none() {
+        let deployment = resolved().deployment;
+        let kind = |code| Kind::of(code, &deployment.configuration, None);
+        assert_eq!(kind(&deployment.code), Some(Kind::Bare));
+        assert_eq!(kind(&Code::Directory { directory: "/src".into() }), None);
     }
 }
