@@ -84,6 +84,7 @@ fn world() -> World {
         cpu: CpuModel::Lambda,
         standby: StandbySetting::Fixed(0),
         life: Duration::from_secs(limits::LIFE_S),
+        capacity_mb: Some(1 << 40),
         clock: clock.clone(),
         chance: chance.clone(),
         endpoint: mpsc::channel(1).0,

@@ -59,6 +59,10 @@ pub(crate) struct Typed {
     /// environments in ten seconds) as Lambda does.
     #[arg(long, env = "DORMOUSE_LIMIT_RATES", num_args = 0..=1, default_missing_value = "true")]
     limit_rates: Option<bool>,
+    /// Megabytes of memory for all environments together: those that run count with all they may use, frozen
+    /// ones with an eighth of it [default: seven eighths of the machine's, or of what its control group allows].
+    #[arg(long, env = "DORMOUSE_CAPACITY_MB", value_name = "MB", value_parser = clap::value_parser!(u64).range(1..))]
+    capacity_mb: Option<u64>,
     /// How much CPU functions get: in proportion to memory as on Lambda, or all [default: lambda].
     #[arg(long, env = "DORMOUSE_CPU", value_enum)]
     cpu: Option<Cpu>,
@@ -147,6 +151,7 @@ pub(crate) struct Config {
     pub(crate) allow_weaker: Vec<Guarantee>,
     pub(crate) nearest_runtime: bool,
     pub(crate) limit_rates: bool,
+    pub(crate) capacity_mb: Option<u64>,
     pub(crate) cpu: CpuModel,
     /// How many sandboxes stand by.
     pub(crate) standby: StandbySetting,
@@ -210,6 +215,7 @@ impl Config {
                 .collect::<anyhow::Result<_>>()?,
             nearest_runtime: !typed.strict_runtimes.unwrap_or(false),
             limit_rates: typed.limit_rates.unwrap_or(false),
+            capacity_mb: typed.capacity_mb,
             cpu: match typed.cpu.unwrap_or(Cpu::Lambda) {
                 Cpu::Lambda => CpuModel::Lambda,
                 Cpu::Full => CpuModel::Full,
@@ -251,6 +257,7 @@ impl Typed {
             allow_weaker: self.allow_weaker.or(there.allow_weaker),
             strict_runtimes: self.strict_runtimes.or(there.strict_runtimes),
             limit_rates: self.limit_rates.or(there.limit_rates),
+            capacity_mb: self.capacity_mb.or(there.capacity_mb),
             cpu: self.cpu.or(there.cpu),
             standby: self.standby.or(there.standby),
             hot_reload: self.hot_reload.or(there.hot_reload),

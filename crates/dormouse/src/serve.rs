@@ -186,6 +186,7 @@ async fn assemble(
             cpu: config.cpu,
             standby: config.standby,
             life: config.life,
+            capacity_mb: config.capacity_mb,
             clock: clock.clone(),
             chance: chance.clone(),
             endpoint,

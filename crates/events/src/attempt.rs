@@ -76,7 +76,8 @@ async fn attempt(config: &Config, event: &QueuedEvent) -> (Ending, Option<Versio
                 InvokeError::Throttled
                 | InvokeError::ReservedUsedUp
                 | InvokeError::TooFast
-                | InvokeError::ReservedTooFast,
+                | InvokeError::ReservedTooFast
+                | InvokeError::NoRoom,
             ) => Ending::Throttled,
             Err(InvokeError::SwitchedOff) => Ending::Counted(Outcome::SwitchedOff),
             Err(InvokeError::Stopping) => Ending::Stopping,

@@ -127,8 +127,25 @@ pub const PROVISIONED_INIT_MS: u64 = 130_000;
 /// Environments of provisioned concurrency that one function version has in the making at once (ours).
 /// Further ones wait for these.
 pub const PROVISIONED_STARTS: usize = 4;
-/// Megabytes of memory that keeping environments ready leaves to the rest of the machine (ours). Past it
-/// no further one is made: `FAILED`, and tried again.
+/// The part of a machine's memory that functions do not get, one in so many (ours): for the daemon, the page
+/// cache, everything else. Past the rest, environments wait for room.
+pub const MACHINE_RESERVE_PART: u64 = 8;
+/// The part of its memory that an idle environment counts with, one in so many (ours; a frozen Python of
+/// 128 MB holds 6 to 16). Should all hold more, the kernel tells of pressure and idle ones end.
+pub const FROZEN_PART: u64 = 8;
+/// The part of all idle environments that ends when memory is short, one in so many (ours); again when it is
+/// still short after that.
+pub const PRESSURE_PART: usize = 8;
+/// Megabytes below which the machine's memory has to be before news of pressure ends idle environments (ours):
+/// tasks wait for memory also while the kernel takes back page cache, of which there may be plenty. Within a
+/// control group's limit the news itself is enough.
+pub const PRESSURE_LEFT_MB: u64 = 2_048;
+/// Milliseconds a caller waits for room on a full machine (ours). Past it: 500, `ServiceException`.
+pub const ROOM_WAIT_MS: u64 = 10_000;
+/// Milliseconds after which a function that holds nothing gets room of another whose own callers wait (ours).
+pub const ROOM_TURN_MS: u64 = 500;
+/// Megabytes of memory that keeping environments ready leaves to the rest of the machine (ours), and that
+/// functions always leave. Past it no further one is made: `FAILED`, and tried again.
 pub const PROVISIONED_RESERVE_MB: u64 = 256;
 /// Milliseconds after which an environment of provisioned concurrency that could not be made is tried
 /// again (ours); doubled each time, up to the longest.

@@ -12,8 +12,9 @@ use dormouse_model::invocation::{Answer, ErrorOf, ErrorPayload};
 use dormouse_model::limits;
 use dormouse_model::metrics::{Outcome, Subject};
 use dormouse_model::names::EnvironmentId;
+use dormouse_worker::capacity::Place;
 use dormouse_worker::metrics::Meter;
-use dormouse_worker::{ColdReason, EnvironmentHandle, Fact, Job, Worker};
+use dormouse_worker::{ColdReason, EnvironmentHandle, Fact, Job, Refusal, Worker};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
@@ -55,12 +56,14 @@ impl Assignment {
     /// Runs until retired and empty.
     pub(crate) async fn run(self, inbox: mpsc::Receiver<Request>) {
         let (facts_sender, facts) = mpsc::channel(limits::OWNER_QUEUE);
+        let memory_mb = self.version.deployment.configuration.memory_mb;
         let book = Book::new(Terms {
             waiters: limits::WAITERS,
             idle: u64::try_from(self.idle.as_micros()).unwrap_or(u64::MAX),
             first: self.first,
             passing: self.passing,
             scaling: self.scaling.clone(),
+            room: self.worker.capacity().join(self.version.key.clone(), memory_mb),
         });
         let owner = Owner {
             assignment: self,
@@ -108,6 +111,7 @@ impl Owner {
                     }
                 },
                 Some(_) = self.tasks.join_next() => {}
+                () = self.book.rings() => {}
                 () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => {}
             }
             self.do_what_is_ordered();
@@ -118,7 +122,7 @@ impl Owner {
     fn request(&mut self, request: Request) {
         match request {
             Request::Invoke(job) => {
-                if let Some(order) = self.book.arrive(job) {
+                if let Some(order) = self.book.arrive(job, self.assignment.clock.now()) {
                     self.obey(order);
                 }
             }
@@ -142,7 +146,7 @@ impl Owner {
                 }
             }
             Fact::Answered(id) => self.book.answered(&id, now),
-            Fact::HandBack(_, job) => self.book.handed_back(job),
+            Fact::HandBack(_, job) => self.book.handed_back(job, now),
             Fact::Dead(id, cause) => {
                 self.handles.remove(&id);
                 self.book.dead(&id, cause, now);
@@ -160,7 +164,9 @@ impl Owner {
     fn obey(&mut self, order: Order<Job>) {
         match order {
             Order::Lease(id, job) => self.lease(&id, job),
-            Order::Start(reason, initialization) => self.start(reason, initialization),
+            Order::Start(reason, initialization, place) => {
+                self.start(reason, initialization, place);
+            }
             Order::Stop(id, cause) => {
                 if let Some(handle) = self.handles.get(&id) {
                     handle.stop(cause);
@@ -168,7 +174,12 @@ impl Owner {
             }
             Order::KillAll(cause) => self.handles.values().for_each(|handle| handle.kill(cause)),
             Order::Refuse(job, refusal) => {
-                self.meter().throttled(self.subject(&job));
+                match refusal {
+                    Refusal::NoRoom => self.meter().not_run(self.subject(&job), Outcome::Sandbox),
+                    Refusal::LineFull | Refusal::Scaling => {
+                        self.meter().throttled(self.subject(&job));
+                    }
+                }
                 job.reply.refuse(refusal);
             }
             Order::Fail(job, failure) => self.fail(job, failure),
@@ -181,16 +192,16 @@ impl Owner {
             None => Some(job),
         };
         if let Some(job) = refused {
-            self.book.not_leased(id, job);
+            self.book.not_leased(id, job, self.assignment.clock.now());
         }
     }
 
-    fn start(&mut self, reason: ColdReason, initialization: InitializationType) {
+    fn start(&mut self, reason: ColdReason, initialization: InitializationType, place: Place) {
         let version = self.assignment.version.clone();
         let worker = &self.assignment.worker;
         let facts = self.facts.clone();
         let (handle, task) = worker.environment(version, reason, initialization, facts);
-        self.book.started(handle.id().clone(), initialization);
+        self.book.started(handle.id().clone(), initialization, place);
         self.handles.insert(handle.id().clone(), handle);
         self.tasks.spawn(task);
     }

@@ -12,11 +12,21 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use dormouse_model::concurrency::rate::Rate;
 use dormouse_model::concurrency::{Claim, Seat, unclaimed};
 use dormouse_model::environment::Micros;
+use dormouse_model::function::ResolvedVersion;
 use dormouse_model::names::{FunctionKey, Scope, Version};
 use dormouse_worker::Permit;
 
 use crate::bucket::Level;
 use crate::refused::InvokeError;
+
+/// What a function claims of its account.
+#[derive(Debug, Clone, Default)]
+pub struct FunctionClaim {
+    /// What it has reserved, if it has.
+    pub reserved: Option<u32>,
+    /// Of which versions how many environments are kept ready.
+    pub provisioned: Vec<(Arc<ResolvedVersion>, u32)>,
+}
 
 /// One count: what runs in it, and how fast that came. Clones are the same count.
 #[derive(Debug, Clone, Default)]

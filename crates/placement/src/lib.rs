@@ -26,9 +26,11 @@ mod routes;
 #[cfg(test)]
 mod tests;
 
+pub use counts::FunctionClaim;
+pub use dormouse_worker::capacity::Use as MemoryUse;
 pub use dormouse_worker::lives::{Filter, Life, Lives, trace};
 pub use dormouse_worker::metrics::{Meter, Seen};
 pub use dormouse_worker::standby::{Kind as StandbyKind, Level as StandbyLevel};
 pub use dormouse_worker::{AnswerStream, Answered, NoInterpreter, Part};
 pub use refused::InvokeError;
-pub use router::{Config, FunctionClaim, Placement};
+pub use router::{Config, Placement};

@@ -34,7 +34,8 @@ pub(crate) struct Pool<J> {
     busy: HashSet<EnvironmentId>,
     /// Busy ones whose caller has been answered, with the moment until which they are waited for.
     settling: HashMap<EnvironmentId, Micros>,
-    waiting: VecDeque<J>,
+    /// Who waits, oldest first, and since when.
+    waiting: VecDeque<(J, Micros)>,
     waiting_limit: usize,
 }
 
@@ -53,7 +54,7 @@ impl<J> Pool<J> {
     }
 
     /// A job arrives.
-    pub(crate) fn arrive(&mut self, job: J) -> Decision<J> {
+    pub(crate) fn arrive(&mut self, job: J, now: Micros) -> Decision<J> {
         // Who waits came first; a free environment and a waiter never meet here.
         if let Some(id) = self.take_free() {
             return Decision::Lease(id, job);
@@ -61,7 +62,7 @@ impl<J> Pool<J> {
         if self.waiting.len() >= self.waiting_limit {
             return Decision::Refuse(job);
         }
-        self.waiting.push_back(job);
+        self.waiting.push_back((job, now));
         Decision::Start
     }
 
@@ -73,8 +74,22 @@ impl<J> Pool<J> {
 
     /// Whether more callers wait than environments are starting or about to be free.
     pub(crate) fn is_short(&self, now: Micros) -> bool {
-        let soon = self.settling.values().filter(|until| **until > now).count();
-        self.waiting.len() > self.starting.len() + soon
+        self.waiting.len() > self.awaited(now)
+    }
+
+    /// How many callers have an environment that is starting or about to be free: the oldest ones.
+    fn awaited(&self, now: Micros) -> usize {
+        self.starting.len() + self.settling.values().filter(|until| **until > now).count()
+    }
+
+    /// Since when the oldest caller waits for whom no environment is starting.
+    pub(crate) fn in_want_since(&self, now: Micros) -> Option<Micros> {
+        self.waiting.get(self.awaited(now)).map(|(_, since)| *since)
+    }
+
+    /// That caller, taken out because nothing can be started for him.
+    pub(crate) fn give_up_in_want(&mut self, now: Micros) -> Option<J> {
+        self.waiting.remove(self.awaited(now)).map(|(job, _)| job)
     }
 
     /// An environment has answered its caller and will be free in a moment.
@@ -115,7 +130,7 @@ impl<J> Pool<J> {
         }
         self.settling.remove(id);
         match self.waiting.pop_front() {
-            Some(job) => {
+            Some((job, _)) => {
                 self.busy.insert(id.clone());
                 Some(Decision::Lease(id.clone(), job))
             }
@@ -142,12 +157,34 @@ impl<J> Pool<J> {
         self.busy.insert(id.clone());
     }
 
+    /// An environment that is idle is taken out: it is on its way out, but still there until it says so.
+    /// Whether it was idle.
+    pub(crate) fn evict(&mut self, id: &EnvironmentId) -> bool {
+        let idle = self.idle.len();
+        self.idle.retain(|(idle, _)| idle != id);
+        let was_idle = self.idle.len() < idle;
+        if was_idle {
+            self.busy.insert(id.clone());
+        }
+        was_idle
+    }
+
+    /// Whether it has served somebody just now while others wait.
+    pub(crate) fn is_wanted_again(&self, id: &EnvironmentId) -> bool {
+        !self.waiting.is_empty() && self.busy.contains(id)
+    }
+
+    /// One that has served serves nobody any more: it is on its way out, but still there until it says so.
+    pub(crate) fn leaves(&mut self, id: &EnvironmentId) {
+        self.settling.remove(id);
+    }
+
     /// A job came back unstarted: it gets what is free, or is the oldest again.
-    pub(crate) fn handed_back(&mut self, job: J) -> Option<(EnvironmentId, J)> {
+    pub(crate) fn handed_back(&mut self, job: J, now: Micros) -> Option<(EnvironmentId, J)> {
         match self.take_free() {
             Some(id) => Some((id, job)),
             None => {
-                self.waiting.push_front(job);
+                self.waiting.push_front((job, now));
                 None
             }
         }
@@ -165,12 +202,12 @@ impl<J> Pool<J> {
 
     /// The oldest waiter, taken out because nothing can be started for it.
     pub(crate) fn give_up_one(&mut self) -> Option<J> {
-        self.waiting.pop_front()
+        self.waiting.pop_front().map(|(job, _)| job)
     }
 
     /// The newest waiter, taken out because nothing may be started for him.
     pub(crate) fn give_up_newest(&mut self) -> Option<J> {
-        self.waiting.pop_back()
+        self.waiting.pop_back().map(|(job, _)| job)
     }
 
     /// Takes out the environments that have been idle since `since` or longer.
@@ -217,19 +254,19 @@ mod tests {
             pool.started(env(n));
             assert_eq!(pool.ready(&env(n), false, u64::try_from(n).unwrap()), None);
         }
-        assert_eq!(pool.arrive("a"), Decision::Lease(env(3), "a"));
-        assert_eq!(pool.arrive("b"), Decision::Lease(env(2), "b"));
+        assert_eq!(pool.arrive("a", 0), Decision::Lease(env(3), "a"));
+        assert_eq!(pool.arrive("b", 0), Decision::Lease(env(2), "b"));
         assert_eq!(pool.ready(&env(3), false, 9), None);
-        assert_eq!(pool.arrive("c"), Decision::Lease(env(3), "c"));
+        assert_eq!(pool.arrive("c", 0), Decision::Lease(env(3), "c"));
     }
 
     #[test]
     fn a_freed_environment_serves_the_oldest_waiter_not_who_started_it() {
         let mut pool = Pool::new(10);
-        assert_eq!(pool.arrive("first"), Decision::Start);
+        assert_eq!(pool.arrive("first", 0), Decision::Start);
         pool.started(env(1));
         assert!(!pool.is_short(0));
-        assert_eq!(pool.arrive("second"), Decision::Start);
+        assert_eq!(pool.arrive("second", 0), Decision::Start);
         assert!(pool.is_short(0));
         pool.started(env(2));
         assert_eq!(pool.ready(&env(2), false, 1), Some(Decision::Lease(env(2), "first")));
@@ -240,11 +277,11 @@ mod tests {
     #[test]
     fn one_that_has_just_answered_is_waited_for_a_moment() {
         let mut pool = Pool::new(10);
-        assert_eq!(pool.arrive("a"), Decision::Start);
+        assert_eq!(pool.arrive("a", 0), Decision::Start);
         pool.started(env(1));
         assert_eq!(pool.ready(&env(1), false, 1), Some(Decision::Lease(env(1), "a")));
         pool.answered(&env(1), 100);
-        assert_eq!(pool.arrive("b"), Decision::Start);
+        assert_eq!(pool.arrive("b", 0), Decision::Start);
         assert!(!pool.is_short(50));
         assert_eq!(pool.patience_ends(50), Some(100));
         assert!(pool.is_short(100));
@@ -255,8 +292,8 @@ mod tests {
     #[test]
     fn callers_past_the_bound_are_refused() {
         let mut pool = Pool::new(1);
-        assert_eq!(pool.arrive("a"), Decision::Start);
-        assert_eq!(pool.arrive("b"), Decision::Refuse("b"));
+        assert_eq!(pool.arrive("a", 0), Decision::Start);
+        assert_eq!(pool.arrive("b", 0), Decision::Refuse("b"));
     }
 
     #[test]
@@ -278,7 +315,7 @@ mod tests {
     fn one_that_is_kept_goes_first_and_stays_and_nobody_waits_for_it_alone() {
         let mut pool = Pool::new(10);
         pool.preparing(env(1));
-        assert_eq!(pool.arrive("a"), Decision::Start);
+        assert_eq!(pool.arrive("a", 0), Decision::Start);
         assert!(pool.is_short(0));
         pool.started(env(2));
         // Whoever is ready first serves.
@@ -286,12 +323,12 @@ mod tests {
         assert_eq!(pool.ready(&env(2), false, 2), None);
         assert_eq!(pool.ready(&env(1), true, 3), None);
         assert!(pool.is_kept_free(&env(1)));
-        assert_eq!(pool.arrive("b"), Decision::Lease(env(1), "b"));
-        assert_eq!(pool.arrive("c"), Decision::Lease(env(2), "c"));
+        assert_eq!(pool.arrive("b", 0), Decision::Lease(env(1), "b"));
+        assert_eq!(pool.arrive("c", 0), Decision::Lease(env(2), "c"));
         assert_eq!(pool.ready(&env(1), true, 4), None);
         assert_eq!(pool.expire(u64::MAX), []);
         pool.released(&env(1));
-        assert_eq!((pool.arrive("d"), pool.alive()), (Decision::Start, 2));
+        assert_eq!((pool.arrive("d", 0), pool.alive()), (Decision::Start, 2));
         pool.dead(&env(1));
         assert_eq!(pool.alive(), 1);
     }
@@ -301,10 +338,47 @@ mod tests {
         let mut pool = Pool::new(10);
         pool.started(env(1));
         pool.ready(&env(1), false, 1);
-        assert_eq!(pool.handed_back("a"), Some((env(1), "a")));
-        assert_eq!(pool.arrive("b"), Decision::Start);
-        assert_eq!(pool.handed_back("a"), None);
+        assert_eq!(pool.handed_back("a", 0), Some((env(1), "a")));
+        assert_eq!(pool.arrive("b", 0), Decision::Start);
+        assert_eq!(pool.handed_back("a", 0), None);
         assert_eq!(pool.ready(&env(1), false, 2), Some(Decision::Lease(env(1), "a")));
+    }
+
+    #[test]
+    fn who_has_nobody_to_wait_for_is_the_oldest_beyond_those_who_have() {
+        let mut pool = Pool::new(10);
+        for (job, now) in [("a", 1), ("b", 2), ("c", 3)] {
+            assert_eq!(pool.arrive(job, now), Decision::Start);
+        }
+        assert_eq!(pool.in_want_since(5), Some(1));
+        pool.started(env(1));
+        assert_eq!(pool.in_want_since(5), Some(2));
+        assert_eq!(pool.give_up_in_want(5), Some("b"));
+        assert_eq!(pool.in_want_since(5), Some(3));
+        pool.started(env(2));
+        assert_eq!((pool.in_want_since(5), pool.give_up_in_want(5)), (None, None));
+    }
+
+    #[test]
+    fn one_that_gives_way_serves_nobody_and_is_there_until_it_says_so() {
+        let mut pool = Pool::new(10);
+        pool.arrive("a", 0);
+        pool.arrive("b", 0);
+        pool.started(env(1));
+        // One that has just been made serves first.
+        assert!(!pool.is_wanted_again(&env(1)));
+        assert_eq!(pool.ready(&env(1), false, 1), Some(Decision::Lease(env(1), "a")));
+        pool.answered(&env(1), 9);
+        assert!(pool.is_wanted_again(&env(1)) && !pool.is_short(2));
+        pool.leaves(&env(1));
+        assert!(pool.is_short(2) && !pool.evict(&env(1)));
+        assert_eq!(pool.alive(), 1);
+        pool.dead(&env(1));
+        pool.started(env(2));
+        assert_eq!(pool.ready(&env(2), false, 1), Some(Decision::Lease(env(2), "b")));
+        assert_eq!(pool.ready(&env(2), false, 2), None);
+        assert!(pool.evict(&env(2)) && !pool.evict(&env(2)));
+        assert_eq!((pool.idle_since(), pool.alive()), (None, 1));
     }
 
     proptest! {
@@ -319,7 +393,7 @@ mod tests {
                     0 | 1 => {
                         next_job += 1;
                         open.insert(next_job);
-                        Some(pool.arrive(next_job))
+                        Some(pool.arrive(next_job, 0))
                     }
                     _ if running.is_empty() => None,
                     2 | 3 => {
@@ -333,7 +407,7 @@ mod tests {
                     _ => {
                         let (id, job) = running.swap_remove(pick as usize % running.len());
                         pool.dead(&id);
-                        let leased = job.and_then(|job| pool.handed_back(job));
+                        let leased = job.and_then(|job| pool.handed_back(job, 0));
                         leased.map(|(id, job)| Decision::Lease(id, job))
                     }
                 };

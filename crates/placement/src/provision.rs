@@ -100,14 +100,24 @@ impl Provision {
         if !self.starting.remove(id) {
             return false;
         }
-        self.failure = Some(match cause {
+        let failure = match cause {
             Cause::ProvisionFailed | Cause::SandboxLost => AllocationFailure::Sandbox,
             _ => AllocationFailure::Init,
-        });
+        };
+        self.has_failed(failure, now);
+        true
+    }
+
+    /// There is no room for another now.
+    pub(crate) fn has_no_room(&mut self, now: Micros) {
+        self.has_failed(AllocationFailure::Sandbox, now);
+    }
+
+    fn has_failed(&mut self, failure: AllocationFailure, now: Micros) {
+        self.failure = Some(failure);
         let wait_ms = limits::PROVISIONED_RETRY_MS << self.failures.min(30);
         self.failures = self.failures.saturating_add(1);
         self.not_before = now + wait_ms.min(limits::PROVISIONED_RETRY_MOST_MS) * 1_000;
-        true
     }
 
     /// How far it has come.
@@ -188,6 +198,20 @@ mod tests {
         provision.is_ready(&env(7), now);
         assert_eq!(told(&provision), "2/2 None");
         assert!(!provision.has_ended(&env(9), Cause::Idle, now));
+    }
+
+    #[test]
+    fn where_there_is_no_room_it_is_told_and_tried_again_later() {
+        let mut provision = Provision::default();
+        provision.want(1);
+        assert!(provision.is_short(0));
+        provision.has_no_room(0);
+        assert_eq!(
+            (provision.is_short(0), told(&provision).as_str()),
+            (false, "0/1 Some(Sandbox)")
+        );
+        assert_eq!(provision.next_attempt(0), Some(SECOND));
+        assert_eq!(start(&mut provision, 1, SECOND), 1);
     }
 
     #[test]

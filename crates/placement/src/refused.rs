@@ -18,6 +18,9 @@ pub enum InvokeError {
     /// More requests come in a second than the function's reserved places may serve.
     #[error("too many requests a second for the reserved concurrency")]
     ReservedTooFast,
+    /// This machine has no memory left for another environment, and none has become free in time.
+    #[error("no room for another environment")]
+    NoRoom,
     /// The version was replaced meanwhile: resolve it again.
     #[error("version was replaced")]
     Superseded,

@@ -17,6 +17,7 @@ use dormouse_model::limits;
 use dormouse_model::metrics::Subject;
 use dormouse_model::names::{Digest, FunctionKey, Scope, Version};
 use dormouse_model::runtime::Runtime;
+use dormouse_worker::capacity::Use as MemoryUse;
 use dormouse_worker::lives::Lives;
 use dormouse_worker::metrics::Meter;
 use dormouse_worker::{
@@ -28,7 +29,7 @@ use tokio::time::Instant;
 
 use crate::assignment::{Assignment, Request};
 use crate::bucket::{Bucket, Level};
-use crate::counts::{Count, Counts};
+use crate::counts::{Count, Counts, FunctionClaim};
 use crate::refused::InvokeError;
 use crate::routes::{Route, RouteKey, Routes, UNCHANGING, Which};
 
@@ -51,15 +52,6 @@ async fn edition(worker: &Worker, version: &ResolvedVersion) -> u64 {
         Code::Directory { directory } => worker.edition(directory).await,
         Code::Zip(_) | Code::Image(_) => UNCHANGING,
     }
-}
-
-/// What a function claims of its account.
-#[derive(Debug, Clone, Default)]
-pub struct FunctionClaim {
-    /// What it has reserved, if it has.
-    pub reserved: Option<u32>,
-    /// Of which versions how many environments are kept ready.
-    pub provisioned: Vec<(Arc<ResolvedVersion>, u32)>,
 }
 
 /// Answered by an owner that has begun to do what it was told.
@@ -165,6 +157,7 @@ impl Placement {
         route.requests.send(Request::Invoke(job)).await.map_err(|_| InvokeError::Superseded)?;
         match answer.await {
             Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(Refusal::NoRoom)) => Err(InvokeError::NoRoom),
             // Which limit it is when a function grows too fast is not known of AWS; it has no more now.
             Ok(Err(Refusal::LineFull | Refusal::Scaling)) | Err(_) => Err(InvokeError::Throttled),
         }
@@ -273,6 +266,12 @@ impl Placement {
     #[must_use]
     pub fn meter(&self) -> Meter {
         self.worker.meter()
+    }
+
+    /// How much of the machine's memory functions may use, and what of it they count for.
+    #[must_use]
+    pub fn memory(&self) -> MemoryUse {
+        self.worker.capacity().look()
     }
 
     /// What happened to the environments.

@@ -34,6 +34,7 @@ use tokio::sync::mpsc;
 mod connection;
 pub mod fake;
 pub mod namespace;
+pub mod pressure;
 
 pub use connection::Connection;
 pub use dormouse_guest::protocol::{BRIEFING_DESCRIPTOR, RECORDS_DESCRIPTOR};

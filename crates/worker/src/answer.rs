@@ -21,6 +21,8 @@ pub enum Refusal {
     LineFull,
     /// It needs another environment, and its function may not grow so fast.
     Scaling,
+    /// It needs another environment, and this machine has no room for one.
+    NoRoom,
 }
 
 /// Where a caller waits.

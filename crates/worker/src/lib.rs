@@ -12,6 +12,7 @@
 //! | [`metrics`] | what invocations come to in each minute | facts about them; requests to write or show it | points to the store, totals to whoever asks |
 //! | [`standby`] | the sandboxes that were made ahead | functions that are there; requests for one | a sandbox, once |
 //! | `stillness` | nothing | environments that wait to be frozen | word that no environment has work |
+//! | [`capacity`] (where the kernel tells of memory pressure) | the kernel's trigger | its news | idle environments their end |
 //! | [`lives`] | what happened to each environment | transitions | a copy to whoever asks |
 //!
 //! Every channel is bounded by a constant of `model::limits`. Environments never wait on who
@@ -19,13 +20,13 @@
 
 mod answer;
 pub mod artifacts;
+pub mod capacity;
 pub mod environment;
 mod interpreters;
 pub mod lives;
 pub mod logs;
 pub mod metrics;
 mod recipe;
-mod room;
 pub mod standby;
 mod stillness;
 mod variables;

@@ -23,6 +23,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::artifacts::{Artifacts, Unavailable};
+use crate::capacity::{self, Capacity};
 use crate::environment::{self, ColdReason, EnvironmentHandle, Fact, Names, Owner, Shared, Spec};
 use crate::interpreters::{Interpreters, NoInterpreter};
 use crate::lives::Lives;
@@ -70,6 +71,8 @@ pub struct Config {
     pub standby: Setting,
     /// How long an environment may serve.
     pub life: Duration,
+    /// Megabytes that all environments together may use; without, what this machine has for them.
+    pub capacity_mb: Option<u64>,
     /// Time.
     pub clock: Clock,
     /// Randomness.
@@ -82,6 +85,7 @@ pub struct Config {
 #[derive(Debug, Clone)]
 pub struct Worker {
     shared: Arc<Shared>,
+    capacity: Capacity,
 }
 
 impl Worker {
@@ -118,7 +122,9 @@ impl Worker {
             endpoint: config.endpoint,
             interpreters: config.interpreters,
         };
-        Ok(Self { shared: Arc::new(shared) })
+        let total_mb = config.capacity_mb.unwrap_or_else(capacity::for_functions_mb);
+        let capacity = Capacity::watched(total_mb, Arc::new(capacity::available_mb), tasks);
+        Ok(Self { shared: Arc::new(shared), capacity })
     }
 
     /// Whether this host can run a runtime.
@@ -190,6 +196,12 @@ impl Worker {
         let spec = Spec { id, version, reason, initialization, facts };
         let owner = Owner::new(self.shared.clone(), spec, names);
         (handle, owner.run(commands))
+    }
+
+    /// The memory of this host.
+    #[must_use]
+    pub fn capacity(&self) -> &Capacity {
+        &self.capacity
     }
 
     /// What is told of invocations, for others who know something of them.

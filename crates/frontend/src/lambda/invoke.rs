@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dormouse_api::error::{ApiError, ThrottleReason};
+use dormouse_api::error::{ApiError, Exception, ThrottleReason};
 use dormouse_api::lambda::{
     InvocationType, InvokeAnswer, InvokeMode, InvokeRequest, Operation, Target, check_event_size,
     check_payload, check_tenant, event, stream,
@@ -24,6 +24,11 @@ use super::{events, trace};
 use crate::context::Inner;
 use crate::outgoing::Outgoing;
 
+/// What callers hear where no environment can be made for want of memory (developer guide, "Troubleshoot container
+/// image issues"; it is a `ServiceException`, which SDKs try again).
+const NO_ROOM: &str = "We currently do not have sufficient capacity in the region you requested. Our system \
+     will be working on provisioning additional capacity. You can avoid getting this error by temporarily \
+     reducing your request rate.";
 /// Seconds after which a throttled caller should try again.
 const RETRY_AFTER_S: u32 = 1;
 
@@ -146,6 +151,7 @@ async fn run_on<T, F: Future<Output = Result<T, InvokeError>>>(
                 let reason = ThrottleReason::ReservedFunctionInvocationRateLimitExceeded;
                 return Err(ApiError::throttled(reason, RETRY_AFTER_S));
             }
+            Err(InvokeError::NoRoom) => return Err(ApiError::new(Exception::Service, NO_ROOM)),
             Err(InvokeError::Stopping) => break,
         }
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dormouse_model::metrics::{BUCKETS_S, Histogram, LambdaMetric, Subject, Totals};
-use dormouse_placement::{Filter, Life, Seen, StandbyLevel};
+use dormouse_placement::{Filter, Life, MemoryUse, Seen, StandbyLevel};
 use http::{Response, StatusCode};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeCounterValue, NoLabelSet, text};
@@ -30,8 +30,9 @@ pub(super) async fn answer(inner: &Inner) -> Response<Bytes> {
     let lives = inner.placement.lives().look(filter).await;
     // Thousands of functions are megabytes of text: no invocation shall wait while they are written.
     let standby = inner.placement.standby().look().await;
+    let memory = inner.placement.memory();
     let rendered = tokio::task::spawn_blocking(move || {
-        render(Scrape { seen, lives, standby, process: Process::look() })
+        render(Scrape { seen, lives, standby, memory, process: Process::look() })
     });
     match rendered.await {
         Ok(Ok(text)) => typed(StatusCode::OK, CONTENT_TYPE, text.into()),
@@ -74,6 +75,7 @@ struct Scrape {
     seen: Seen,
     lives: Vec<Life>,
     standby: Vec<StandbyLevel>,
+    memory: MemoryUse,
     process: Process,
 }
 
@@ -115,6 +117,7 @@ impl Collector for Scrape {
         gauges(encoder, "standby_sandboxes", help, None, standing)?;
         let help = "Cold starts, by whether a sandbox stood by for them";
         counters(encoder, "standby_requests", help, taken)?;
+        self.memory(encoder)?;
         let lost = vec![(Labels::new(), self.seen.lost)];
         counters(encoder, "metric_facts_dropped", "Facts that came too fast to be counted", lost)?;
         let memory = single(self.process.resident_bytes);
@@ -162,6 +165,19 @@ impl Scrape {
         let labels = vec![("version", env!("CARGO_PKG_VERSION").to_owned())];
         let help = "The version of the server";
         encoder.encode_descriptor("build", help, None, MetricType::Info)?.encode_info(&labels)
+    }
+
+    fn memory(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let MemoryUse { total_mb, used_mb, waiting } = self.memory;
+        let bytes = |mb: u64| single(Some(mb.saturating_mul(1 << 20)));
+        let unit = Some(&Unit::Bytes);
+        let help = "Memory that all environments together may use";
+        gauges(encoder, "capacity", help, unit, bytes(total_mb))?;
+        let help = "Memory that environments count for: frozen ones with a part of theirs";
+        gauges(encoder, "capacity_used", help, unit, bytes(used_mb))?;
+        let help = "Versions of functions that wait for memory";
+        let waiting = single(Some(u64::try_from(waiting).unwrap_or(u64::MAX)));
+        gauges(encoder, "capacity_waiting", help, None, waiting)
     }
 
     /// Gathers something of each subject.
@@ -366,8 +382,9 @@ mod tests {
         let process = Process { resident_bytes: Some(1_024), open_fds: Some(7) };
         let kind = StandbyKind::Bare;
         let standby = vec![StandbyLevel { kind, standing: 1, target: 2, hits: 3, misses: 4 }];
+        let memory = MemoryUse { total_mb: 100, used_mb: 30, waiting: 2 };
         let seen = Seen { totals, lost: 3 };
-        let text = render(Scrape { seen, lives: vec![], standby, process }).unwrap();
+        let text = render(Scrape { seen, lives: vec![], standby, memory, process }).unwrap();
         let of = "account=\"123456789012\",region=\"us-east-1\",function=\"f\",qualifier=\"live\",version=\"2\"";
         for line in [
             "# TYPE dormouse_invocations counter".to_owned(),
@@ -390,6 +407,9 @@ mod tests {
             "dormouse_metric_facts_dropped_total 3".to_owned(),
             "dormouse_process_resident_memory_bytes 1024".to_owned(),
             "dormouse_process_open_fds 7".to_owned(),
+            "dormouse_capacity_bytes 104857600".to_owned(),
+            "dormouse_capacity_used_bytes 31457280".to_owned(),
+            "dormouse_capacity_waiting 2".to_owned(),
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }

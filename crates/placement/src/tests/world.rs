@@ -2,11 +2,17 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::ops::Range;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Waker};
 
 use dormouse_model::concurrency::Claim;
 use dormouse_model::concurrency::rate::Rate;
 use dormouse_model::environment::{Cause, InitializationType, Micros};
+use dormouse_model::limits;
 use dormouse_model::names::{EnvironmentId, FunctionKey, Scope, Version};
+use dormouse_worker::capacity::{Capacity, Place};
 use dormouse_worker::{ColdReason, Permit, Refusal};
 
 use super::chance::Chance;
@@ -31,6 +37,14 @@ pub(super) struct Day {
     pub(super) changes: u64,
     /// How fast a function may grow, if there is a limit; requests a second are limited then, too.
     pub(super) growth: Option<Rate>,
+    /// How much memory the machine has, in megabytes.
+    pub(super) capacity_mb: u64,
+    /// How much memory functions may use, in megabytes, one after another.
+    pub(super) sizes_mb: &'static [u32],
+    /// How long an invocation runs.
+    pub(super) runs: Range<Micros>,
+    /// Of a hundred invocations, how many run for up to five seconds; half as many Inits take up to eight.
+    pub(super) slow: u64,
     /// Whether everything is killed in the middle of it.
     pub(super) killed: bool,
 }
@@ -44,12 +58,22 @@ impl Default for Day {
             trouble: 20,
             changes: 30,
             growth: None,
+            capacity_mb: 1 << 40,
+            sizes_mb: &[128],
+            runs: 0..100 * MS,
+            slow: 10,
             killed: false,
         }
     }
 }
 
 impl Day {
+    /// One on a machine that holds only some of what is wanted.
+    pub(super) fn full() -> Self {
+        let sizes_mb = &[128, 256, 512, 2_000];
+        Self { functions: 4, capacity_mb: 1_200, sizes_mb, ..Self::default() }
+    }
+
     /// One on which nothing happens but what a test says.
     pub(super) fn quiet(waiters: usize) -> Self {
         Self {
@@ -58,8 +82,8 @@ impl Day {
             callers: 0,
             trouble: 0,
             changes: 0,
-            growth: None,
-            killed: false,
+            slow: 0,
+            ..Self::default()
         }
     }
 }
@@ -81,13 +105,19 @@ pub(super) enum Fate {
     NoRoomToWait,
     /// Told that too many came in a second, or that the function grows too fast.
     TooFast,
+    /// Told that the machine has no room for what he needs.
+    NoRoom,
     /// Told that the server stops.
     ShutDown,
 }
 
 #[derive(Debug)]
 pub(super) struct Caller {
+    pub(super) function: usize,
     pub(super) fate: Fate,
+    pub(super) came: Micros,
+    /// When he was told.
+    pub(super) told: Micros,
     /// He hung up: nothing else may change by that.
     gone: bool,
 }
@@ -111,6 +141,8 @@ enum State {
 #[derive(Debug)]
 struct Environment {
     book: usize,
+    mb: u64,
+    is_kept: bool,
     state: State,
     /// Why it will end when nothing runs in it.
     stopping: Option<Cause>,
@@ -118,9 +150,17 @@ struct Environment {
     epoch: u32,
 }
 
+impl Environment {
+    fn counts_mb(&self) -> u64 {
+        let is_idle = matches!(self.state, State::Free) && !self.is_kept;
+        if is_idle { self.mb.div_ceil(limits::FROZEN_PART) } else { self.mb }
+    }
+}
+
 /// The book of one version, and who waits by the world's own account.
 #[derive(Debug)]
 struct Shelf {
+    mb: u32,
     book: Book<Job>,
     line: VecDeque<usize>,
     wake: Option<Micros>,
@@ -141,7 +181,8 @@ enum Happening {
 }
 
 /// Causes by the words under which they wait in the queue, which wants an order.
-const CAUSES: [(&str, Cause); 7] = [
+const CAUSES: [(&str, Cause); 8] = [
+    ("evicted", Cause::Evicted),
     ("crashed", Cause::Crashed),
     ("could not be made", Cause::ProvisionFailed),
     ("init failed", Cause::InitFailed),
@@ -166,6 +207,7 @@ pub(super) struct World {
     now: Micros,
     queue: BinaryHeap<Reverse<(Micros, u64, Happening)>>,
     sequence: u64,
+    capacity: Capacity,
     counts: Counts,
     shared: Count,
     /// How fast each function grows.
@@ -177,6 +219,7 @@ pub(super) struct World {
     next_start: Option<Cause>,
     pub(super) callers: Vec<Caller>,
     pub(super) started: usize,
+    pub(super) evicted: usize,
     pub(super) trace: Vec<String>,
 }
 
@@ -198,6 +241,7 @@ impl World {
             now: 0,
             queue: BinaryHeap::new(),
             sequence: 0,
+            capacity: Capacity::new(day.capacity_mb, Arc::new(|| None)),
             counts: Counts::default(),
             shared: Count::default(),
             growth: (0..day.functions).map(|_| Level::default()).collect(),
@@ -207,6 +251,7 @@ impl World {
             next_start: None,
             callers: Vec::new(),
             started: 0,
+            evicted: 0,
             trace: Vec::new(),
             day,
         };
@@ -220,7 +265,9 @@ impl World {
 
     /// A new book for a version, in place of what it had.
     fn open(&mut self, function: usize, number: u64) {
+        let mb = self.day.sizes_mb[function % self.day.sizes_mb.len()];
         let terms = Terms {
+            room: self.capacity.join(key(function), mb),
             waiters: self.day.waiters,
             idle: 60 * SECOND,
             first: ColdReason::First,
@@ -232,7 +279,7 @@ impl World {
         };
         self.current.insert((function, number), self.shelves.len());
         let (book, line) = (Book::new(terms), VecDeque::new());
-        self.shelves.push(Shelf { book, line, wake: None });
+        self.shelves.push(Shelf { mb, book, line, wake: None });
     }
 
     pub(super) fn count(&self, fate: Fate) -> usize {
@@ -247,6 +294,13 @@ impl World {
     pub(super) fn reserve(&mut self, function: usize, places: u32) {
         let claim = Claim { reserved: Some(places), ..Claim::default() };
         self.counts = self.counts.with(&key(function), claim);
+    }
+
+    /// Has so many environments of a function's version kept ready.
+    pub(super) fn provide(&mut self, function: usize, places: u32) {
+        let shelf = self.current[&(function, 1)];
+        self.shelves[shelf].book.provide(places);
+        self.settle(shelf);
     }
 
     /// So many callers of `$LATEST` at once.
@@ -284,7 +338,8 @@ impl World {
             }
             self.at(at / 2, Happening::Kill);
         }
-        self.run();
+        // What cannot be kept ready is tried again for ever.
+        self.run_until(at + 60 * SECOND);
     }
 
     /// Ends everything in peace, and looks that nothing is left.
@@ -302,10 +357,19 @@ impl World {
             assert!(shelf.book.is_over(), "seed {}: book {at} is not over", self.seed);
         }
         assert_eq!(self.taken(), 0, "seed {}: places are still taken", self.seed);
+        let used = self.capacity.look();
+        assert_eq!((used.used_mb, used.waiting), (0, 0), "seed {}: {used:?}", self.seed);
     }
 
     fn taken(&self) -> u32 {
         self.shared.running() + self.counts.taken()
+    }
+
+    /// Lets time pass.
+    pub(super) fn wait(&mut self, micros: Micros) {
+        let end = self.now + micros;
+        self.run_until(end);
+        self.now = end;
     }
 
     fn at(&mut self, when: Micros, what: Happening) {
@@ -329,7 +393,11 @@ impl World {
             let Some(Reverse((when, _, what))) = self.queue.pop() else { break };
             self.now = when;
             self.trace.push(format!("{when} {what:?}"));
+            let last = self.trace.len().saturating_sub(20);
+            let busy = self.trace.len() < 100_000;
+            assert!(busy, "seed {}: it never ends: {:#?}", self.seed, &self.trace[last..]);
             self.happen(what);
+            self.ring();
             self.check();
         }
     }
@@ -362,13 +430,28 @@ impl World {
         }
     }
 
+    /// Those who are told of room that is there, or is wanted, do something about it.
+    fn ring(&mut self) {
+        let mut context = Context::from_waker(Waker::noop());
+        let mut rounds = 0;
+        loop {
+            let mut rings =
+                |shelf: &mut Shelf| pin!(shelf.book.rings()).poll(&mut context).is_ready();
+            let Some(shelf) = self.shelves.iter_mut().position(&mut rings) else { break };
+            self.settle(shelf);
+            rounds += 1;
+            assert!(rounds < 10_000, "seed {}: they tell each other for ever", self.seed);
+        }
+    }
+
     fn is_now(&self, id: &EnvironmentId, epoch: u32) -> bool {
         self.environments.get(id).is_some_and(|it| it.epoch == epoch)
     }
 
     fn call(&mut self, function: usize, number: u64) {
         let caller = self.callers.len();
-        self.callers.push(Caller { fate: Fate::Open, gone: false });
+        let (came, told) = (self.now, self.now);
+        self.callers.push(Caller { function, fate: Fate::Open, came, told, gone: false });
         if self.chance.happens(10) && self.day.callers > 0 {
             self.after(0..SECOND, Happening::HangUp { caller });
         }
@@ -383,7 +466,7 @@ impl World {
             }
         };
         let shelf = self.current[&(function, number)];
-        match self.shelves[shelf].book.arrive(Job { caller, _permit: permit }) {
+        match self.shelves[shelf].book.arrive(Job { caller, _permit: permit }, self.now) {
             // Who waits came first.
             Some(order @ Order::Lease(..)) => {
                 assert!(self.shelves[shelf].line.is_empty(), "seed {}: overtaken", self.seed);
@@ -394,6 +477,7 @@ impl World {
             None => self.shelves[shelf].line.push_back(caller),
         }
         self.settle(shelf);
+        self.ring();
     }
 
     /// Does what a book orders until that is nothing.
@@ -412,7 +496,7 @@ impl World {
     fn obey(&mut self, shelf: usize, order: Order<Job>) {
         match order {
             Order::Lease(id, job) => self.lease(shelf, id, job),
-            Order::Start(_, initialization) => self.start(shelf, initialization),
+            Order::Start(_, initialization, place) => self.start(shelf, initialization, place),
             Order::Stop(id, cause) => self.stop(&id, cause),
             Order::KillAll(cause) => {
                 let of_it = self.environments.iter().filter(|(_, it)| it.book == shelf);
@@ -420,6 +504,12 @@ impl World {
                 for id in ids {
                     self.after(0..2 * MS, Happening::Down(id, word(cause)));
                 }
+            }
+            Order::Refuse(job, Refusal::NoRoom) => {
+                let line = &mut self.shelves[shelf].line;
+                let at = line.iter().position(|waits| *waits == job.caller).expect("he waited");
+                line.remove(at);
+                self.tell(job, Fate::NoRoom);
             }
             Order::Refuse(job, Refusal::LineFull) => self.tell(job, Fate::NoRoomToWait),
             Order::Refuse(job, Refusal::Scaling) => {
@@ -447,10 +537,12 @@ impl World {
         let caller = &mut self.callers[job.caller];
         assert_eq!(caller.fate, Fate::Open, "seed {}: told twice", self.seed);
         caller.fate = fate;
+        caller.told = self.now;
         self.trace.push(format!("{} caller {} {fate:?}", self.now, job.caller));
     }
 
-    fn start(&mut self, shelf: usize, initialization: InitializationType) {
+    fn start(&mut self, shelf: usize, initialization: InitializationType, place: Place) {
+        self.trace.push(format!("{} {shelf} starts {initialization:?}", self.now));
         self.started += 1;
         let id: EnvironmentId = format!("{:032x}", self.started).parse().unwrap();
         if initialization == InitializationType::OnDemand {
@@ -464,15 +556,21 @@ impl World {
             let seed = self.seed;
             assert!(starting < waiting, "seed {seed}: {starting} start, {waiting} wait");
         }
-        self.shelves[shelf].book.started(id.clone(), initialization);
+        let mb = u64::from(self.shelves[shelf].mb);
+        let used: u64 = self.environments.values().map(Environment::counts_mb).sum();
+        let fits = used + mb <= self.day.capacity_mb || self.environments.is_empty();
+        assert!(fits, "seed {}: {used} MB are used and {mb} taken", self.seed);
+        self.shelves[shelf].book.started(id.clone(), initialization, place);
         let state = State::Starting(initialization);
-        let made = Environment { book: shelf, state, stopping: None, epoch: 0 };
+        let is_kept = initialization == InitializationType::ProvisionedConcurrency;
+        let made = Environment { book: shelf, mb, is_kept, state, stopping: None, epoch: 0 };
         self.environments.insert(id.clone(), made);
         let trouble = self.chance.happens(self.day.trouble / 2).then(|| {
             [Cause::ProvisionFailed, Cause::InitFailed, Cause::Crashed][self.chance.index(3)]
         });
         // A slow Init now and then.
-        let takes = if self.chance.happens(5) { 8 * SECOND } else { 50 * MS };
+        let slow = self.chance.happens(self.day.slow / 2);
+        let takes = if slow { 8 * SECOND } else { 50 * MS };
         match trouble.or(self.next_start.take()) {
             Some(cause) => self.after(MS..takes, Happening::Down(id, word(cause))),
             None => self.after(MS..takes, Happening::Up(id, 0)),
@@ -488,7 +586,7 @@ impl World {
             self.after(0..MS, Happening::Down(id.clone(), "crashed"));
             self.environments.get_mut(&id).expect("it is told of before it ends").epoch += 1;
             self.shelves[shelf].line.push_front(job.caller);
-            self.shelves[shelf].book.not_leased(&id, job);
+            self.shelves[shelf].book.not_leased(&id, job, self.now);
             return;
         }
         let environment = self.environments.get_mut(&id).expect("a lease is to a living one");
@@ -497,11 +595,12 @@ impl World {
         environment.state = State::Busy(job);
         environment.epoch += 1;
         let epoch = environment.epoch;
-        let takes = if self.chance.happens(10) { 5 * SECOND } else { 100 * MS };
+        let slow = self.chance.happens(self.day.slow);
+        let takes = if slow { 0..5 * SECOND } else { self.day.runs.clone() };
         match self.chance.within(0..100) {
-            n if n < trouble / 4 => self.after(0..takes, Happening::Down(id, "crashed")),
+            n if n < trouble / 4 => self.after(takes, Happening::Down(id, "crashed")),
             n if n < trouble / 2 => self.after(0..MS, Happening::HandBack(id, epoch)),
-            _ => self.after(0..takes, Happening::Answer(id, epoch)),
+            _ => self.after(takes, Happening::Answer(id, epoch)),
         }
     }
 
@@ -535,15 +634,26 @@ impl World {
         environment.epoch += 1;
         if let State::Busy(job) = std::mem::replace(&mut environment.state, State::Settling) {
             self.shelves[shelf].line.push_front(job.caller);
-            self.shelves[shelf].book.handed_back(job);
+            self.shelves[shelf].book.handed_back(job, self.now);
         }
         self.after(0..MS, Happening::Down(id.clone(), "crashed"));
         self.settle(shelf);
     }
 
     fn stop(&mut self, id: &EnvironmentId, cause: Cause) {
+        self.trace.push(format!("{} {id} stops: {cause:?}", self.now));
         let Some(environment) = self.environments.get_mut(id) else { return };
         environment.stopping = Some(cause);
+        if cause == Cause::Evicted {
+            self.evicted += 1;
+            let seed = self.seed;
+            assert!(!environment.is_kept, "seed {seed}: one that is kept was evicted");
+            assert!(!matches!(environment.state, State::Busy(_)), "seed {seed}: it runs");
+            // It was free, or is since a moment.
+            environment.epoch += 1;
+            let id = id.clone();
+            return self.after(0..5 * MS, Happening::Down(id, word(cause)));
+        }
         if !matches!(environment.state, State::Busy(_) | State::Settling) {
             environment.epoch += 1;
             self.after(0..5 * MS, Happening::Down(id.clone(), word(cause)));
@@ -577,9 +687,7 @@ impl World {
         let claim = Claim { reserved, provisioned: ready.collect() };
         self.trace.push(format!("{} f{function} claims {claim:?}", self.now));
         self.counts = self.counts.with(&key(function), claim);
-        let shelf = self.current[&(function, 1)];
-        self.shelves[shelf].book.provide(provisioned);
-        self.settle(shelf);
+        self.provide(function, provisioned);
     }
 
     /// What holds after each step: every place that is taken is one of a job that waits or runs, and who
@@ -592,7 +700,17 @@ impl World {
         for (at, shelf) in self.shelves.iter().enumerate() {
             let alive = self.environments.values().filter(|it| it.book == at).count();
             let seed = self.seed;
-            assert!(shelf.line.is_empty() || alive > 0, "seed {seed}: {shelf:?} waits for nothing");
+            let waits = self.capacity.look().waiting > 0;
+            let line = &shelf.line;
+            assert!(
+                line.is_empty() || alive > 0 || waits,
+                "seed {seed}: {shelf:?} waits for nothing"
+            );
+            // The longest wait for room, and then an Init and a run that take their time.
+            let longest = limits::ROOM_WAIT_MS * MS + 30 * SECOND;
+            let oldest = line.front().map(|caller| self.callers[*caller].came);
+            let waited = oldest.map_or(0, |came| self.now - came);
+            assert!(waited <= longest, "seed {seed}: a caller of {at} has waited for {waited}");
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod metrics;
 mod provisioned;
+mod room;
 mod streams;
 mod tenants;
 mod world;
@@ -251,7 +252,10 @@ async fn a_thousand_first_callers_at_once_are_answered_to_the_last() {
     let mut callers = tokio::task::JoinSet::new();
     for caller in 0..1_000 {
         let world = world.clone();
-        callers.spawn(async move { (caller, world.invoke(&caller.to_string()).await) });
+        callers.spawn(async move {
+            let answer = world.invoke_version(&world.lasting(), &caller.to_string()).await;
+            (caller, answer)
+        });
     }
     let mut most = 0;
     while let Some(answered) = callers.join_next().await {

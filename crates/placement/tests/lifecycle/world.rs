@@ -49,6 +49,11 @@ pub(crate) type Boot = Arc<dyn Fn() -> &'static str + Send + Sync>;
 
 impl World {
     pub(crate) async fn new(boot: Boot, idle: Duration) -> Self {
+        Self::of(boot, idle, 1 << 40).await
+    }
+
+    /// One on a machine that has so much memory for functions, whose environments take 128 MB.
+    pub(crate) async fn of(boot: Boot, idle: Duration, capacity_mb: u64) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(&directory.path().join("store")).unwrap();
         let packages = Packages::open(directory.path().join("packages")).unwrap();
@@ -76,6 +81,7 @@ impl World {
             cpu: CpuModel::Lambda,
             standby: StandbySetting::Fixed(0),
             life: Duration::from_secs(dormouse_model::limits::LIFE_S),
+            capacity_mb: Some(capacity_mb),
             clock: clock.clone(),
             chance: chance.clone(),
             endpoint: mpsc::channel(1).0,
@@ -114,6 +120,20 @@ impl World {
             version: Version::Latest,
             deployment: Deployment { configuration, code, generation },
         })
+    }
+
+    /// Another function of the same code.
+    pub(crate) fn function(&self, name: &str) -> Arc<ResolvedVersion> {
+        let mut version = ResolvedVersion::clone(&self.lasting());
+        version.key.name = name.parse().unwrap();
+        Arc::new(version)
+    }
+
+    /// The function with a timeout that no loaded machine reaches.
+    pub(crate) fn lasting(&self) -> Arc<ResolvedVersion> {
+        let mut version = ResolvedVersion::clone(&self.version(1));
+        version.deployment.configuration.timeout_s = 60;
+        Arc::new(version)
     }
 
     pub(crate) async fn invoke(&self, event: &str) -> Result<Answer, InvokeError> {

@@ -7,8 +7,8 @@ use dormouse_sandbox::{Connection, Created, EquipError, Equipment, SandboxSpec, 
 
 use super::Means;
 use super::kind::Kind;
+use crate::capacity;
 use crate::recipe;
-use crate::room;
 
 /// A sandbox that stands by.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ impl Standing {
 /// # Errors
 /// In words, why there is none.
 pub(super) async fn make(means: &Means, kind: Kind) -> Result<Standing, String> {
-    room::for_another(limits::STANDBY_ROOM_MB).map_err(|error| error.to_string())?;
+    capacity::for_another(limits::STANDBY_ROOM_MB).map_err(|error| error.to_string())?;
     let interpreter = match kind {
         Kind::Bare => None,
         Kind::Interpreter { runtime, .. } => {

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use dormouse_model::environment::InitializationType;
 use dormouse_model::function::{Code, ResolvedVersion};
 use dormouse_model::image::Image;
 use dormouse_runtimes::Interpreter;
@@ -14,7 +13,6 @@ use tracing::debug;
 use super::{Done, Shared};
 use crate::environment::extensions::{external, external_of_image};
 use crate::recipe::{self, Content, Parts};
-use crate::room;
 use crate::standby::{Equipped, Kind};
 
 /// A sandbox and what runs in it.
@@ -36,16 +34,7 @@ pub(super) struct Housed {
     pub(super) waiting: Option<Connection>,
 }
 
-pub(super) async fn create(
-    shared: Arc<Shared>,
-    version: Arc<ResolvedVersion>,
-    (id, initialization): (String, InitializationType),
-) -> Done {
-    if initialization == InitializationType::ProvisionedConcurrency
-        && let Err(no_room) = room::for_another(version.deployment.configuration.memory_mb)
-    {
-        return Done::Created(Err(no_room.to_string()));
-    }
+pub(super) async fn create(shared: Arc<Shared>, version: Arc<ResolvedVersion>, id: String) -> Done {
     Done::Created(make(&shared, &version, &id).await)
 }
 

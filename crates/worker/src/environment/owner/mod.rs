@@ -254,7 +254,7 @@ impl Owner {
         self.effects.spawn(create(
             self.shared.clone(),
             self.spec.version.clone(),
-            (self.spec.id.to_string(), self.spec.initialization),
+            self.spec.id.to_string(),
         ));
     }
 
