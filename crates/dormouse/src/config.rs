@@ -197,7 +197,11 @@ impl Config {
         let account = typed.account_id.as_deref().unwrap_or("000000000000");
         let allow_weaker = typed.allow_weaker.unwrap_or_default();
         Ok(Self {
-            data_dir: typed.data_dir.map_or_else(|| default_data_dir(around), Ok)?,
+            // Whole, because sandboxes are made by a process whose working directory is another.
+            data_dir: std::path::absolute(
+                typed.data_dir.map_or_else(|| default_data_dir(around), Ok)?,
+            )
+            .context("--data-dir")?,
             listen,
             home: Scope {
                 account: account.parse().context("--account-id")?,
@@ -409,6 +413,13 @@ mod tests {
         let two = [PathBuf::from("/a"), PathBuf::from("/b")];
         assert_eq!(given(&["--hot-reload", "/a", "--hot-reload", "/b"]), two);
         assert_eq!(given(&["--hot-reload", "/a:/b"]), two);
+    }
+
+    #[test]
+    fn a_data_directory_is_one_wherever_it_is_looked_at_from() {
+        let given = |path| Config::load(typed(&["--data-dir", path]), &around()).unwrap().data_dir;
+        assert_eq!(given("/data"), PathBuf::from("/data"));
+        assert_eq!(given("data"), std::env::current_dir().unwrap().join("data"));
     }
 
     #[test]
