@@ -34,6 +34,9 @@ pub(crate) struct Typed {
     /// The address to listen on; port 0 takes a free one [default: 127.0.0.1:9000].
     #[arg(long, env = "DORMOUSE_LISTEN", value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
+    /// A Unix socket to listen on as well, for this user's clients: `curl --unix-socket PATH http://localhost/`.
+    #[arg(long, env = "DORMOUSE_SOCKET", value_name = "PATH")]
+    socket: Option<PathBuf>,
     /// The region of callers who name none [default: us-east-1].
     #[arg(long, env = "DORMOUSE_REGION")]
     region: Option<String>,
@@ -144,6 +147,8 @@ enum Cpu {
 pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     pub(crate) listen: SocketAddr,
+    /// A Unix socket beside it.
+    pub(crate) socket: Option<PathBuf>,
     pub(crate) home: Scope,
     pub(crate) log_format: Option<LogFormat>,
     pub(crate) log: String,
@@ -203,6 +208,7 @@ impl Config {
             )
             .context("--data-dir")?,
             listen,
+            socket: typed.socket,
             home: Scope {
                 account: account.parse().context("--account-id")?,
                 region: region.parse().context("--region")?,
@@ -253,6 +259,7 @@ impl Typed {
         Self {
             data_dir: self.data_dir.or(there.data_dir),
             listen: self.listen.or(there.listen),
+            socket: self.socket.or(there.socket),
             region: self.region.or(there.region),
             account_id: self.account_id.or(there.account_id),
             log_format: self.log_format.or(there.log_format),

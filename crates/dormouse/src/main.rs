@@ -9,6 +9,7 @@ mod doctor;
 mod network;
 mod runtimes;
 mod serve;
+mod socket;
 mod top;
 
 use std::process::ExitCode;

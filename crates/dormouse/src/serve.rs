@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, anyhow};
-use dormouse_frontend::{Frontend, Images, Server};
+use dormouse_frontend::{Frontend, Images, Listeners, Server};
 use dormouse_identity::Signer;
 use dormouse_model::chance::Chance;
 use dormouse_model::clock::Clock;
@@ -37,7 +37,7 @@ use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, LogFormat, Surroundings, Typed};
-use crate::{network, runtimes};
+use crate::{network, runtimes, socket};
 
 /// Connections from inside sandboxes that may wait to be served; past it they are closed.
 const DIALLED_QUEUE: usize = 64;
@@ -99,9 +99,12 @@ async fn serve(config: Config, spawner: Spawner) -> anyhow::Result<()> {
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("listening on {}", config.listen))?;
+    let socket = config.socket.as_deref().map(socket::bind).transpose()?;
+    let (socket, _named) = socket.unzip();
+    let listeners = Listeners { port: listener, socket };
     let store = Store::open(&config.data_dir).context("data directory")?;
     let isolation = Isolation::start(&config, &instance(&config.data_dir), spawner)?;
-    let served = serve_isolated(&config, &store, &isolation, (listener, &mut signals)).await;
+    let served = serve_isolated(&config, &store, &isolation, (listeners, &mut signals)).await;
     isolation.stop().await;
     store.close().await;
     info!("stopped");
@@ -112,7 +115,7 @@ async fn serve_isolated(
     config: &Config,
     store: &Store,
     isolation: &Isolation,
-    (listener, signals): (TcpListener, &mut Signals),
+    (listeners, signals): (Listeners, &mut Signals),
 ) -> anyhow::Result<()> {
     let mut tasks = JoinSet::new();
     let (endpoint, dialled) = mpsc::channel(DIALLED_QUEUE);
@@ -122,12 +125,12 @@ async fn serve_isolated(
     let parts =
         Parts { config, store, isolation, objects: objects.clone(), clock: clock.clone(), chance };
     let (frontend, placement) = assemble(parts, endpoint, &mut tasks).await?;
-    announce(listener.local_addr()?);
+    announce(listeners.port.local_addr()?);
     let (stop, stopping) = watch::channel(false);
     tasks.spawn(store.logs().keep_retention(clock.clone(), stopping.clone()));
     tasks.spawn(store.metrics().keep_retention(clock, stopping.clone()));
     tasks.spawn(objects.remove_orphans(stopping.clone()));
-    let server = Server { frontend, listener, dialled };
+    let server = Server { frontend, listeners, dialled };
     let serving = tasks.spawn(server.run(stopping));
     signals.first().await;
     info!("stopping: running invocations may finish");

@@ -34,4 +34,4 @@ pub use context::{Config, Frontend};
 pub use iam::Records as IamRecords;
 pub use lambda::image::{Images, Registries, Registry};
 pub use lambda::other_s3::OtherS3;
-pub use server::Server;
+pub use server::{Listeners, Server};

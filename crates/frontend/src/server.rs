@@ -1,5 +1,6 @@
 //! Connections: accepted, served one request at a time, ended when the server stops.
 
+use std::io;
 use std::time::Duration;
 
 use dormouse_model::limits;
@@ -7,7 +8,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
@@ -17,13 +18,22 @@ use crate::context::Frontend;
 /// How long accepting rests after the system refused a connection, for want of descriptors.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
 
-/// Serves a [`Frontend`] on a listener and on connections that come from elsewhere.
+/// Where clients connect.
+#[derive(Debug)]
+pub struct Listeners {
+    /// The port.
+    pub port: TcpListener,
+    /// A Unix socket beside it.
+    pub socket: Option<UnixListener>,
+}
+
+/// Serves a [`Frontend`] on its listeners and on connections that come from elsewhere.
 #[derive(Debug)]
 pub struct Server<C> {
     /// Answers requests.
     pub frontend: Frontend,
     /// Where clients connect.
-    pub listener: TcpListener,
+    pub listeners: Listeners,
     /// Connections made elsewhere, such as inside a sandbox.
     pub dialled: mpsc::Receiver<C>,
 }
@@ -37,16 +47,19 @@ where
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
-                accepted = self.listener.accept() => match accepted {
+                accepted = self.listeners.port.accept() => match accepted {
                     Ok((stream, _)) => {
                         // Small answers must not wait for an acknowledgement.
                         let _ = stream.set_nodelay(true);
                         connections.spawn(serve(self.frontend.clone(), stream, stop.clone()));
                     }
-                    Err(error) => {
-                        warn!(%error, "connection not accepted");
-                        tokio::time::sleep(ACCEPT_REST).await;
+                    Err(error) => rest(&error).await,
+                },
+                accepted = local(self.listeners.socket.as_ref()) => match accepted {
+                    Ok(stream) => {
+                        connections.spawn(serve(self.frontend.clone(), stream, stop.clone()));
                     }
+                    Err(error) => rest(&error).await,
                 },
                 Some(connection) = self.dialled.recv() => {
                     connections.spawn(serve(self.frontend.clone(), connection, stop.clone()));
@@ -56,9 +69,22 @@ where
             }
         }
         self.frontend.stop_waiting();
-        drop(self.listener);
+        drop(self.listeners);
         while connections.join_next().await.is_some() {}
     }
+}
+
+/// The next connection of the Unix socket; never, without one.
+async fn local(socket: Option<&UnixListener>) -> io::Result<UnixStream> {
+    match socket {
+        Some(socket) => socket.accept().await.map(|(stream, _)| stream),
+        None => std::future::pending().await,
+    }
+}
+
+async fn rest(error: &io::Error) {
+    warn!(%error, "connection not accepted");
+    tokio::time::sleep(ACCEPT_REST).await;
 }
 
 async fn serve<C>(frontend: Frontend, connection: C, mut stop: watch::Receiver<bool>)
