@@ -96,12 +96,15 @@ impl Worker {
     pub fn start(config: Config, tasks: &mut JoinSet<()>) -> io::Result<Self> {
         let artifacts =
             Artifacts::start(&config.directory, config.packages, &config.needed, tasks)?;
+        let total_mb = config.capacity_mb.unwrap_or_else(capacity::for_functions_mb);
+        let capacity = Capacity::watched(total_mb, Arc::new(capacity::available_mb), tasks);
         let means = Means {
             backend: config.backend.clone(),
             interpreters: config.interpreters.clone(),
             bootstraps: config.bootstraps.clone(),
             network: config.network,
             chance: config.chance.clone(),
+            shortage: capacity.shortage(),
         };
         let shared = Shared {
             standby: Standby::start(config.standby, means, config.clock.clone(), tasks),
@@ -122,8 +125,6 @@ impl Worker {
             endpoint: config.endpoint,
             interpreters: config.interpreters,
         };
-        let total_mb = config.capacity_mb.unwrap_or_else(capacity::for_functions_mb);
-        let capacity = Capacity::watched(total_mb, Arc::new(capacity::available_mb), tasks);
         Ok(Self { shared: Arc::new(shared), capacity })
     }
 

@@ -19,7 +19,7 @@ use dormouse_model::environment::Micros;
 use dormouse_model::limits;
 use dormouse_model::names::FunctionKey;
 use dormouse_sandbox::pressure::Pressure;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
@@ -45,6 +45,8 @@ struct Shared {
     /// The kernel tells of memory pressure by itself.
     is_told: AtomicBool,
     gauge: Gauge,
+    /// Tells of each time at which memory was short.
+    shortage: watch::Sender<()>,
     /// Who watches the kernel's news ends when this is gone.
     _watched: oneshot::Sender<Infallible>,
 }
@@ -88,7 +90,8 @@ impl Capacity {
     fn kept(total_mb: u64, gauge: Gauge, watched: oneshot::Sender<Infallible>) -> Self {
         let books = Mutex::new(Books { ledger: Ledger::new(total_mb), bells: BTreeMap::new() });
         let (is_short, is_told) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self(Arc::new(Shared { books, is_short, is_told, gauge, _watched: watched }))
+        let shortage = watch::channel(()).0;
+        Self(Arc::new(Shared { books, is_short, is_told, gauge, shortage, _watched: watched }))
     }
 
     /// The same, and idle environments end when the kernel tells of memory pressure.
@@ -131,7 +134,13 @@ impl Capacity {
         Use { total_mb, used_mb, waiting: books.ledger.waiting() }
     }
 
+    /// Tells of each time at which memory is short: what can be done without is to go.
+    pub(crate) fn shortage(&self) -> watch::Receiver<()> {
+        self.0.shortage.subscribe()
+    }
+
     fn relieve(&self, why: &str) {
+        self.0.shortage.send_replace(());
         let evicted = self.with(|books| books.ledger.relieve());
         if evicted > 0 {
             info!(evicted, why, "idle environments end");

@@ -27,7 +27,7 @@ use dormouse_model::chance::Chance;
 use dormouse_model::clock::Clock;
 use dormouse_model::limits;
 use dormouse_sandbox::{Backend, Network};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tracing::{debug, info};
 
@@ -45,6 +45,8 @@ pub(crate) struct Means {
     pub(crate) bootstraps: PathBuf,
     pub(crate) network: Network,
     pub(crate) chance: Chance,
+    /// Tells when memory is short.
+    pub(crate) shortage: watch::Receiver<()>,
 }
 
 /// How many of one kind there are.
@@ -85,6 +87,7 @@ impl Standby {
     ) -> Self {
         let (requests, inbox) = mpsc::channel(limits::OWNER_QUEUE);
         let keeper = Keeper {
+            shortage: Some(means.shortage.clone()),
             demand: Demand::new(setting),
             means: Arc::new(means),
             clock,
@@ -119,7 +122,17 @@ impl Standby {
     }
 }
 
+/// Waits until memory is short; `false` when nobody will tell.
+async fn short(shortage: &mut Option<watch::Receiver<()>>) -> bool {
+    match shortage {
+        Some(shortage) => shortage.changed().await.is_ok(),
+        None => std::future::pending().await,
+    }
+}
+
 struct Keeper {
+    /// None when nobody tells any more.
+    shortage: Option<watch::Receiver<()>>,
     demand: Demand,
     means: Arc<Means>,
     clock: Clock,
@@ -147,6 +160,7 @@ impl Keeper {
                     Some(request) => self.request(request),
                     None => break,
                 },
+                told = short(&mut self.shortage) => self.give_up(told),
                 Some(made) = self.making.join_next() => self.made(made),
                 Some(_) = self.ending.join_next() => {}
                 () = tokio::time::sleep(Duration::from_micros(wait.unwrap_or(0))), if wait.is_some() => {}
@@ -180,6 +194,21 @@ impl Keeper {
             }
             Request::Look(reply) => {
                 let _ = reply.send(self.levels());
+            }
+        }
+    }
+
+    /// Memory is short, and nobody uses these. For a while no others are made.
+    fn give_up(&mut self, told: bool) {
+        if !told {
+            self.shortage = None;
+            return;
+        }
+        for (kind, all) in std::mem::take(&mut self.standing) {
+            info!(%kind, number = all.len(), "sandboxes that stood by end: memory is short");
+            self.demand.failed(kind, self.clock.now());
+            for standing in all {
+                self.ending.spawn(standing.end());
             }
         }
     }

@@ -18,6 +18,7 @@ const PYTHON: Kind = Kind::Interpreter { runtime: Runtime::Python { minor: 12 },
 struct World {
     fake: Arc<Fake>,
     standby: Standby,
+    shortage: watch::Sender<()>,
     tasks: JoinSet<()>,
 }
 
@@ -34,19 +35,21 @@ impl World {
         };
         let found = watch::channel(Some(Arc::from([interpreter]))).1;
         let drawn = AtomicU64::new(0);
+        let (shortage, told) = watch::channel(());
         let means = Means {
             backend: fake.clone(),
             interpreters: Interpreters::new(found, true),
             bootstraps: PathBuf::from("/bootstraps"),
             network: Network::None,
             chance: Chance::new(move || drawn.fetch_add(1, Ordering::Relaxed).into()),
+            shortage: told,
         };
         let began = Instant::now();
         let micros = move || u64::try_from(began.elapsed().as_micros()).unwrap();
         let clock = Clock::new(micros, || 0);
         let mut tasks = JoinSet::new();
         let standby = Standby::start(setting, means, clock, &mut tasks);
-        Self { fake, standby, tasks }
+        Self { fake, standby, shortage, tasks }
     }
 
     /// Waits until as many stand by as are to.
@@ -136,6 +139,18 @@ async fn what_is_wanted_is_there_before_anybody_calls() {
     world.standby.want(Kind::Bare);
     world.full(6).await;
     assert!(world.standby.take(Kind::Bare).await.unwrap().is_as_made());
+    world.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_memory_is_short_none_stands_by_for_a_while() {
+    let world = World::new(Setting::Fixed(3), waits);
+    world.standby.want(PYTHON);
+    world.full(3).await;
+    world.shortage.send_replace(());
+    world.full(0).await;
+    assert!(world.standby.take(PYTHON).await.is_none());
+    world.full(3).await;
     world.close().await;
 }
 
