@@ -24,7 +24,7 @@ use dormouse_model::names::RequestId;
 use dormouse_model::object::{BucketName, ObjectKey};
 use dormouse_store::StorageError;
 use dormouse_store::objects::Bucket;
-use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue};
+use http::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{HeaderMap, Method, Response, StatusCode};
 use hyper::body::Incoming;
@@ -63,11 +63,16 @@ pub(crate) async fn answer(
         Err(error) => Err(error),
     };
     let is_refused = answered.is_err();
-    if let Some(unread) = body.filter(|_| is_refused) {
-        receiving::let_pass(parts, unread).await;
-    }
+    let has_passed = match body.filter(|_| is_refused) {
+        Some(unread) => receiving::let_pass(parts, unread).await,
+        None => true,
+    };
     let mut response = answered.unwrap_or_else(|error| refusal(&error, parts, id));
     let headers = response.headers_mut();
+    if !has_passed {
+        // Told beforehand, or a client may send its next request to a connection that is being closed.
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     if let Ok(id) = HeaderValue::from_str(id.as_str()) {
         headers.insert("x-amz-request-id", id);
     }

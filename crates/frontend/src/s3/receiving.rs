@@ -56,22 +56,25 @@ pub(super) async fn object(
 }
 
 /// Lets a body pass that nobody wants, so that its sender hears the refusal instead of a connection that
-/// broke: but only so much of it, and not from who waits for leave to send it.
-pub(super) async fn let_pass(parts: &Parts, mut body: Incoming) {
+/// broke: but only so much of it, and not from who waits for leave to send it. Tells whether all has passed:
+/// if not, the connection is of no use any more.
+pub(super) async fn let_pass(parts: &Parts, mut body: Incoming) -> bool {
     if parts.headers.contains_key(EXPECT) {
-        return;
+        return body.is_end_stream();
     }
     let passing = async {
         let mut bytes = 0;
         while bytes < LET_PASS_BYTES {
             match body::next(&mut body).await {
                 Ok(Some(piece)) => bytes += piece.len(),
-                Ok(None) | Err(_) => return,
+                Ok(None) => return true,
+                Err(_) => return false,
             }
         }
+        false
     };
     // Whoever is slower hears of it another way.
-    let _ = tokio::time::timeout(LET_PASS, passing).await;
+    tokio::time::timeout(LET_PASS, passing).await.unwrap_or(false)
 }
 
 /// Takes a document, which is small, as it was said to be.
