@@ -32,12 +32,17 @@ pub(crate) struct Server {
     log: PathBuf,
 }
 
+/// More than any number of environments here counts for.
+const CAPACITY_MB: &str = "16777216";
+
 impl Server {
     /// Starts it on this directory and waits until it is ready.
     pub(crate) fn start(binary: &Path, directory: &Path, pool: Pool) -> anyhow::Result<Self> {
         let (data, log) = (directory.join("data"), directory.join("server.log"));
         let mut command = Command::new(binary);
         command.args(["serve", "--listen", "127.0.0.1:0", "--network", "none"]);
+        // The functions are given far more memory than they use, for the sake of their CPU share.
+        command.args(["--capacity-mb", CAPACITY_MB]);
         if let Some(standby) = pool.standby(binary)? {
             command.args(["--standby", &standby]);
         }
