@@ -1,6 +1,6 @@
 //! How many environments this machine holds at once, by their memory.
 //!
-//! The rules are in [`ledger`]. Who makes environments of a version is a [`Member`]: it asks for a [`Place`]
+//! The rules are in `ledger`. Who makes environments of a version is a [`Member`]: it asks for a [`Place`]
 //! before each, and is poked when it is its turn or when an environment of its is to end. A place goes back
 //! when it is dropped.
 

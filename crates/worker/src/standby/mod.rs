@@ -8,8 +8,8 @@
 //!      Standing     +--------+  Created +---------+
 //! ```
 //!
-//! One task keeps them; how many of which kind is decided in [`demand`]. Who takes one gives it its
-//! function's content and limits ([`Standing::equip`]) and owns it from there on. Making, which takes 10 to
+//! One task keeps them; how many of which kind is decided in `demand`. Who takes one gives it its
+//! function's content and limits (`Standing::equip`) and owns it from there on. Making, which takes 10 to
 //! 50 ms, goes on beside the task; so does ending.
 
 mod demand;
