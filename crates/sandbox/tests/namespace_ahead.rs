@@ -8,6 +8,8 @@
 
 #[expect(dead_code, reason = "shared with tests that use more of it")]
 mod common;
+#[path = "common/intruder.rs"]
+mod intruder;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -15,10 +17,9 @@ use std::process::ExitCode;
 
 use common::harness::{self, Trial};
 use common::{World, children_of};
-use dormouse_sandbox::namespace::spawner::{self, Spawner};
-use dormouse_sandbox::{
-    BoxFuture, Created, EquipError, Equipment, Links, ProcessSpec, SandboxSpec, Tree,
-};
+use dormouse_sandbox::namespace::spawner;
+use dormouse_sandbox::{Created, EquipError, Equipment, Links, SandboxSpec, Tree};
+use intruder::{attempt, in_world};
 
 macro_rules! ahead {
     ($($name:ident),* $(,)?) => {
@@ -49,24 +50,6 @@ fn main() -> ExitCode {
         return harness::main(Vec::new());
     }
     harness::main(trials())
-}
-
-fn in_world(test: impl FnOnce(World) -> BoxFuture<'static, ()>) {
-    let spawner = Spawner::launch().expect("the spawner starts");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let world = World::namespace(spawner);
-        let path = world.content.as_ref().unwrap().path().join("intruder");
-        std::fs::copy(env!("CARGO_BIN_EXE_dormouse-sandbox-intruder"), &path).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        test(world).await;
-    });
-}
-
-async fn attempt(sandbox: &mut Created, actions: &[&str]) -> String {
-    let intruder = common::probe(1, actions);
-    let programs = vec!["/var/task/intruder".to_owned()];
-    common::run(sandbox, ProcessSpec { programs, ..intruder }).await
 }
 
 /// The sandbox of this spec, made without content and equipped with it afterwards.

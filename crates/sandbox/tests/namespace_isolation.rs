@@ -7,6 +7,8 @@
 
 #[expect(dead_code, reason = "shared with tests that use more of it")]
 mod common;
+#[path = "common/intruder.rs"]
+mod intruder;
 
 use std::io::BufRead;
 use std::os::unix::fs::PermissionsExt;
@@ -17,9 +19,9 @@ use common::harness::{self, Trial};
 use common::{World, children_of, next};
 use dormouse_sandbox::namespace::cgroup::Cgroups;
 use dormouse_sandbox::namespace::spawner::{self, Spawner};
-use dormouse_sandbox::{BoxFuture, CreateError, Created, Links, ProcessSpec, Root, Tree};
+use dormouse_sandbox::{BoxFuture, CreateError, Links, ProcessSpec, Root, Tree};
+use intruder::{INTRUDER, attempt, intruder};
 
-const INTRUDER: &str = "/var/task/intruder";
 /// The argument that makes this binary a daemon to be killed.
 const VICTIM: &str = "--victim";
 
@@ -82,13 +84,7 @@ fn main() -> ExitCode {
 
 fn in_world(test: impl FnOnce(World) -> BoxFuture<'static, ()>) {
     let mounts = mounts();
-    let spawner = Spawner::launch().expect("the spawner starts");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let world = World::namespace(spawner);
-        add_intruder(&world);
-        test(world).await;
-    });
+    intruder::in_world(test);
     assert_eq!(self::mounts(), mounts, "a mount is left on the host");
 }
 
@@ -96,20 +92,6 @@ fn in_world(test: impl FnOnce(World) -> BoxFuture<'static, ()>) {
 fn mounts() -> usize {
     let all = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
     all.lines().filter(|line| line.contains("/var/task") || line.contains(" /sys/root")).count()
-}
-
-fn add_intruder(world: &World) {
-    let path = world.content.as_ref().unwrap().path().join("intruder");
-    std::fs::copy(env!("CARGO_BIN_EXE_dormouse-sandbox-intruder"), &path).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-}
-
-fn intruder(id: u32, actions: &[&str]) -> ProcessSpec {
-    ProcessSpec { programs: vec![INTRUDER.to_owned()], ..common::probe(id, actions) }
-}
-
-async fn attempt(sandbox: &mut Created, actions: &[&str]) -> String {
-    common::run(sandbox, intruder(1, actions)).await
 }
 
 fn sandbox_pids() -> Vec<u32> {

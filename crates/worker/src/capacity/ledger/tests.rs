@@ -1,6 +1,7 @@
 //! Tables and properties of the ledger.
 
 use proptest::prelude::*;
+use proptest::test_runner::TestCaseError;
 
 use super::*;
 use dormouse_model::names::Scope;
@@ -349,41 +350,54 @@ proptest! {
             }
             prop_assert_eq!(ledger.used_mb(), held.iter().map(Holding::counts_mb).sum::<u64>());
             prop_assert_eq!(ledger.waiting(), waits.len());
-            // What is to end is idle, or was when that was decided, and is never one that is kept.
-            for (id, _) in &members {
-                for place in ledger.take_ending(*id) {
-                    let of = held.iter().find(|it| it.id == place);
-                    match of {
-                        Some(holding) if holding.is_idle() => prop_assert!(!holding.is_kept),
-                        Some(holding) => {
-                            prop_assert!(!holding.is_kept);
-                            ledger.stays(place);
-                        }
-                        None => {}
-                    }
-                }
-            }
+            what_is_to_end_is_not_kept(&mut ledger, &members, &held)?;
         }
-        // When everything ends, whoever waits is poked in turn until nobody does.
-        held.retain(|holding| {
+        for holding in held {
             ledger.freed(holding.id);
-            false
-        });
-        for _ in 0..members.len() {
-            for id in ledger.take_poked() {
-                if !waits.contains(&id) {
-                    continue;
-                }
-                match ledger.ask(id, 1_000) {
-                    Said::Granted(place, _) => {
-                        waits.remove(&id);
-                        ledger.freed(place);
-                    }
-                    Said::Wait => {}
-                    Said::Never => prop_assert!(false, "nothing is kept"),
-                }
+        }
+        all_are_served(&mut ledger, members.len(), waits)?;
+    }
+}
+
+/// What is to end is idle, or was when that was decided, and is never one that is kept.
+fn what_is_to_end_is_not_kept(
+    ledger: &mut Ledger,
+    members: &[(MemberId, u64)],
+    held: &[Holding],
+) -> Result<(), TestCaseError> {
+    for (id, _) in members {
+        for place in ledger.take_ending(*id) {
+            let Some(holding) = held.iter().find(|it| it.id == place) else { continue };
+            prop_assert!(!holding.is_kept);
+            if !holding.is_idle() {
+                ledger.stays(place);
             }
         }
-        prop_assert_eq!((waits.len(), ledger.waiting(), ledger.used_mb()), (0, 0, 0));
     }
+    Ok(())
+}
+
+/// When everything has ended, whoever waits is poked in turn until nobody does.
+fn all_are_served(
+    ledger: &mut Ledger,
+    members: usize,
+    mut waits: BTreeSet<MemberId>,
+) -> Result<(), TestCaseError> {
+    for _ in 0..members {
+        for id in ledger.take_poked() {
+            if !waits.contains(&id) {
+                continue;
+            }
+            match ledger.ask(id, 1_000) {
+                Said::Granted(place, _) => {
+                    waits.remove(&id);
+                    ledger.freed(place);
+                }
+                Said::Wait => {}
+                Said::Never => prop_assert!(false, "nothing is kept"),
+            }
+        }
+    }
+    prop_assert_eq!((waits.len(), ledger.waiting(), ledger.used_mb()), (0, 0, 0));
+    Ok(())
 }
