@@ -183,14 +183,26 @@ def _network(name):
 
 
 def _files(server, name):
-    yield from (f"temporary file {path}" for path in server.temporary.rglob("*"))
+    yield from (f"temporary file {path}" for path in everything_in(server.temporary))
     for place in ("/tmp", "/dev/shm", "/run", "/var/tmp"):
         if os.path.isdir(place):
             yield from (f"{place}/{entry}" for entry in os.listdir(place) if name in entry)
     # Half-written packages and half-unpacked code carry a temporary name until they are whole.
-    for path in server.data_dir.rglob("*"):
+    for path in everything_in(server.data_dir):
         if path.name.startswith((".tmp", ".unfinished", "put-", "tmp.")) or path.suffix in (".tmp", ".partial", ".unfinished"):
             yield f"half-written {path}"
+
+
+def everything_in(directory):
+    """Files and directories below it, of which any may be gone by the time it is looked at: `rglob` would fail."""
+    for place, below, files in os.walk(directory):
+        yield from (Path(place, name) for name in (*below, *files))
+
+
+def everything_in(directory):
+    """Files and directories below it, of which any may be gone by the time it is looked at: `rglob` would fail."""
+    for place, below, files in os.walk(directory):
+        yield from (Path(place, name) for name in (*below, *files))
 
 
 def _namespace(pid, kind):

@@ -27,13 +27,13 @@ pub(crate) enum BodyError {
 }
 
 /// Reads a body of at most `limit_bytes`.
-pub(crate) async fn read(mut body: Incoming, limit_bytes: usize) -> Result<Bytes, BodyError> {
+pub(crate) async fn read(body: &mut Incoming, limit_bytes: usize) -> Result<Bytes, BodyError> {
     let too_large = BodyError::TooLarge { limit_bytes };
     let expected = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if expected > limit_bytes {
         return Err(too_large);
     }
-    let Some(first) = next(&mut body).await? else {
+    let Some(first) = next(body).await? else {
         return Ok(Bytes::new());
     };
     if first.len() >= expected && body.is_end_stream() {
@@ -47,7 +47,7 @@ pub(crate) async fn read(mut body: Incoming, limit_bytes: usize) -> Result<Bytes
             return Err(too_large);
         }
         whole.extend_from_slice(&bytes);
-        piece = next(&mut body).await?;
+        piece = next(body).await?;
     }
     Ok(whole.freeze())
 }

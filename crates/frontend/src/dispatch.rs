@@ -63,7 +63,7 @@ impl Frontend {
         &self,
         (dialect, asked): (Dialect, &Asked),
         parts: &Parts,
-        body: Incoming,
+        mut body: Incoming,
         id: &RequestId,
     ) -> Response<Outgoing> {
         let inner = self.inner();
@@ -81,7 +81,7 @@ impl Frontend {
                 Err(error) => refuse(dialect, &error, id).map(Outgoing::from),
             };
         }
-        let response = match body::read(body, body_limit(dialect)).await {
+        let response = match body::read(&mut body, body_limit(dialect)).await {
             Ok(body) if is_live_tail(dialect, asked) => {
                 let started = logs::tail::start(inner, &caller.scope, (dialect, &body), id).await;
                 return started
@@ -110,10 +110,10 @@ async fn lambda_call(
     inner: &Inner,
     scope: &Scope,
     call: &Call,
-    (parts, body): (&Parts, Incoming),
+    (parts, mut body): (&Parts, Incoming),
     id: &RequestId,
 ) -> Result<Response<Outgoing>, ApiError> {
-    let body = body::read(body, lambda::body_limit(call.operation)).await;
+    let body = body::read(&mut body, lambda::body_limit(call.operation)).await;
     let body = body.map_err(|error| lambda::body_refusal(call.operation, &error))?;
     let ask = lambda::Ask { inner, scope, call, parts, body: &body, request: id };
     lambda::answer(&ask).await

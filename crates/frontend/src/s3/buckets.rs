@@ -18,7 +18,7 @@ use crate::s3::{Answer, Ask, empty, receiving, set, storage, xml};
 /// The region where making a bucket that one has is no error.
 const CLASSIC: &str = "us-east-1";
 
-pub(super) async fn create(ask: &Ask<'_>, name: &BucketName, body: Incoming) -> Answer {
+pub(super) async fn create(ask: &Ask<'_>, name: &BucketName, body: &mut Incoming) -> Answer {
     let body = receiving::document(ask, body).await?;
     let visitor = &ask.visitor;
     let region = bucket::location(&body, &visitor.home)?;
@@ -113,7 +113,7 @@ pub(super) fn versioning(bucket: &Bucket) -> Response<Outgoing> {
     xml(bucket::versioning_answer(bucket.versioning))
 }
 
-pub(super) async fn set_versioning(ask: &Ask<'_>, bucket: &Bucket, body: Incoming) -> Answer {
+pub(super) async fn set_versioning(ask: &Ask<'_>, bucket: &Bucket, body: &mut Incoming) -> Answer {
     let wanted = bucket::versioning(&receiving::document(ask, body).await?)?;
     let done = ask.inner.objects.set_versioning(bucket.id, wanted).await;
     done.map_err(|error| changed(bucket, &error))?;

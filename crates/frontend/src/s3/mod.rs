@@ -53,20 +53,15 @@ struct Ask<'a> {
 pub(crate) async fn answer(
     inner: &Inner,
     call: &Call,
-    (parts, body): (&Parts, Incoming),
+    (parts, mut body): (&Parts, Incoming),
     id: &RequestId,
 ) -> Response<Outgoing> {
     let now_ms = inner.clock.wall_ms();
-    let mut body = Some(body);
     let answered = match Visitor::of(parts, &inner.home, now_ms) {
         Ok(visitor) => operate(&Ask { inner, visitor, parts, id }, call, &mut body).await,
         Err(error) => Err(error),
     };
-    let is_refused = answered.is_err();
-    let has_passed = match body.filter(|_| is_refused) {
-        Some(unread) => receiving::let_pass(parts, unread).await,
-        None => true,
-    };
+    let has_passed = receiving::let_pass(parts, &mut body).await;
     let mut response = answered.unwrap_or_else(|error| refusal(&error, parts, id));
     let headers = response.headers_mut();
     if !has_passed {
@@ -116,7 +111,7 @@ pub(crate) fn refusal(error: &ApiError, parts: &Parts, id: &RequestId) -> Respon
     response
 }
 
-async fn operate(ask: &Ask<'_>, call: &Call, body: &mut Option<Incoming>) -> Answer {
+async fn operate(ask: &Ask<'_>, call: &Call, body: &mut Incoming) -> Answer {
     match (&call.target, call.operation) {
         (_, Operation::NotHere(name)) => Err(not_here(name)),
         (_, Operation::Preflight) => {
@@ -124,29 +119,22 @@ async fn operate(ask: &Ask<'_>, call: &Call, body: &mut Option<Incoming>) -> Ans
             Err(ApiError::new(Exception::S3AccessForbidden, text))
         }
         (Target::Service, _) => buckets::list(ask).await,
-        (Target::Bucket(name), Operation::CreateBucket) => {
-            buckets::create(ask, name, taken(body)?).await
-        }
+        (Target::Bucket(name), Operation::CreateBucket) => buckets::create(ask, name, body).await,
         (Target::Bucket(name), operation) => {
             let bucket = ask.bucket(name).await?;
-            of_bucket(ask, &bucket, (operation, taken(body)?)).await
+            of_bucket(ask, &bucket, (operation, body)).await
         }
         (Target::Object(name, key), operation) => {
             let bucket = ask.bucket(name).await?;
-            of_object(ask, (&bucket, key), (operation, taken(body)?)).await
+            of_object(ask, (&bucket, key), (operation, body)).await
         }
     }
-}
-
-/// The body, for whoever reads it. Until then a refusal may let it pass.
-fn taken(body: &mut Option<Incoming>) -> Result<Incoming, ApiError> {
-    body.take().ok_or_else(|| ApiError::internal(DIALECT))
 }
 
 async fn of_bucket(
     ask: &Ask<'_>,
     bucket: &Bucket,
-    (operation, body): (Operation, Incoming),
+    (operation, body): (Operation, &mut Incoming),
 ) -> Answer {
     match operation {
         Operation::HeadBucket => Ok(buckets::head(bucket)),
@@ -170,7 +158,7 @@ async fn of_bucket(
 async fn of_object(
     ask: &Ask<'_>,
     (bucket, key): (&Bucket, &ObjectKey),
-    (operation, body): (Operation, Incoming),
+    (operation, body): (Operation, &mut Incoming),
 ) -> Answer {
     let of = (bucket, key);
     match operation {

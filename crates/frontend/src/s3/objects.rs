@@ -32,7 +32,7 @@ const LOOKS: usize = 8;
 /// An object by its bucket and key.
 pub(super) type Place<'a> = (&'a Bucket, &'a ObjectKey);
 
-pub(super) async fn put(ask: &Ask<'_>, (bucket, key): Place<'_>, body: Incoming) -> Answer {
+pub(super) async fn put(ask: &Ask<'_>, (bucket, key): Place<'_>, body: &mut Incoming) -> Answer {
     let described = Described::of(ask.headers())?;
     check_canned(ask, bucket, described.acl.as_deref()).await?;
     let framed = Framed::of(ask.headers(), ChecksumAlgorithm::Crc64Nvme)?;
@@ -286,7 +286,7 @@ pub(super) async fn delete(ask: &Ask<'_>, (bucket, key): Place<'_>) -> Answer {
     Ok(response)
 }
 
-pub(super) async fn delete_many(ask: &Ask<'_>, bucket: &Bucket, body: Incoming) -> Answer {
+pub(super) async fn delete_many(ask: &Ask<'_>, bucket: &Bucket, body: &mut Incoming) -> Answer {
     let DeleteRequest { objects, is_quiet } =
         DeleteRequest::read(&receiving::document(ask, body).await?)?;
     let wanted = objects
@@ -346,7 +346,11 @@ pub(super) async fn tagging(ask: &Ask<'_>, place: Place<'_>) -> Answer {
 }
 
 /// Replaces the tags; without a body there are none any more.
-pub(super) async fn set_tagging(ask: &Ask<'_>, place: Place<'_>, body: Option<Incoming>) -> Answer {
+pub(super) async fn set_tagging(
+    ask: &Ask<'_>,
+    place: Place<'_>,
+    body: Option<&mut Incoming>,
+) -> Answer {
     let (tags, status) = match body {
         Some(body) => (tags::of_object(&receiving::document(ask, body).await?)?, StatusCode::OK),
         None => (std::collections::BTreeMap::new(), StatusCode::NO_CONTENT),

@@ -39,33 +39,33 @@ pub(super) struct Received {
 pub(super) async fn object(
     ask: &Ask<'_>,
     framed: Framed,
-    mut body: Incoming,
+    body: &mut Incoming,
 ) -> Result<Received, ApiError> {
     let mut sink = Sink::new(ask.inner.objects.clone(), framed);
-    let mut piece = gather(&mut body).await?;
+    let mut piece = gather(body).await?;
     while !piece.is_empty() {
         let writing = blocking(move || {
             sink.take(&piece)?;
             Ok(sink)
         });
-        let (written, next) = tokio::join!(writing, gather(&mut body));
+        let (written, next) = tokio::join!(writing, gather(body));
         sink = written?;
         piece = next?;
     }
     blocking(move || sink.finish()).await
 }
 
-/// Lets a body pass that nobody wants, so that its sender hears the refusal instead of a connection that
-/// broke: but only so much of it, and not from who waits for leave to send it. Tells whether all has passed:
-/// if not, the connection is of no use any more.
-pub(super) async fn let_pass(parts: &Parts, mut body: Incoming) -> bool {
-    if parts.headers.contains_key(EXPECT) {
+/// Lets what is left of a body pass that nobody wants, so that its sender hears the refusal instead of a
+/// connection that broke: but only so much of it, and not from who waits for leave to send it. Tells whether
+/// all has passed: if not, the connection is of no use any more.
+pub(super) async fn let_pass(parts: &Parts, body: &mut Incoming) -> bool {
+    if body.is_end_stream() || parts.headers.contains_key(EXPECT) {
         return body.is_end_stream();
     }
     let passing = async {
         let mut bytes = 0;
         while bytes < LET_PASS_BYTES {
-            match body::next(&mut body).await {
+            match body::next(body).await {
                 Ok(Some(piece)) => bytes += piece.len(),
                 Ok(None) => return true,
                 Err(_) => return false,
@@ -78,19 +78,14 @@ pub(super) async fn let_pass(parts: &Parts, mut body: Incoming) -> bool {
 }
 
 /// Takes a document, which is small, as it was said to be.
-pub(super) async fn document(ask: &Ask<'_>, body: Incoming) -> Result<Bytes, ApiError> {
-    let bytes = unchecked(ask, body).await?;
+pub(super) async fn document(ask: &Ask<'_>, body: &mut Incoming) -> Result<Bytes, ApiError> {
+    let bytes = unchecked(body).await?;
     check_document(ask.headers(), &bytes)?;
     Ok(bytes)
 }
 
 /// Takes a document, whatever its request says of it.
-pub(super) async fn unchecked(ask: &Ask<'_>, body: Incoming) -> Result<Bytes, ApiError> {
-    let limit_bytes = limits::OBJECT_REQUEST_BYTES;
-    if body.size_hint().lower() > limit_bytes as u64 {
-        let_pass(ask.parts, body).await;
-        return Err(message_too_long(limit_bytes));
-    }
+pub(super) async fn unchecked(body: &mut Incoming) -> Result<Bytes, ApiError> {
     let read = body::read(body, limits::OBJECT_REQUEST_BYTES).await;
     read.map_err(|error| match error {
         BodyError::TooLarge { limit_bytes } => message_too_long(limit_bytes),

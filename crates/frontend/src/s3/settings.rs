@@ -50,7 +50,7 @@ pub(super) async fn get(ask: &Ask<'_>, bucket: &Bucket, setting: Setting) -> Ans
 pub(super) async fn put(
     ask: &Ask<'_>,
     bucket: &Bucket,
-    (setting, body): (Setting, Incoming),
+    (setting, body): (Setting, &mut Incoming),
 ) -> Answer {
     let body = receiving::document(ask, body).await?;
     let kept = match canned(ask).filter(|_| setting == Setting::Acl) {
@@ -118,7 +118,7 @@ pub(super) async fn object_acl(ask: &Ask<'_>, (bucket, key): (&Bucket, &ObjectKe
 pub(super) async fn set_object_acl(
     ask: &Ask<'_>,
     (bucket, key): (&Bucket, &ObjectKey),
-    body: Incoming,
+    body: &mut Incoming,
 ) -> Answer {
     let body = receiving::document(ask, body).await?;
     let kept = match canned(ask) {

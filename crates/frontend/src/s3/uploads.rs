@@ -66,7 +66,11 @@ pub(super) fn gone(key: &UploadKey, error: ChangeError) -> ApiError {
     }
 }
 
-pub(super) async fn put_part(ask: &Ask<'_>, (bucket, key): Place<'_>, body: Incoming) -> Answer {
+pub(super) async fn put_part(
+    ask: &Ask<'_>,
+    (bucket, key): Place<'_>,
+    body: &mut Incoming,
+) -> Answer {
     let (number, id) = place(ask.query())?;
     let key = UploadKey { key: key.clone(), id };
     let (upload, _) = upload(ask, bucket, &key, (0, 0)).await?;
@@ -153,10 +157,14 @@ fn facts(part: &Part) -> PartFacts {
     }
 }
 
-pub(super) async fn complete(ask: &Ask<'_>, (bucket, key): Place<'_>, body: Incoming) -> Answer {
+pub(super) async fn complete(
+    ask: &Ask<'_>,
+    (bucket, key): Place<'_>,
+    body: &mut Incoming,
+) -> Answer {
     let key = asked(ask.query(), key);
     // The checksum beside this document is that of the object.
-    let body = receiving::unchecked(ask, body).await?;
+    let body = receiving::unchecked(body).await?;
     let request = CompleteRequest::read(&body)?;
     let all = (0, limits::OBJECT_PAGE * 10);
     let (upload, there) = upload(ask, bucket, &key, all).await?;
