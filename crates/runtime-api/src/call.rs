@@ -99,12 +99,12 @@ pub enum Call {
         /// Accepted: 202.
         reply: Verdict,
     },
-    /// `GET restore/next`. Without SnapStart the state machine refuses it in every state.
+    /// `GET restore/next`: Init is over, and a snapshot may be taken. Only with SnapStart.
     RestoreNext {
-        /// Accepted: 200 without a body.
+        /// Accepted: 200 without a body. See [`crate::ParkedRestore`].
         reply: Verdict,
     },
-    /// `POST restore/error`. Without SnapStart the state machine refuses it in every state.
+    /// `POST restore/error`: the runtime cannot go on after a restore. Only with SnapStart.
     RestoreError {
         /// What went wrong after the restore.
         report: ErrorReport,

@@ -45,7 +45,7 @@ pub use extension::{Events, ExtensionEvent, Registration, ShutdownReason};
 pub use extension_refusal::ExtensionRefusal;
 pub use extension_state::{ExtensionProgress, ExtensionRequest, ExtensionState};
 pub use identifier::{Identifier, NotAnIdentifier};
-pub use parked::{ParkedEvent, ParkedNext};
+pub use parked::{ParkedEvent, ParkedNext, ParkedRestore};
 pub use refusal::{Mismatch, Refusal};
 pub use registry::{Extension, ExtensionKind, Registry};
 pub use serve::{ServeError, serve};

@@ -18,7 +18,7 @@ pub const ERROR_TYPE_BYTES: usize = 256;
 /// Bytes of an X-Ray error cause (X-Ray: a document has at most 64 kB). Past it the cause is cropped.
 pub const XRAY_CAUSE_BYTES: usize = 65_536;
 
-/// Calls of `next` that may be parked in one environment at once (ours). One is usual; a runtime that
+/// Calls of `next`, or of `restore/next`, that may be parked in one environment at once (ours). One is usual; a runtime that
 /// polls with several threads has a few. Past it further ones are refused.
 pub const PARKED_NEXT: usize = 16;
 

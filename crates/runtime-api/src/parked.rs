@@ -1,5 +1,5 @@
-//! The calls of `next` that wait for an event, a runtime's and an extension's. Owned by the
-//! environment's owner; knows no state.
+//! The calls that wait: of `next` for an event, a runtime's and an extension's, and of `restore/next`
+//! for the release. Owned by the environment's owner; knows no state.
 
 use tokio::sync::oneshot;
 
@@ -10,7 +10,7 @@ use crate::limits;
 use crate::refusal::Refusal;
 use crate::state::RuntimeState;
 
-type Reply = oneshot::Sender<Result<Delivery, Refusal>>;
+type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
 type ExtensionReply = oneshot::Sender<Result<ExtensionEvent, ExtensionRefusal>>;
 
 /// The parked calls of `next`, bounded. The newest is answered first: an older one may belong to a
@@ -29,21 +29,13 @@ type ExtensionReply = oneshot::Sender<Result<ExtensionEvent, ExtensionRefusal>>;
 /// delivered at least once to a runtime that goes on asking; the owner keeps it until the response.
 #[derive(Debug, Default)]
 pub struct ParkedNext {
-    waiting: Vec<Reply>,
+    waiting: Vec<Reply<Delivery>>,
 }
 
 impl ParkedNext {
     /// Parks a call. Past [`limits::PARKED_NEXT`] live ones it is refused at once.
-    pub fn park(&mut self, reply: Reply) {
-        self.waiting.retain(|parked| !parked.is_closed());
-        if self.waiting.len() < limits::PARKED_NEXT {
-            self.waiting.push(reply);
-            return;
-        }
-        let ready = RuntimeState::Ready { last: None }.name();
-        let refusal = Refusal::InvalidStateTransition { from: ready, to: ready };
-        // A receiver that is gone needs no refusal.
-        let _ = reply.send(Err(refusal));
+    pub fn park(&mut self, reply: Reply<Delivery>) {
+        park(&mut self.waiting, reply, RuntimeState::Ready { last: None }.name());
     }
 
     /// Answers the newest live call with the event.
@@ -68,6 +60,40 @@ impl ParkedNext {
     #[must_use]
     pub fn is_waiting(&self) -> bool {
         self.waiting.iter().any(|reply| !reply.is_closed())
+    }
+}
+
+/// Parks a call among the live ones, if there is room; if not it is refused, as one that changes
+/// nothing in this state.
+fn park<T>(waiting: &mut Vec<Reply<T>>, reply: Reply<T>, state: &'static str) {
+    waiting.retain(|parked| !parked.is_closed());
+    if waiting.len() < limits::PARKED_NEXT {
+        waiting.push(reply);
+        return;
+    }
+    // A receiver that is gone needs no refusal.
+    let _ = reply.send(Err(Refusal::InvalidStateTransition { from: state, to: state }));
+}
+
+/// The parked calls of `restore/next`, bounded. More than one only while connections die: all are
+/// answered alike, and whoever misses the answer asks again.
+#[derive(Debug, Default)]
+pub struct ParkedRestore {
+    waiting: Vec<Reply<()>>,
+}
+
+impl ParkedRestore {
+    /// Parks a call. Past [`limits::PARKED_NEXT`] live ones it is refused at once.
+    pub fn park(&mut self, reply: Reply<()>) {
+        park(&mut self.waiting, reply, RuntimeState::RestoreReady.name());
+    }
+
+    /// Lets all of them go on.
+    pub fn release(&mut self) {
+        for reply in self.waiting.drain(..) {
+            // One whose connection is gone asks again.
+            let _ = reply.send(Ok(()));
+        }
     }
 }
 

@@ -12,20 +12,41 @@
 //!        InitError                               TimedOut       (both terminal: a reset starts anew)
 //! ```
 //!
-//! `next` while Running is for a runtime that lost its connection: it gets the same event again.
-//! What is not drawn is refused. The restore states join with SnapStart; until then `restore/*` is
-//! refused everywhere.
+//! Where a snapshot may be taken, Started leads to Ready by another way too:
+//!
+//! ```text
+//!                  restore/next                 released                next
+//!        Started ---------------> RestoreReady ----------> Restoring ----------> Ready
+//!                                 ^  |restore/next         ^  |  |restore/next
+//!                                 +--+                     +--|--+
+//!                                                             | restore/error
+//!                                                             v
+//!                                                         RestoreError   (terminal)
+//! ```
+//!
+//! `next` while Running is for a runtime that lost its connection: it gets the same event again. So is
+//! `restore/next` while RestoreReady and Restoring: a restored process finds its connection closed. A
+//! runtime that calls `next` at once takes no interest in being restored. What is not drawn is
+//! refused (RIE).
 
 use dormouse_model::names::RequestId;
 
 use crate::refusal::{Mismatch, Refusal};
 
 /// Where the runtime of one environment is, from the start of its process to its end.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RuntimeState {
-    /// Its process runs; it has not called `next`.
-    #[default]
-    Started,
+    /// Its process runs; it has asked for nothing.
+    Started {
+        /// Whether it may ask to be restored here (SnapStart).
+        restorable: bool,
+    },
+    /// Where a snapshot may be taken: waiting in `restore/next`. A restored process begins here.
+    RestoreReady,
+    /// Released; it does what it has to do after a restore.
+    Restoring,
+    /// It could not go on after a restore. Its process is about to end.
+    RestoreError,
     /// Waiting for an event in `next`.
     Ready {
         /// The invocation answered last, so that a second answer is not taken for one out of turn.
@@ -87,6 +108,15 @@ pub enum Progress {
     Sent,
     /// Gave the running invocation up at its deadline.
     TimedOut,
+    /// Let the runtime go on from its restore point.
+    Released,
+}
+
+impl Default for RuntimeState {
+    /// A runtime that is not to be restored.
+    fn default() -> Self {
+        Self::Started { restorable: false }
+    }
 }
 
 impl RuntimeState {
@@ -94,7 +124,10 @@ impl RuntimeState {
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Started => "Started",
+            Self::Started { .. } => "Started",
+            Self::RestoreReady => "RestoreReady",
+            Self::Restoring => "Restoring",
+            Self::RestoreError => "RestoreError",
             Self::Ready { .. } => "Ready",
             // To the runtime, an invocation it has not answered runs.
             Self::Running { .. } | Self::TimedOut { .. } => "Running",
@@ -106,18 +139,26 @@ impl RuntimeState {
     }
 
     /// The state after a request. After `next` the owner looks at it: `Ready` parks the call,
-    /// `Running` answers it at once with the event of that invocation again.
+    /// `Running` answers it at once with the event of that invocation again. After `restore/next`,
+    /// `RestoreReady` parks the call and `Restoring` answers it at once.
     ///
     /// # Errors
     /// The refusal to send. The state stays as it was.
     pub fn apply(&self, request: Request<'_>) -> Result<Self, Refusal> {
         match (self, request) {
-            (Self::Started, Request::Next) => Ok(Self::Ready { last: None }),
+            (Self::Started { .. } | Self::Restoring, Request::Next) => {
+                Ok(Self::Ready { last: None })
+            }
             (Self::Ready { .. } | Self::Running { .. }, Request::Next) => Ok(self.clone()),
             (Self::ResponseSent { request }, Request::Next) => {
                 Ok(Self::Ready { last: Some(request.clone()) })
             }
-            (Self::Started, Request::InitError) => Ok(Self::InitError),
+            (Self::Started { .. }, Request::InitError) => Ok(Self::InitError),
+            (Self::Started { restorable: true } | Self::RestoreReady, Request::RestoreNext) => {
+                Ok(Self::RestoreReady)
+            }
+            (Self::Restoring, Request::RestoreNext) => Ok(Self::Restoring),
+            (Self::Restoring, Request::RestoreError) => Ok(Self::RestoreError),
             (Self::Running { request }, Request::Response(id)) if request.as_str() == id => {
                 Ok(Self::InvocationResponse { request: request.clone() })
             }
@@ -155,6 +196,8 @@ impl RuntimeState {
                 | Self::InvocationErrorResponse { request },
                 Progress::TimedOut,
             ) => Ok(Self::TimedOut { request: request.clone() }),
+            (Self::RestoreReady, Progress::Released) => Ok(Self::Restoring),
+            (_, Progress::Released) => Err(self.no_transition("Restoring")),
             (_, Progress::Delivered(_)) => Err(self.no_transition("Running")),
             (_, Progress::Sent) => Err(self.no_transition("ResponseSent")),
             (_, Progress::TimedOut) => Err(self.no_transition("TimedOut")),
@@ -164,7 +207,11 @@ impl RuntimeState {
     /// Why an answer to `id` is not taken where the id, not the state, is what is wrong.
     fn refuse_answer(&self, id: &str) -> Option<Refusal> {
         let mismatch = match self {
-            Self::Started | Self::InitError => None,
+            Self::Started { .. }
+            | Self::InitError
+            | Self::RestoreReady
+            | Self::Restoring
+            | Self::RestoreError => None,
             Self::Ready { last } => {
                 last.as_ref().is_some_and(|last| last.as_str() == id).then_some(Mismatch::Answered)
             }
@@ -187,7 +234,8 @@ impl RuntimeState {
             Request::Response(_) => "InvocationResponse",
             Request::Error(_) => "InvocationErrorResponse",
             Request::InitError => "InitError",
-            Request::RestoreNext => "RestoreReady",
+            // Not RestoreReady: the state it would lead to in the end (RIE).
+            Request::RestoreNext => "Ready",
             Request::RestoreError => "RestoreError",
         })
     }
@@ -208,7 +256,7 @@ mod tests {
     }
 
     /// One word a step: `next`, `response:a`, `error:a`, `init_error`, `restore_next`,
-    /// `restore_error` are the runtime's; `deliver:a`, `sent`, `timed_out` the owner's.
+    /// `restore_error` are the runtime's; `deliver:a`, `sent`, `timed_out`, `release` the owner's.
     fn step(state: &RuntimeState, word: &str) -> Result<RuntimeState, Refusal> {
         let (verb, letter) = word.split_once(':').unwrap_or((word, ""));
         let id = id(letter);
@@ -222,13 +270,22 @@ mod tests {
             "deliver" => state.progress(Progress::Delivered(id.parse().unwrap())),
             "sent" => state.progress(Progress::Sent),
             "timed_out" => state.progress(Progress::TimedOut),
+            "release" => state.progress(Progress::Released),
             other => panic!("no step {other}"),
         }
     }
 
     /// Runs the steps from Started; the states' names, or why a step was refused.
     fn check(steps: &str, expected: &str) {
-        let mut state = RuntimeState::default();
+        check_from(RuntimeState::default(), steps, expected);
+    }
+
+    /// The same where a snapshot may be taken.
+    fn check_restorable(steps: &str, expected: &str) {
+        check_from(RuntimeState::Started { restorable: true }, steps, expected);
+    }
+
+    fn check_from(mut state: RuntimeState, steps: &str, expected: &str) {
         let mut seen = Vec::new();
         for word in steps.split_whitespace() {
             match step(&state, word) {
@@ -324,8 +381,53 @@ mod tests {
     #[test]
     fn restore_is_refused_without_snap_start() {
         check(
-            "restore_next restore_error next restore_next",
-            "403(Started>RestoreReady) | 403(Started>RestoreError) | Ready | 403(Ready>RestoreReady)",
+            "restore_next restore_error next restore_next release",
+            "403(Started>Ready) | 403(Started>RestoreError) | Ready | 403(Ready>Ready) | \
+             403(Ready>Restoring)",
+        );
+    }
+
+    #[test]
+    fn a_restorable_runtime_waits_at_its_restore_point_until_it_is_released() {
+        check_restorable(
+            "restore_next release next deliver:a response:a sent next",
+            "RestoreReady | Restoring | Ready | Running | InvocationResponse | ResponseSent | Ready",
+        );
+        check_restorable(
+            "restore_next next init_error restore_error response:a deliver:a",
+            "RestoreReady | 403(RestoreReady>Ready) | 403(RestoreReady>InitError) | \
+             403(RestoreReady>RestoreError) | 403(RestoreReady>InvocationResponse) | \
+             403(RestoreReady>Running)",
+        );
+    }
+
+    #[test]
+    fn restore_next_may_be_asked_again_until_next() {
+        check_restorable(
+            "restore_next restore_next release restore_next next restore_next",
+            "RestoreReady | RestoreReady | Restoring | Restoring | Ready | 403(Ready>Ready)",
+        );
+        let restored = "restore_next release restore_next next";
+        check_from(
+            RuntimeState::RestoreReady,
+            restored,
+            "RestoreReady | Restoring | Restoring | Ready",
+        );
+    }
+
+    #[test]
+    fn a_restorable_runtime_may_go_on_without_a_restore_point() {
+        check_restorable("next restore_next", "Ready | 403(Ready>Ready)");
+        check_restorable("init_error restore_next", "InitError | 403(InitError>Ready)");
+    }
+
+    #[test]
+    fn a_restore_error_is_terminal_and_only_taken_while_restoring() {
+        check_restorable(
+            "restore_error restore_next release restore_error restore_error restore_next next release",
+            "403(Started>RestoreError) | RestoreReady | Restoring | RestoreError | \
+             403(RestoreError>RestoreError) | 403(RestoreError>Ready) | 403(RestoreError>Ready) | \
+             403(RestoreError>Restoring)",
         );
     }
 
@@ -347,15 +449,17 @@ mod tests {
         /// Whatever a runtime does, each delivery is answered at most once, and only while it runs.
         #[test]
         fn no_invocation_is_answered_twice(
+            restorable in any::<bool>(),
             words in proptest::collection::vec(
                 proptest::sample::select(vec![
                     "next", "response:a", "response:b", "error:a", "error:b", "init_error",
-                    "deliver:a", "deliver:b", "sent", "timed_out", "restore_next",
+                    "deliver:a", "deliver:b", "sent", "timed_out", "restore_next", "restore_error",
+                    "release",
                 ]),
                 0..200,
             ),
         ) {
-            let mut state = RuntimeState::default();
+            let mut state = RuntimeState::Started { restorable };
             let mut open: Option<String> = None;
             for word in words {
                 let Ok(next) = step(&state, word) else { continue };

@@ -180,8 +180,8 @@ fn ping_answers_and_unknown_routes_have_the_apis_own_shape() {
 fn restore_is_refused_without_snap_start() {
     check(
         &[NEXT.replace("invocation", "restore"), post("restore/error", "", "x")],
-        &[forbidden("Started", "RestoreReady"), forbidden("Started", "RestoreError")],
-        &["RestoreNext ", "RestoreError x None None"],
+        &[forbidden("Started", "Ready"), forbidden("Started", "RestoreError")],
+        &["RestoreNext", "RestoreError x None None"],
     );
 }
 

@@ -6,5 +6,6 @@ mod answers;
 mod extensions;
 mod hostile;
 mod owner;
+mod restores;
 mod streams;
 mod talk;

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use dormouse_runtime_api::{
     Call, Collected, Delivery, Destination, ErrorReport, ExtensionEvent, ExtensionProgress,
-    ExtensionRefusal, ExtensionRequest, Identifier, ParkedEvent, ParkedNext, Progress, Refusal,
-    Registration, Registry, Request, RuntimeState, Subscription,
+    ExtensionRefusal, ExtensionRequest, Identifier, ParkedEvent, ParkedNext, ParkedRestore,
+    Progress, Refusal, Registration, Registry, Request, RuntimeState, Subscription,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -37,6 +37,7 @@ pub(crate) fn identifier(n: u128) -> Identifier {
 pub(crate) struct Owner {
     state: RuntimeState,
     parked: ParkedNext,
+    parked_restore: ParkedRestore,
     events: VecDeque<Delivery>,
     running: Option<Delivery>,
     seen: Vec<String>,
@@ -50,6 +51,14 @@ pub(crate) struct Owner {
 impl Owner {
     pub(crate) fn with(events: impl IntoIterator<Item = Delivery>) -> Self {
         Self { events: events.into_iter().collect(), ..Self::default() }
+    }
+
+    /// The same with a runtime in this state.
+    pub(crate) fn in_state(
+        state: RuntimeState,
+        events: impl IntoIterator<Item = Delivery>,
+    ) -> Self {
+        Self { state, ..Self::with(events) }
     }
 
     /// An owner whose environment has these external extensions, and these events for whoever calls
@@ -115,15 +124,31 @@ impl Owner {
             Call::InitError { report, reply } => {
                 self.answer(Request::InitError, text(&report), reply);
             }
-            Call::RestoreNext { reply } => {
-                self.answer(Request::RestoreNext, String::new(), reply);
-            }
+            Call::RestoreNext { reply } => self.restore_next(reply),
             Call::RestoreError { report, reply } => {
                 self.answer(Request::RestoreError, text(&report), reply);
             }
             Call::ResponseStream { .. } => panic!("streams are taken by run"),
             extensions => self.take_extension(extensions),
         }
+    }
+
+    fn restore_next(&mut self, reply: oneshot::Sender<Result<(), Refusal>>) {
+        self.seen.push("RestoreNext".into());
+        match self.state.apply(Request::RestoreNext) {
+            Err(refusal) => drop(reply.send(Err(refusal))),
+            Ok(RuntimeState::Restoring) => drop(reply.send(Ok(()))),
+            Ok(state) => {
+                self.state = state;
+                self.parked_restore.park(reply);
+            }
+        }
+    }
+
+    /// Lets the runtime go on from its restore point.
+    pub(crate) fn release(&mut self) {
+        self.state = self.state.progress(Progress::Released).unwrap();
+        self.parked_restore.release();
     }
 
     fn take_extension(&mut self, call: Call) {

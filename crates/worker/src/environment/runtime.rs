@@ -6,8 +6,8 @@
 use dormouse_model::limits::INVOKE_RESPONSE_BYTES;
 use dormouse_runtime_api::limits::CONNECTIONS;
 use dormouse_runtime_api::{
-    Call, Collected, Delivery, ParkedNext, Progress, Refusal, Request, ResponseStream,
-    RuntimeState, serve,
+    Call, Collected, Delivery, ParkedNext, ParkedRestore, Progress, Refusal, Request,
+    ResponseStream, RuntimeState, serve,
 };
 use dormouse_sandbox::Connection;
 use tokio::sync::{mpsc, oneshot};
@@ -23,18 +23,21 @@ const CALLS: usize = 4;
 pub(super) struct Runtime {
     state: RuntimeState,
     parked: ParkedNext,
+    parked_restore: ParkedRestore,
     calls: mpsc::Receiver<Call>,
     sender: mpsc::Sender<Call>,
     connections: JoinSet<()>,
 }
 
 impl Runtime {
-    /// A runtime that has not said anything.
-    pub(super) fn new() -> Self {
+    /// A process that has not said anything: one that was started, or a restored one, whose first
+    /// word is `restore/next` again.
+    pub(super) fn new(state: RuntimeState) -> Self {
         let (sender, calls) = mpsc::channel(CALLS);
         Self {
-            state: RuntimeState::default(),
+            state,
             parked: ParkedNext::default(),
+            parked_restore: ParkedRestore::default(),
             calls,
             sender,
             connections: JoinSet::new(),
@@ -110,8 +113,23 @@ impl Runtime {
     }
 
     /// Parks a call of `next`.
-    pub(super) fn park(&mut self, reply: tokio::sync::oneshot::Sender<Result<Delivery, Refusal>>) {
+    pub(super) fn park(&mut self, reply: oneshot::Sender<Result<Delivery, Refusal>>) {
         self.parked.park(reply);
+    }
+
+    /// Parks a call of `restore/next`. A runtime that was released and asks again missed the answer:
+    /// it gets it at once.
+    pub(super) fn park_restore(&mut self, reply: oneshot::Sender<Result<(), Refusal>>) {
+        match self.state {
+            RuntimeState::Restoring => drop(reply.send(Ok(()))),
+            _ => self.parked_restore.park(reply),
+        }
+    }
+
+    /// Lets the runtime go on from its restore point.
+    pub(super) fn release(&mut self) {
+        self.progress(Progress::Released);
+        self.parked_restore.release();
     }
 
     /// Answers a parked `next`. When none is alive the event waits for the next one.

@@ -50,12 +50,12 @@ impl Owner {
             Call::InvalidResponseMode { request, reply } => {
                 self.spoilt(&request, reply, &invocation::invalid_response_mode()).await;
             }
-            Call::InitError { report, reply } => self.init_error(report, reply).await,
-            Call::RestoreNext { reply } => {
-                let _ = reply.send(self.runtime.admit(Request::RestoreNext));
+            Call::InitError { report, reply } => {
+                self.init_failed(Request::InitError, report, reply).await;
             }
-            Call::RestoreError { reply, .. } => {
-                let _ = reply.send(self.runtime.admit(Request::RestoreError));
+            Call::RestoreNext { reply } => self.restore_next(reply),
+            Call::RestoreError { report, reply } => {
+                self.init_failed(Request::RestoreError, report, reply).await;
             }
             Call::Register { name, events, reply, .. } => {
                 self.register(&name, events, reply).await;
@@ -144,8 +144,20 @@ impl Owner {
         Ok(())
     }
 
-    async fn init_error(&mut self, report: ErrorReport, reply: Verdict) {
-        let verdict = self.runtime.admit(Request::InitError);
+    /// The runtime is where a snapshot could be taken. It goes on at once, as after a restore.
+    fn restore_next(&mut self, reply: Verdict) {
+        match self.runtime.admit(Request::RestoreNext) {
+            Ok(()) => {
+                self.runtime.park_restore(reply);
+                self.runtime.release();
+            }
+            Err(refusal) => drop(reply.send(Err(refusal))),
+        }
+    }
+
+    /// The runtime cannot go on to its first `next`, by `init/error` or `restore/error`.
+    async fn init_failed(&mut self, request: Request<'_>, report: ErrorReport, reply: Verdict) {
+        let verdict = self.runtime.admit(request);
         let admitted = verdict.is_ok();
         let _ = reply.send(verdict);
         if admitted {

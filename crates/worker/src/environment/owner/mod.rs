@@ -15,6 +15,7 @@ use dormouse_model::environment::{
 };
 use dormouse_model::invocation::{Answer, Completion, ErrorOf};
 use dormouse_model::names::RequestId;
+use dormouse_runtime_api::RuntimeState;
 use dormouse_runtimes::Interpreter;
 use dormouse_sandbox::{
     self as sandbox, Backend, Connection, Dialled, Network, Sandbox, Service, StartError,
@@ -185,7 +186,7 @@ impl Owner {
             waiting: None,
             events: None,
             dialled: None,
-            runtime: Runtime::new(),
+            runtime: Runtime::new(RuntimeState::default()),
             external: Vec::new(),
             extensions: Extensions::default(),
             job: None,
