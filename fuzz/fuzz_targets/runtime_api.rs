@@ -14,7 +14,7 @@
 
 use dormouse_runtime_api::{
     Call, Delivery, Destination, ErrorReport, ExtensionEvent, Identifier, Piece, Registration,
-    ResponseStream, StreamEnd, Subscription, limits, serve,
+    Refusal, ResponseStream, StreamEnd, Subscription, limits, serve,
 };
 use libfuzzer_sys::fuzz_target;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
@@ -67,6 +67,10 @@ async fn own(mut calls: mpsc::Receiver<Call>) {
         let reply = match call {
             Call::Next { reply } => {
                 let _ = reply.send(Ok(event()));
+                continue;
+            }
+            Call::Credentials { reply, .. } => {
+                let _ = reply.send(Err(Refusal::UnknownToken));
                 continue;
             }
             Call::ResponseStream { body, reply, .. } => {

@@ -7,6 +7,7 @@ use dormouse_model::telemetry::SubscriptionApi;
 use http::HeaderValue;
 use tokio::sync::oneshot;
 
+use crate::credentials::Credentials;
 use crate::extension::{Events, ExtensionEvent, Registration};
 use crate::extension_refusal::ExtensionRefusal;
 use crate::identifier::Identifier;
@@ -110,6 +111,13 @@ pub enum Call {
         report: ErrorReport,
         /// Accepted: 202.
         reply: Verdict,
+    },
+    /// `GET credentials`. Only with SnapStart.
+    Credentials {
+        /// What the client says it may have them by, as it is; empty if it says nothing.
+        token: String,
+        /// Accepted: 200 with the credentials.
+        reply: oneshot::Sender<Result<Credentials, Refusal>>,
     },
     /// `POST extension/register`: an extension is there. See [`crate::Registry::register`].
     Register {

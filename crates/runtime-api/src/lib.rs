@@ -1,5 +1,5 @@
 //! What user code talks to: the Runtime, Extensions, Telemetry and Logs API of one execution
-//! environment.
+//! environment, and the endpoint of its credentials.
 //!
 //! A crate of its own because it is a trust boundary: every byte that comes in was written by user
 //! code, so it is parsed here, bounded here, and leaves as a typed [`Call`].
@@ -21,6 +21,7 @@
 mod answer;
 mod call;
 mod cause;
+mod credentials;
 mod exchange;
 mod extension;
 mod extension_refusal;
@@ -41,6 +42,7 @@ mod stream;
 mod subscription;
 
 pub use call::{Call, Delivery, ErrorReport};
+pub use credentials::Credentials;
 pub use extension::{Events, ExtensionEvent, Registration, ShutdownReason};
 pub use extension_refusal::ExtensionRefusal;
 pub use extension_state::{ExtensionProgress, ExtensionRequest, ExtensionState};
@@ -48,6 +50,7 @@ pub use identifier::{Identifier, NotAnIdentifier};
 pub use parked::{ParkedEvent, ParkedNext, ParkedRestore};
 pub use refusal::{Mismatch, Refusal};
 pub use registry::{Extension, ExtensionKind, Registry};
+pub use route::CREDENTIALS_PATH;
 pub use serve::{ServeError, serve};
 pub use state::{Progress, Request, RuntimeState};
 pub use stream::{Collected, Piece, ResponseStream, StreamEnd, StreamError};

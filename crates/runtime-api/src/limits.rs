@@ -38,6 +38,9 @@ pub const EXTENSION_NAME_BYTES: usize = 255;
 /// an error may bring a long stack trace. Past it: 413.
 pub const EXTENSION_BODY_BYTES: usize = 262_144;
 
+/// Milliseconds for which credentials are handed out (RIE: 16 minutes). SDKs ask again before that.
+pub const CREDENTIALS_MS: u64 = 16 * 60_000;
+
 /// Bytes of a streamed response (quota page: 200 MB). Past it the stream ends as too large.
 pub const STREAM_BYTES: u64 = 200 * 1_048_576;
 

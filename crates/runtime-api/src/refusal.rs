@@ -35,6 +35,9 @@ pub enum Refusal {
     /// `Lambda-Runtime-Function-Response-Mode` names no mode.
     #[error("unknown response mode")]
     InvalidFunctionResponseMode,
+    /// These are not the credentials' token's bearer's to have.
+    #[error("no credentials for this token")]
+    UnknownToken,
     /// No such route.
     #[error("no such route")]
     NotFound,
@@ -81,7 +84,7 @@ impl Refusal {
             | Self::InvalidFunctionResponseMode => StatusCode::BAD_REQUEST,
             Self::InvalidStateTransition { .. } => StatusCode::FORBIDDEN,
             Self::RequestEntityTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::UnknownToken | Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::InternalServerError => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -96,6 +99,8 @@ impl Refusal {
             Self::RequestEntityTooLarge { .. } => "RequestEntityTooLarge",
             Self::TruncatedHttpRequest => "TruncatedHTTPRequest",
             Self::InvalidFunctionResponseMode => "InvalidFunctionResponseMode",
+            // Never shown: the body is plain text.
+            Self::UnknownToken => "UnknownToken",
             Self::NotFound => "NotFound",
             Self::MethodNotAllowed { .. } => "MethodNotAllowed",
             Self::InternalServerError => "InternalServerError",
@@ -116,14 +121,18 @@ impl Refusal {
             }
             Self::TruncatedHttpRequest => "HTTP request detected as truncated".to_owned(),
             Self::InvalidFunctionResponseMode => "Invalid function response mode".to_owned(),
+            Self::UnknownToken => "cannot get credentials for the provided token".to_owned(),
             Self::NotFound => "Not found".to_owned(),
             Self::MethodNotAllowed { allowed } => format!("Only {allowed} is allowed"),
             Self::InternalServerError => "Internal Server Error".to_owned(),
         }
     }
 
-    /// The whole body: JSON and a line feed.
+    /// The whole body: JSON and a line feed, or text and a line feed.
     pub(crate) fn body(&self) -> Bytes {
+        if *self == Self::UnknownToken {
+            return format!("{}\n", self.message()).into();
+        }
         error_body(&self.message(), self.error_type())
     }
 }

@@ -10,6 +10,9 @@ const RUNTIME: &str = "/2018-06-01/";
 /// What stands in front of every path of the Extensions API.
 const EXTENSION: &str = "/2020-01-01/extension/";
 
+/// Where a function that may be restored finds its credentials.
+pub const CREDENTIALS_PATH: &str = "/2021-04-23/credentials";
+
 /// A request, by its path alone.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Route<'path> {
@@ -20,6 +23,7 @@ pub(crate) enum Route<'path> {
     RestoreNext,
     RestoreError,
     Ping,
+    Credentials,
     Extension(ExtensionRoute),
 }
 
@@ -37,9 +41,11 @@ pub(crate) enum ExtensionRoute {
 pub(crate) fn route<'path>(method: &Method, path: &'path str) -> Result<Route<'path>, Refusal> {
     let route = find(path).ok_or(Refusal::NotFound)?;
     let allowed = match route {
-        Route::Next | Route::RestoreNext | Route::Ping | Route::Extension(ExtensionRoute::Next) => {
-            "GET"
-        }
+        Route::Next
+        | Route::RestoreNext
+        | Route::Ping
+        | Route::Credentials
+        | Route::Extension(ExtensionRoute::Next) => "GET",
         Route::Response(_) | Route::Error(_) | Route::InitError | Route::RestoreError => "POST",
         Route::Extension(ExtensionRoute::Subscribe(_)) => "PUT",
         Route::Extension(_) => "POST",
@@ -54,6 +60,7 @@ fn find(path: &str) -> Option<Route<'_>> {
     let subscribe = |api| Some(Route::Extension(ExtensionRoute::Subscribe(api)));
     match path {
         "/2022-07-01/telemetry" => return subscribe(SubscriptionApi::Telemetry),
+        CREDENTIALS_PATH => return Some(Route::Credentials),
         "/2020-08-15/logs" => return subscribe(SubscriptionApi::Logs),
         _ => {}
     }
@@ -118,6 +125,7 @@ mod tests {
         check("POST /2020-01-01/extension/init/error", "Extension(InitError)");
         check("POST /2020-01-01/extension/exit/error", "Extension(ExitError)");
         check("PUT /2022-07-01/telemetry", "Extension(Subscribe(Telemetry))");
+        check("GET /2021-04-23/credentials", "Credentials");
         check("PUT /2020-08-15/logs", "Extension(Subscribe(Logs))");
     }
 
@@ -128,6 +136,7 @@ mod tests {
         check("GET /2018-06-01/runtime/invocation/a/response", "405 only POST is allowed here");
         check("PURGE /2018-06-01/runtime/init/error", "405 only POST is allowed here");
         check("GET /2020-01-01/extension/register", "405 only POST is allowed here");
+        check("POST /2021-04-23/credentials", "405 only GET is allowed here");
         check("POST /2022-07-01/telemetry", "405 only PUT is allowed here");
         for path in [
             "/",
@@ -147,6 +156,8 @@ mod tests {
             "/2022-07-01/logs",
             "/2020-08-15/telemetry",
             "/2022-07-01/telemetry/",
+            "/2021-04-23/credentials/",
+            "/2018-06-01/credentials",
             "/2015-03-31/functions",
         ] {
             check(&format!("GET {path}"), "404 no such route");

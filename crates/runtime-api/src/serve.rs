@@ -8,7 +8,7 @@ use std::convert::Infallible;
 
 use bytes::Bytes;
 use dormouse_model::limits::{HEADER_BYTES, INVOKE_RESPONSE_BYTES};
-use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{ALLOW, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{HeaderMap, Response};
 use http_body_util::Full;
@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::answer::{Answer, JSON, accepted, json};
 use crate::call::{Call, Delivery, ErrorReport};
+use crate::credentials;
 use crate::exchange::{Place, ask, put, reserve};
 use crate::extension_serve;
 use crate::receive::{Broken, receive};
@@ -37,6 +38,7 @@ static CLIENT_CONTEXT: HeaderName = HeaderName::from_static("lambda-runtime-clie
 static COGNITO_IDENTITY: HeaderName = HeaderName::from_static("lambda-runtime-cognito-identity");
 static TENANT_ID: HeaderName = HeaderName::from_static("lambda-runtime-aws-tenant-id");
 
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const RESPONSE_MODE: &str = "lambda-runtime-function-response-mode";
 const STREAMING: &[u8] = b"streaming";
 
@@ -121,6 +123,12 @@ async fn dispatch(
             Ok(accepted())
         }
         Route::Extension(route) => Ok(extension_serve::answer(route, parts, body, calls).await),
+        Route::Credentials => {
+            drop(body);
+            let token = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+            let token = token.unwrap_or_default().to_owned();
+            Ok(credentials::shown(&ask(calls, |reply| Call::Credentials { token, reply }).await?))
+        }
         Route::Ping => Ok(Response::new(Full::new(Bytes::from_static(b"pong")))),
     }
 }
@@ -226,6 +234,9 @@ fn refused(refusal: &Refusal) -> Answer {
         Refusal::TruncatedHttpRequest | Refusal::InternalServerError => {
             let close = HeaderValue::from_static("close");
             answer.headers_mut().insert(CONNECTION, close);
+        }
+        Refusal::UnknownToken => {
+            answer.headers_mut().insert(CONTENT_TYPE, TEXT);
         }
         Refusal::InvalidRequestId(_)
         | Refusal::InvalidStateTransition { .. }

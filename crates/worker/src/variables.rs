@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 
 use dormouse_model::function::{LogFormat, ResolvedVersion};
+use dormouse_model::names::Version;
 use dormouse_model::runtime::Runtime;
+use dormouse_runtime_api::CREDENTIALS_PATH;
 use dormouse_sandbox::{ENDPOINT_ADDRESS, RECORDS_DESCRIPTOR, RUNTIME_API_ADDRESS};
 
 use crate::recipe::Told;
@@ -91,29 +93,63 @@ pub(crate) fn extension_variables(
     table
 }
 
+/// Whether processes of this version are restored from a snapshot: SnapStart is for published versions
+/// only.
+pub(crate) fn is_restorable(version: &ResolvedVersion) -> bool {
+    version.deployment.configuration.snap_start && version.version != Version::Latest
+}
+
+/// By what a function that may be restored has its credentials. Every process restored from one
+/// snapshot has this in its memory, so it is the version's and no environment's; it need not be secret,
+/// since nobody outside the sandbox reaches the endpoint that asks for it.
+pub(crate) fn credentials_token(version: &ResolvedVersion) -> String {
+    format!("{}:{}", version.unique_id, version.version)
+}
+
 fn reserved(version: &ResolvedVersion, around: &Surroundings<'_>) -> Vec<(&'static str, String)> {
     let configuration = &version.deployment.configuration;
     let scope = &version.key.scope;
-    vec![
+    let mut reserved = vec![
         ("AWS_LAMBDA_FUNCTION_NAME", version.key.name.to_string()),
         ("AWS_LAMBDA_FUNCTION_VERSION", version.version.to_string()),
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", configuration.memory_mb.to_string()),
         ("AWS_REGION", scope.region.to_string()),
         ("AWS_DEFAULT_REGION", scope.region.to_string()),
-        // An access key of twelve digits names the account to this server.
-        ("AWS_ACCESS_KEY_ID", scope.account.to_string()),
-        ("AWS_SECRET_ACCESS_KEY", around.told.secret.to_owned()),
-        ("AWS_SESSION_TOKEN", around.told.secret.to_owned()),
         ("AWS_LAMBDA_RUNTIME_API", RUNTIME_API_ADDRESS.to_owned()),
         ("AWS_LAMBDA_INITIALIZATION_TYPE", around.told.initialization.as_str().to_owned()),
-        ("AWS_LAMBDA_LOG_GROUP_NAME", version.log_group()),
-        ("AWS_LAMBDA_LOG_STREAM_NAME", around.told.log_stream.to_owned()),
         ("LAMBDA_TASK_ROOT", "/var/task".to_owned()),
         ("LAMBDA_RUNTIME_DIR", "/var/runtime".to_owned()),
         ("_AWS_XRAY_DAEMON_ADDRESS", XRAY_HOST.to_owned()),
         ("_AWS_XRAY_DAEMON_PORT", XRAY_PORT.to_owned()),
         ("PWD", "/var/task".to_owned()),
         ("SHLVL", "0".to_owned()),
+    ];
+    if is_restorable(version) {
+        reserved.extend(of_many_environments(version));
+    } else {
+        reserved.extend(of_one_environment(version, around.told));
+    }
+    reserved
+}
+
+/// What a process may know of its own environment, for its whole life.
+fn of_one_environment(version: &ResolvedVersion, told: Told<'_>) -> [(&'static str, String); 5] {
+    [
+        // An access key of twelve digits names the account to this server.
+        ("AWS_ACCESS_KEY_ID", version.key.scope.account.to_string()),
+        ("AWS_SECRET_ACCESS_KEY", told.secret.to_owned()),
+        ("AWS_SESSION_TOKEN", told.secret.to_owned()),
+        ("AWS_LAMBDA_LOG_GROUP_NAME", version.log_group()),
+        ("AWS_LAMBDA_LOG_STREAM_NAME", told.log_stream.to_owned()),
+    ]
+}
+
+/// In place of it, what remains true wherever the process is restored.
+fn of_many_environments(version: &ResolvedVersion) -> [(&'static str, String); 2] {
+    let uri = format!("http://{RUNTIME_API_ADDRESS}{CREDENTIALS_PATH}");
+    [
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", uri),
+        ("AWS_CONTAINER_AUTHORIZATION_TOKEN", credentials_token(version)),
     ]
 }
 
@@ -129,7 +165,10 @@ mod tests {
     }
 
     fn table(user: &[(&str, &str)]) -> Vec<(String, String)> {
-        let mut version = resolved();
+        table_of(resolved(), user)
+    }
+
+    fn table_of(mut version: ResolvedVersion, user: &[(&str, &str)]) -> Vec<(String, String)> {
         version.deployment.configuration.variables =
             Some(user.iter().map(|(n, v)| ((*n).into(), (*v).into())).collect());
         let language = [("PATH".to_owned(), "/var/lang/bin".to_owned())];
@@ -154,6 +193,30 @@ mod tests {
         assert_eq!(value(&table, "AWS_XRAY_CONTEXT_MISSING"), Some("IGNORE_ERROR"));
         assert_eq!(value(&table, "_HIDDEN"), None);
         assert_eq!(value(&table, "MY"), Some("v"));
+    }
+
+    #[test]
+    fn what_may_be_restored_elsewhere_knows_nothing_of_its_environment() {
+        let mut version = resolved();
+        version.deployment.configuration.snap_start = true;
+        let unpublished = table_of(version.clone(), &[]);
+        assert_eq!(value(&unpublished, "AWS_SECRET_ACCESS_KEY"), Some("x"));
+        assert_eq!(value(&unpublished, "AWS_CONTAINER_CREDENTIALS_FULL_URI"), None);
+
+        version.version = Version::Number(7);
+        let published = table_of(version, &[("AWS_CONTAINER_AUTHORIZATION_TOKEN", "mine")]);
+        for name in [
+            "AWS_ACCESS_KEY_ID",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_SESSION_TOKEN",
+            "AWS_LAMBDA_LOG_GROUP_NAME",
+            "AWS_LAMBDA_LOG_STREAM_NAME",
+        ] {
+            assert_eq!(value(&published, name), None, "{name}");
+        }
+        let uri = "http://127.0.0.1:9001/2021-04-23/credentials";
+        assert_eq!(value(&published, "AWS_CONTAINER_CREDENTIALS_FULL_URI"), Some(uri));
+        assert_eq!(value(&published, "AWS_CONTAINER_AUTHORIZATION_TOKEN"), Some("u:7"));
     }
 
     #[test]

@@ -186,6 +186,29 @@ fn restore_is_refused_without_snap_start() {
 }
 
 #[test]
+fn credentials_are_for_whoever_has_the_token() {
+    let get = |header: &str| format!("GET /2021-04-23/credentials HTTP/1.1\r\n{header}\r\n");
+    let body = "{\"AccessKeyId\":\"000000000000\",\"SecretAccessKey\":\"s/\\\"\",\"Token\":\"t\",\
+        \"Expiration\":\"2023-11-14T22:13:20.000Z\"}";
+    let known = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let unknown = "HTTP/1.1 404 Not Found\r\nContent-Type: text/plain; charset=utf-8\r\n\
+        Content-Length: 46\r\n\r\ncannot get credentials for the provided token\n";
+    check(
+        &[
+            get("Authorization: the token\r\n"),
+            get("Authorization: another\r\n"),
+            get("Authorization: \u{ff}\r\n"),
+            get(""),
+        ],
+        &[known, unknown.into(), unknown.into(), unknown.into()],
+        &["credentials the token", "credentials another", "credentials ", "credentials "],
+    );
+}
+
+#[test]
 fn a_mode_that_does_not_exist_is_refused() {
     check(
         &[NEXT.into(), response(1, "Lambda-Runtime-Function-Response-Mode: buffered\r\n", "abc")],

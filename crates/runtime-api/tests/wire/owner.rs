@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 
 use dormouse_runtime_api::{
-    Call, Collected, Delivery, Destination, ErrorReport, ExtensionEvent, ExtensionProgress,
-    ExtensionRefusal, ExtensionRequest, Identifier, ParkedEvent, ParkedNext, ParkedRestore,
-    Progress, Refusal, Registration, Registry, Request, RuntimeState, Subscription,
+    Call, Collected, Credentials, Delivery, Destination, ErrorReport, ExtensionEvent,
+    ExtensionProgress, ExtensionRefusal, ExtensionRequest, Identifier, ParkedEvent, ParkedNext,
+    ParkedRestore, Progress, Refusal, Registration, Registry, Request, RuntimeState, Subscription,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -127,6 +127,11 @@ impl Owner {
             Call::RestoreNext { reply } => self.restore_next(reply),
             Call::RestoreError { report, reply } => {
                 self.answer(Request::RestoreError, text(&report), reply);
+            }
+            Call::Credentials { token, reply } => {
+                let known = token == "the token";
+                self.seen.push(format!("credentials {token}"));
+                let _ = reply.send(known.then(credentials).ok_or(Refusal::UnknownToken));
             }
             Call::ResponseStream { .. } => panic!("streams are taken by run"),
             extensions => self.take_extension(extensions),
@@ -266,6 +271,15 @@ impl Owner {
             self.state = state.progress(Progress::Sent).unwrap_or(state);
         });
         let _ = reply.send(verdict);
+    }
+}
+
+fn credentials() -> Credentials {
+    Credentials {
+        access_key_id: "000000000000".into(),
+        secret_access_key: "s/\"".into(),
+        session_token: "t".into(),
+        expiration_ms: 1_700_000_000_000,
     }
 }
 

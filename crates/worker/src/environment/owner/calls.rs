@@ -6,14 +6,16 @@ use dormouse_model::environment::Event;
 use dormouse_model::invocation::{self, ErrorOf, ErrorPayload};
 use dormouse_model::limits;
 use dormouse_model::telemetry::{Record, Subscribed, SubscriptionApi};
+use dormouse_runtime_api::limits::CREDENTIALS_MS;
 use dormouse_runtime_api::{
-    Call, ErrorReport, Events, ExtensionRefusal, ExtensionRequest, Identifier, Progress, Refusal,
-    Registration, Request, Subscription,
+    Call, Credentials, ErrorReport, Events, ExtensionRefusal, ExtensionRequest, Identifier,
+    Progress, Refusal, Registration, Request, Subscription,
 };
 use tokio::sync::oneshot;
 
 use super::{Final, Owner};
 use crate::environment::streaming::Offered;
+use crate::variables::{credentials_token, is_restorable};
 
 type Registered = oneshot::Sender<Result<Registration, ExtensionRefusal>>;
 type Verdict = oneshot::Sender<Result<(), Refusal>>;
@@ -56,6 +58,9 @@ impl Owner {
             Call::RestoreNext { reply } => self.restore_next(reply),
             Call::RestoreError { report, reply } => {
                 self.init_failed(Request::RestoreError, report, reply).await;
+            }
+            Call::Credentials { token, reply } => {
+                let _ = reply.send(self.credentials(&token));
             }
             Call::Register { name, events, reply, .. } => {
                 self.register(&name, events, reply).await;
@@ -104,6 +109,23 @@ impl Owner {
     async fn spoilt(&mut self, request: &str, reply: Verdict, payload: &ErrorPayload) {
         let payload = payload.to_json().into();
         self.answered(Request::Response(request), reply, (payload, true)).await;
+    }
+
+    /// What the function's role may do is had by this environment's own secret, whenever its process
+    /// was started.
+    fn credentials(&self, token: &str) -> Result<Credentials, Refusal> {
+        if !is_restorable(&self.spec.version) {
+            return Err(Refusal::NotFound);
+        }
+        if token != credentials_token(&self.spec.version) {
+            return Err(Refusal::UnknownToken);
+        }
+        Ok(Credentials {
+            access_key_id: self.spec.version.key.scope.account.to_string(),
+            secret_access_key: self.secret.clone(),
+            session_token: self.secret.clone(),
+            expiration_ms: self.shared.clock.wall_ms() + CREDENTIALS_MS,
+        })
     }
 
     async fn register(&mut self, name: &str, events: Events, reply: Registered) {

@@ -1,7 +1,6 @@
 //! Effects on the sandbox and its processes. What takes time is started here; its end is an event.
 
 use dormouse_model::environment::{ExtensionFault, ExtensionId, InitPhase};
-use dormouse_model::names::Version;
 use dormouse_model::telemetry::Record;
 use dormouse_runtime_api::RuntimeState;
 use dormouse_runtimes::briefing;
@@ -12,6 +11,7 @@ use crate::environment::extensions::{Extensions, process};
 use crate::environment::runtime::Runtime;
 use crate::environment::telemetry::Telemetry;
 use crate::recipe::{self, Told};
+use crate::variables::is_restorable;
 
 impl Owner {
     /// A new start of all processes: nothing of an earlier one may be taken for it.
@@ -19,7 +19,8 @@ impl Owner {
         self.journal.moment("init", None);
         self.journal.telemetry = Telemetry::new(self.shared.clock.clone());
         self.journal.tell(Record::InitStart(self.init_start(phase)));
-        self.runtime = Runtime::new(RuntimeState::Started { restorable: self.is_restorable() });
+        self.runtime =
+            Runtime::new(RuntimeState::Started { restorable: is_restorable(&self.spec.version) });
         self.forget_dialled();
         self.init_error = None;
         match Extensions::new(&self.external) {
@@ -51,12 +52,6 @@ impl Owner {
             self.effects
                 .spawn(async move { Done::ExtensionStarted(id, sandbox.start(process).await) });
         }
-    }
-
-    /// Whether the runtime may ask to be restored: SnapStart is for published versions only.
-    fn is_restorable(&self) -> bool {
-        let version = &self.spec.version;
-        version.deployment.configuration.snap_start && version.version != Version::Latest
     }
 
     fn told(&self) -> Told<'_> {
