@@ -12,9 +12,11 @@ use std::process::Command;
 use crate::interpreter::{Interpreter, Language};
 use crate::probe::{Deadline, run_with_deadline};
 
-const FILES: [(&str, &str); 9] = [
+const FILES: [(&str, &str); 11] = [
     ("python/bootstrap.py", include_str!("python/bootstrap.py")),
     ("python/dormouse_runtime.py", include_str!("python/dormouse_runtime.py")),
+    ("python/dormouse_snapstart.py", include_str!("python/dormouse_snapstart.py")),
+    ("python/snapshot_restore_py.py", include_str!("python/snapshot_restore_py.py")),
     ("node/bootstrap.cjs", include_str!("node/bootstrap.cjs")),
     ("node/ahead.cjs", include_str!("node/ahead.cjs")),
     ("node/rehearsal.js", include_str!("node/rehearsal.js")),
@@ -23,6 +25,10 @@ const FILES: [(&str, &str); 9] = [
     ("node/logs.cjs", include_str!("node/logs.cjs")),
     ("node/stream.cjs", include_str!("node/stream.cjs")),
 ];
+
+/// Those of them that are imported.
+const PYTHON_MODULES: [&str; 3] =
+    ["dormouse_runtime.py", "dormouse_snapstart.py", "snapshot_restore_py.py"];
 
 /// Writes the bootstraps to `dir/python` and `dir/node`, each file at once or not at all. The
 /// directory of the function's language is what is mounted at `/var/runtime`.
@@ -72,7 +78,8 @@ pub fn precompile(dir: &Path, interpreter: &Interpreter) -> io::Result<()> {
         return Ok(());
     }
     let mut command = Command::new(&interpreter.program);
-    command.args(["-I", "-S", "-m", "py_compile"]).arg(dir.join("python/dormouse_runtime.py"));
+    command.args(["-I", "-S", "-m", "py_compile"]);
+    command.args(PYTHON_MODULES.map(|name| dir.join("python").join(name)));
     command.env_clear();
     run_with_deadline(command, Deadline::default())?;
     let cache = dir.join("python/__pycache__");
@@ -100,6 +107,6 @@ mod tests {
             assert_eq!(stamp(name), before);
         }
         assert_eq!(fs::read_to_string(dir.path().join(FILES[0].0)).unwrap(), FILES[0].1);
-        assert_eq!(fs::read_dir(dir.path().join("python")).unwrap().count(), 2);
+        assert_eq!(fs::read_dir(dir.path().join("python")).unwrap().count(), 4);
     }
 }

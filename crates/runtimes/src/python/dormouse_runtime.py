@@ -26,6 +26,8 @@ PLAIN_RECORD_FIELDS = frozenset(
     " funcName created msecs relativeCreated thread threadName processName process"
     " aws_request_id tenant_id".split()
 )
+# What lies below user code in a traceback.
+OWN_FILES = {__file__}
 SECONDS_FORMAT = "%Y-%m-%dT%H:%M:%S"
 
 request_id = None
@@ -600,7 +602,7 @@ def error_record(error, for_request):
 
         frames = [(frame.filename, frame.lineno, frame.name, frame.line)
                   for frame in traceback.extract_tb(error.__traceback__)]
-        while frames and frames[0][0] == __file__:
+        while frames and frames[0][0] in OWN_FILES:
             frames.pop(0)
         record = (type(error).__name__, str(error), traceback.format_list(frames))
         cause = (type(error).__name__, str(error), frames)
@@ -756,14 +758,28 @@ def main():
     try:
         handler = find_handler(os.environ.get("_HANDLER", ""))
     except Exception as error:
-        record, _ = error_record(error, "")
-        log_error(record)
-        sys.stdout.flush()
-        body = to_bytes(encode(record, escapes_non_ascii()))
-        api.call("POST", "init/error", error_headers(record["errorType"], None), body)
-        sys.exit(1)
+        give_up(api, error, "init/error", 1)
+    if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
+        import dormouse_snapstart
+
+        dormouse_snapstart.pass_restore_point(api)
     while True:
         invoke(api, handler)
+
+
+def give_up(api, error, path, code, error_type=None):
+    """Says why this process cannot go on, and ends it."""
+    record, _ = error_record(error, "")
+    log_error(record)
+    sys.stdout.flush()
+    body = to_bytes(encode(record, escapes_non_ascii()))
+    api.call("POST", path, error_headers(error_type or record["errorType"], None), body)
+    sys.exit(code)
+
+
+def stop(message):
+    sys.stderr.write(message + "\n")
+    sys.exit(1)
 
 
 def invoke(api, handler):
@@ -771,8 +787,7 @@ def invoke(api, handler):
     global request_id, tenant_id
     status, headers, body = api.call("GET", "invocation/next")
     if status != 200:
-        sys.stderr.write("the Runtime API answered next with %d: %s\n" % (status, body.decode()))
-        sys.exit(1)
+        stop("the Runtime API answered next with %d: %s" % (status, body.decode()))
     request_id = headers["lambda-runtime-aws-request-id"]
     tenant_id = headers.get("lambda-runtime-aws-tenant-id")
     trace = headers.get("lambda-runtime-trace-id")

@@ -87,6 +87,8 @@ pub(crate) struct Case {
     pub(crate) wire: Wire,
     /// Whether descriptor 9 is a file for telemetry frames.
     pub(crate) frames: bool,
+    /// How many connections break while `restore/next` waits on them.
+    pub(crate) broken: usize,
 }
 
 /// How a process comes to its function.
@@ -100,11 +102,45 @@ pub(crate) enum Begun {
 
 pub(crate) struct Outcome {
     pub(crate) posts: Vec<Post>,
+    /// How it looked each time it asked `restore/next`.
+    pub(crate) restores: Vec<AtRestorePoint>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
     /// The exit code, or none when it was waiting for more when the events were used up.
     pub(crate) exit: Option<i32>,
     pub(crate) frames: Vec<u8>,
+}
+
+/// A process that waits at its restore point, as seen from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AtRestorePoint {
+    /// What is not a standard descriptor, by kind.
+    pub(crate) descriptors: Vec<String>,
+    pub(crate) threads: usize,
+}
+
+impl AtRestorePoint {
+    fn of(pid: Pid) -> Self {
+        let process = PathBuf::from(format!("/proc/{}", pid.as_raw_nonzero()));
+        let names = fs::read_dir(process.join("fd")).unwrap().map(|it| it.unwrap().file_name());
+        let mut descriptors: Vec<String> = names
+            .filter(|name| !["0", "1", "2"].iter().any(|standard| name == standard))
+            .filter_map(|name| {
+                let target = fs::read_link(process.join("fd").join(&name)).unwrap();
+                // Whoever runs the tests may leave some of its own open to all below it.
+                let inherited = fs::read_link(Path::new("/proc/self/fd").join(&name));
+                (inherited.ok().as_ref() != Some(&target)).then(|| kind(&target))
+            })
+            .collect();
+        descriptors.sort();
+        Self { descriptors, threads: fs::read_dir(process.join("task")).unwrap().count() }
+    }
+}
+
+/// `socket` of `socket:[1234]`, and a file by its name.
+fn kind(target: &Path) -> String {
+    let name = target.file_name().unwrap().to_string_lossy();
+    name.split(':').next().unwrap().to_owned()
 }
 
 impl Case {
@@ -117,6 +153,7 @@ impl Case {
             variables: Vec::new(),
             wire: Wire::Plain,
             frames: false,
+            broken: 0,
         }
     }
 
@@ -138,6 +175,12 @@ impl Case {
     pub(crate) fn frames(mut self) -> Self {
         self.frames = true;
         self.variable("_LAMBDA_TELEMETRY_LOG_FD", "9")
+    }
+
+    /// With SnapStart; so many connections break while the process waits at its restore point.
+    pub(crate) fn snap_start(mut self, broken: usize) -> Self {
+        self.broken = broken;
+        self.variable("AWS_LAMBDA_INITIALIZATION_TYPE", "snap-start")
     }
 
     /// Adds an event; its request id is `req-N`, counted from 1.
@@ -171,7 +214,13 @@ impl Case {
                 let posts = outcome.posts.iter();
                 let posts: Vec<_> =
                     posts.map(|post| (post.path.clone(), post.text_lossy())).collect();
-                (posts, outcome.stdout.clone(), outcome.stderr.clone(), outcome.exit)
+                (
+                    posts,
+                    outcome.restores.len(),
+                    outcome.stdout.clone(),
+                    outcome.stderr.clone(),
+                    outcome.exit,
+                )
             };
             assert_eq!(all(&outcome), all(&other), "started ahead it differs");
         }
@@ -209,8 +258,7 @@ impl Case {
             started.variables.push(("AWS_LAMBDA_RUNTIME_API".to_owned(), address));
             started.variables.push(ahead.last().unwrap().clone());
         }
-        let mut outcome =
-            serve(started.command(begun, &task), listener, (self.events.clone(), self.wire));
+        let mut outcome = serve(started.command(begun, &task), listener, self);
         outcome.frames = fs::read(&frames).unwrap_or_default();
         let (task, place) = (task.to_str().unwrap(), dir.path().to_str().unwrap());
         let shown = |text: &str| masked(&text.replace(task, "/task").replace(place, "/place"));
@@ -333,17 +381,21 @@ enum Signs {
 struct State {
     events: std::vec::IntoIter<Event>,
     posts: Vec<Post>,
+    restores: Vec<AtRestorePoint>,
+    broken: usize,
     pid: Option<Pid>,
 }
 
-fn serve(
-    mut command: Command,
-    listener: TcpListener,
-    (events, wire): (Vec<Event>, Wire),
-) -> Outcome {
+fn serve(mut command: Command, listener: TcpListener, case: &Case) -> Outcome {
     let address = listener.local_addr().unwrap();
-    let state =
-        Arc::new(Mutex::new(State { events: events.into_iter(), posts: Vec::new(), pid: None }));
+    let state = Arc::new(Mutex::new(State {
+        events: case.events.clone().into_iter(),
+        posts: Vec::new(),
+        restores: Vec::new(),
+        broken: case.broken,
+        pid: None,
+    }));
+    let wire = case.wire;
     let (signs, heard) = channel();
     let accepting = {
         let (state, signs) = (state.clone(), signs.clone());
@@ -368,9 +420,12 @@ fn serve(
     // An empty connection ends the accepting thread.
     drop(TcpStream::connect(address));
     accepting.join().unwrap();
-    let posts = std::mem::take(&mut state.lock().unwrap().posts);
+    let (posts, restores) = {
+        let mut state = state.lock().unwrap();
+        (std::mem::take(&mut state.posts), std::mem::take(&mut state.restores))
+    };
     let (stdout, stderr) = (stdout.join().unwrap(), stderr.join().unwrap());
-    Outcome { posts, stdout, stderr, exit, frames: Vec::new() }
+    Outcome { posts, restores, stdout, stderr, exit, frames: Vec::new() }
 }
 
 fn wait(heard: &Receiver<Signs>) -> Option<Signs> {
@@ -419,7 +474,18 @@ fn connection(stream: TcpStream, state: &Mutex<State>, signs: &Sender<Signs>, wi
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut writer = stream;
     while let Some(request) = read_request(&mut reader) {
-        let written = if request.path.ends_with("/next") {
+        let written = if request.path.ends_with("/restore/next") {
+            let broken = {
+                let mut state = state.lock().unwrap();
+                let seen = AtRestorePoint::of(state.pid.unwrap());
+                state.restores.push(seen);
+                state.restores.len() <= state.broken
+            };
+            if broken {
+                return;
+            }
+            answer(&mut writer, "200 OK", &[], b"", wire)
+        } else if request.path.ends_with("/next") {
             let (event, pid) = {
                 let mut state = state.lock().unwrap();
                 (state.events.next(), state.pid)
