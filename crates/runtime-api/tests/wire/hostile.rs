@@ -1,6 +1,6 @@
 //! What user code could send to hurt us: it gets an answer or loses its connection, nothing else.
 
-use dormouse_runtime_api::{Call, limits, serve};
+use dormouse_runtime_api::{Call, RuntimeState, limits, serve};
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
@@ -282,6 +282,9 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
         b"POST /2018-06-01/runtime/invocation/00000000-0000-4000-8000-000000000001/response HTTP/1.1\r\n",
         b"POST /2018-06-01/runtime/invocation/00000000-0000-4000-8000-000000000001/error HTTP/1.1\r\n",
         b"POST /2018-06-01/runtime/init/error HTTP/1.0\r\n",
+        b"GET /2018-06-01/runtime/restore/next HTTP/1.1\r\n",
+        b"POST /2018-06-01/runtime/restore/error HTTP/1.1\r\n",
+        b"GET /2021-04-23/credentials HTTP/1.1\r\nAuthorization: the token\r\n",
         b"Content-Length: 5\r\n",
         b"Transfer-Encoding: chunked\r\n",
         b"Content-Type: application/vnd.aws.lambda.error.cause+json\r\n",
@@ -303,9 +306,11 @@ proptest! {
     fn whatever_is_sent_the_connection_ends_and_nothing_panics(
         pieces in proptest::collection::vec(piece(), 0..40),
         half_close in any::<bool>(),
+        restorable in any::<bool>(),
     ) {
         let then = if half_close { Then::HalfClose } else { Then::Wait };
-        let talk = talk(&pieces.concat(), then, Owner::with((1..5).map(event)));
+        let state = RuntimeState::Started { restorable };
+        let talk = talk(&pieces.concat(), then, Owner::in_state(state, (1..5).map(event)));
         prop_assert!(talk.served || talk.calls.len() <= pieces.len());
         prop_assert!(talk.output.is_empty() || talk.output.starts_with("HTTP/1."));
     }
