@@ -8,7 +8,7 @@ use bytes::Bytes;
 use dormouse_api::lambda::{InvokeAnswer, InvokeMode, InvokeRequest, check_payload};
 use dormouse_api::route::{Route, route};
 use dormouse_model::environment::{
-    Environment, Event, InitializationType, Micros, Phase, Report, Terms,
+    Environment, Errand, Event, InitializationType, Micros, Phase, Report, Terms,
 };
 use dormouse_model::names::{RequestId, Scope, Version};
 use dormouse_model::telemetry::{Caller, Memory, Record, to_text};
@@ -91,11 +91,15 @@ fn permit(taken: Arc<AtomicU32>) -> Arc<AtomicU32> {
 fn frozen() -> Environment {
     let terms = Terms {
         initialization: InitializationType::OnDemand,
+        errand: Errand::Serve,
         timeout_ms: 3_000,
         life: Micros::MAX,
     };
     let mut environment = Environment::new(0, terms);
-    steps(&mut environment, [Event::Provisioned { external: vec![] }, Event::Next, Event::Quiet]);
+    steps(
+        &mut environment,
+        [Event::Provisioned { external: vec![], snapshot: false }, Event::Next, Event::Quiet],
+    );
     assert_eq!(environment.phase(), &Phase::Ready { frozen: true });
     environment
 }
@@ -127,6 +131,7 @@ fn report() -> Record {
         initialization: InitializationType::OnDemand,
         duration: 1_234,
         init_duration: None,
+        restored: None,
         extension_overhead: None,
         failure: None,
     };

@@ -132,7 +132,7 @@ async fn run_on(
     told::ran(&config.placement.meter(), event, version.version, age_ms);
     Ok(match answer.error {
         None => Outcome::Succeeded,
-        Some(ErrorOf::Function) => Outcome::Failed,
+        Some(ErrorOf::Function | ErrorOf::Restore(_)) => Outcome::Failed,
         Some(ErrorOf::Platform) => Outcome::Deferred,
     })
 }

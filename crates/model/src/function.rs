@@ -3,6 +3,7 @@
 //! ```text
 //! create -> Pending ------ activated ---> Active (update Successful)
 //!                 \------- failed ------> Failed
+//! a version of SnapStart: Pending -> Initialising -- activated, failed
 //! Active -- update -> Active (update InProgress) -- completed -> Active (update Successful)
 //!                              |                \-- failed ----> Active (update Failed)
 //!                              +-- invocations run what served before
@@ -232,11 +233,16 @@ pub struct Deployment {
     pub generation: u64,
 }
 
+/// The generation of what serves first.
+pub const FIRST_GENERATION: u64 = 1;
+
 /// Whether and what a function serves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum State {
     /// Being made ready for the first time.
     Pending,
+    /// A version of SnapStart that is ready but for its Init, of which a snapshot is taken. Shown as pending.
+    Initialising,
     /// Serving.
     Active {
         /// What it serves.
@@ -307,7 +313,9 @@ impl Function {
         let State::Active { serving, update } = &self.state else {
             return match &self.state {
                 State::Failed { .. } => Ok(self.retried(change)),
-                State::Pending | State::Active { .. } => Err(ChangeDenied::Pending),
+                State::Pending | State::Initialising | State::Active { .. } => {
+                    Err(ChangeDenied::Pending)
+                }
             };
         };
         if *update == Update::InProgress {
@@ -342,7 +350,7 @@ impl Function {
         let generation = match &self.state {
             State::Active { update: Update::Successful, .. } => return self.clone(),
             State::Active { serving, .. } => serving.generation + 1,
-            State::Pending | State::Failed { .. } => 1,
+            State::Pending | State::Initialising | State::Failed { .. } => FIRST_GENERATION,
         };
         let serving = Box::new(Deployment {
             configuration: self.configuration.clone(),
@@ -361,12 +369,15 @@ impl Function {
             State::Active { serving, .. } => {
                 State::Active { serving: serving.clone(), update: Update::Failed { code, reason } }
             }
-            State::Pending | State::Failed { .. } => State::Failed { code, reason },
+            State::Pending | State::Initialising | State::Failed { .. } => {
+                State::Failed { code, reason }
+            }
         };
         Self { revision, state, ..self.clone() }
     }
 
-    /// Whether [`Function::activated`] or [`Function::failed`] is still to come.
+    /// Whether its code is still being made ready: [`Function::activated`] or [`Function::failed`] is to
+    /// come by that.
     #[must_use]
     pub fn is_settling(&self) -> bool {
         matches!(self.state, State::Pending | State::Active { update: Update::InProgress, .. })
@@ -377,7 +388,7 @@ impl Function {
     pub fn serving(&self) -> Option<&Deployment> {
         match &self.state {
             State::Active { serving, .. } => Some(serving),
-            State::Pending | State::Failed { .. } => None,
+            State::Pending | State::Initialising | State::Failed { .. } => None,
         }
     }
 }
@@ -398,6 +409,13 @@ pub struct ResolvedVersion {
 }
 
 impl ResolvedVersion {
+    /// Whether its environments are of SnapStart, which is for published versions only: each goes on from
+    /// one Init that was run when the version was published, or does as if.
+    #[must_use]
+    pub fn is_snap_start(&self) -> bool {
+        self.deployment.configuration.snap_start && self.version != Version::Latest
+    }
+
     /// The log group its lines go to.
     #[must_use]
     pub fn log_group(&self) -> String {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use crate::environment::{Exit, ExtensionFault, Failure};
+use crate::limits;
 use crate::names::RequestId;
 
 /// One request to run a function. The payload is bytes and stays so.
@@ -46,6 +47,17 @@ pub enum ErrorOf {
     Function,
     /// The platform: the environment could not be made, got lost, or had to end.
     Platform,
+    /// The function, before it had the event: its hooks after a restore. Callers are told so by an exception.
+    Restore(RestoreFault),
+}
+
+/// What went wrong with the hooks after a restore.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RestoreFault {
+    /// One of them raised an error.
+    Hook,
+    /// They took too long.
+    Timeout,
 }
 
 impl ErrorOf {
@@ -54,6 +66,8 @@ impl ErrorOf {
     pub fn failure(failure: &Failure) -> Self {
         match failure {
             Failure::Sandbox | Failure::Shutdown => Self::Platform,
+            Failure::RestoreError { .. } => Self::Restore(RestoreFault::Hook),
+            Failure::RestoreTimeout => Self::Restore(RestoreFault::Timeout),
             Failure::Timeout
             | Failure::Exited { .. }
             | Failure::InitError { .. }
@@ -114,6 +128,10 @@ pub fn payload(failure: &Failure, request: &RequestId, timeout_s: u32) -> ErrorP
         Failure::Timeout => format!("Task timed out after {timeout_s}.00 seconds"),
         Failure::Exited { exit, .. } => exit_text(*exit),
         Failure::InitError { error_type } => format!("Runtime init failed with {error_type}"),
+        Failure::RestoreError { error_type } => format!("Runtime restore failed with {error_type}"),
+        Failure::RestoreTimeout => {
+            format!("Restore hooks took longer than {} seconds", limits::RESTORE_MS / 1_000)
+        }
         Failure::InvalidEntrypoint => {
             "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]".to_owned()
         }
@@ -132,7 +150,10 @@ fn payload_type(failure: &Failure) -> String {
         Failure::Timeout => "Sandbox.Timedout".to_owned(),
         // The caller is told of an exit; only the report names memory as the reason.
         Failure::Exited { .. } => "Runtime.ExitError".to_owned(),
-        Failure::InitError { error_type } => error_type.clone(),
+        Failure::InitError { error_type } | Failure::RestoreError { error_type } => {
+            error_type.clone()
+        }
+        Failure::RestoreTimeout => "Runtime.RestoreHookUserTimeout".to_owned(),
         Failure::InvalidEntrypoint => "Runtime.InvalidEntrypoint".to_owned(),
         Failure::Extension(fault) => extension_type(fault).to_owned(),
         Failure::Sandbox | Failure::Shutdown => "Sandbox.Failure".to_owned(),
@@ -143,10 +164,11 @@ fn payload_type(failure: &Failure) -> String {
 #[must_use]
 pub fn reported_type(failure: &Failure) -> Option<String> {
     match failure {
-        Failure::Timeout => None,
+        Failure::Timeout | Failure::RestoreTimeout => None,
         Failure::Exited { out_of_memory: true, .. } => Some("Runtime.OutOfMemory".to_owned()),
         Failure::Exited { .. }
         | Failure::InitError { .. }
+        | Failure::RestoreError { .. }
         | Failure::InvalidEntrypoint
         | Failure::Extension(_)
         | Failure::Sandbox

@@ -121,9 +121,22 @@ pub const CODE_STORAGE_BYTES: u64 = 80_530_636_800;
 
 /// Milliseconds the on-demand Init may take (developer guide).
 pub const INIT_MS: u64 = 10_000;
-/// Milliseconds the Init of an environment of provisioned concurrency may take; the function's timeout,
-/// if that is longer (developer guide).
+/// Milliseconds the Init of an environment of provisioned concurrency or of SnapStart may take; the
+/// function's timeout, if that is longer (developer guide).
 pub const PROVISIONED_INIT_MS: u64 = 130_000;
+/// Milliseconds that a restored runtime has for its hooks until it asks for work (developer guide). Past it
+/// callers get a `SnapStartTimeoutException`.
+pub const RESTORE_MS: u64 = 10_000;
+/// Milliseconds that putting the processes of a snapshot back may take (ours). Past it the environment is
+/// given up, and the snapshot is not used again.
+pub const RESTORE_PROCESSES_MS: u64 = 10_000;
+/// Versions that are initialised for their snapshots at once (ours). Further ones wait, pending.
+pub const SNAPSHOTS_AT_ONCE: usize = 4;
+/// How often a version is initialised for its snapshot when that does not come to an end for a reason that is not
+/// the function's (ours). Past it the version has failed.
+pub const SNAPSHOT_TRIES: u32 = 5;
+/// Milliseconds that writing a snapshot may take (ours). Past it there is none.
+pub const CHECKPOINT_MS: u64 = 60_000;
 /// Environments of provisioned concurrency that one function version has in the making at once (ours).
 /// Further ones wait for these.
 pub const PROVISIONED_STARTS: usize = 4;

@@ -1,11 +1,14 @@
 //! Published versions: what publishing makes of a function, and when it makes nothing.
 //!
 //! A version is a copy of its function's record under a number. It never changes, but for becoming
-//! ready together with the update or creation that it was published with.
+//! ready together with the update or creation that it was published with, and, with SnapStart, once it has
+//! been initialised.
 
 use serde::{Deserialize, Serialize};
 
-use crate::function::{Code, Function, ResolvedVersion, State, Update};
+use crate::function::{
+    Code, Deployment, FIRST_GENERATION, Function, ResolvedVersion, State, Update,
+};
 use crate::names::{RevisionId, Version};
 
 /// A published version as it is stored.
@@ -90,13 +93,30 @@ impl PublishedVersion {
     /// What invocations of it run, once it is ready.
     #[must_use]
     pub fn resolved(&self) -> Option<ResolvedVersion> {
+        Some(self.running(self.snapshot.function.serving()?.clone()))
+    }
+
+    /// What is initialised for its snapshot, while it waits for that.
+    #[must_use]
+    pub fn initialising(&self) -> Option<ResolvedVersion> {
         let function = &self.snapshot.function;
-        Some(ResolvedVersion {
+        (function.state == State::Initialising).then(|| {
+            self.running(Deployment {
+                configuration: function.configuration.clone(),
+                code: function.code.clone(),
+                generation: FIRST_GENERATION,
+            })
+        })
+    }
+
+    fn running(&self, deployment: Deployment) -> ResolvedVersion {
+        let function = &self.snapshot.function;
+        ResolvedVersion {
             key: function.key.clone(),
             unique_id: function.unique_id.clone(),
             version: Version::Number(self.number),
-            deployment: function.serving()?.clone(),
-        })
+            deployment,
+        }
     }
 
     /// Ready, or never to be, as the function is that it was published with. Its revision stays.
@@ -107,10 +127,27 @@ impl PublishedVersion {
             return self.clone();
         }
         let revision = function.revision.clone();
-        let function = match result {
+        self.with(match result {
+            Ok(()) => function.published(revision),
+            Err((code, reason)) => function.failed(revision, code, reason),
+        })
+    }
+
+    /// Initialised, or never to be. Without effect unless that is what it waits for.
+    #[must_use]
+    pub fn initialised(&self, result: Result<(), (&str, &str)>) -> Self {
+        let function = &self.snapshot.function;
+        if function.state != State::Initialising {
+            return self.clone();
+        }
+        let revision = function.revision.clone();
+        self.with(match result {
             Ok(()) => function.activated(revision),
             Err((code, reason)) => function.failed(revision, code, reason),
-        };
+        })
+    }
+
+    fn with(&self, function: Function) -> Self {
         Self { snapshot: Snapshot { function, ..self.snapshot.clone() }, ..self.clone() }
     }
 }
@@ -128,7 +165,9 @@ impl Function {
         [own, latest]: [RevisionId; 2],
     ) -> Result<Publication, PublishDenied> {
         match &self.state {
-            State::Pending => return Err(PublishDenied::State("Pending")),
+            State::Pending | State::Initialising => {
+                return Err(PublishDenied::State("Pending"));
+            }
             State::Active { update: Update::InProgress, .. } => {
                 return Err(PublishDenied::InProgress);
             }
@@ -149,6 +188,14 @@ impl Function {
         let snapshot = Box::new(self.snapshot(publish.description, own));
         let function = Box::new(Self { revision: latest, ..self.clone() });
         Ok(Publication::New { function, snapshot })
+    }
+
+    /// A version whose code is ready: it serves, or is initialised first.
+    fn published(&self, revision: RevisionId) -> Self {
+        if self.configuration.snap_start {
+            return Self { revision, state: State::Initialising, ..self.clone() };
+        }
+        self.activated(revision)
     }
 
     /// Publishes an update that has just begun.
@@ -181,7 +228,7 @@ impl Function {
             ..self.clone()
         };
         if !self.is_settling() {
-            function = function.activated(revision);
+            function = function.published(revision);
         }
         Snapshot { function, described }
     }
@@ -289,6 +336,37 @@ mod tests {
             (1, 9)
         );
         assert_eq!(version.settled(Err(("c", "r"))), version);
+    }
+
+    #[test]
+    fn a_version_of_snap_start_serves_once_it_is_initialised() {
+        let change = |change: &mut Change| change.configuration.snap_start = true;
+        let updating = updated(change);
+        let version = |function: &Function| PublishedVersion {
+            number: 7,
+            snapshot: function.snapshot(None, revision(8)),
+        };
+        let unsettled = version(&updating);
+        assert_eq!((unsettled.resolved(), unsettled.initialising()), (None, None));
+        assert_eq!(unsettled.initialised(Ok(())), unsettled);
+        assert_eq!(unsettled.settled(Err(("c", "r"))).initialising(), None);
+        let latest = updating.activated(revision(4));
+        assert!(latest.serving().is_some(), "$LATEST is of no snapshot");
+        let waiting = version(&latest);
+        assert_eq!(waiting.snapshot.function, unsettled.settled(Ok(())).snapshot.function);
+        assert_eq!(waiting.resolved(), None);
+        // The update of the function that comes next is not what it waits for.
+        assert_eq!(waiting.settled(Err(("c", "r"))), waiting);
+        let initialising = waiting.initialising().unwrap();
+        assert!(initialising.is_snap_start());
+        let serving = waiting.initialised(Ok(()));
+        assert_eq!(serving.resolved(), Some(initialising));
+        assert_eq!(serving.snapshot.function.revision, revision(8));
+        assert_eq!(serving.initialised(Err(("c", "r"))), serving);
+        let failed = waiting.initialised(Err(("c", "r")));
+        assert!(matches!(failed.snapshot.function.state, State::Failed { .. }));
+        assert_eq!(publish(&latest, Some(&waiting), Publish::default()), "unchanged");
+        assert_eq!(publish(&latest, Some(&failed), Publish::default()), r#"new: """#);
     }
 
     #[test]

@@ -61,6 +61,11 @@ impl Assignment {
             waiters: limits::WAITERS,
             idle: u64::try_from(self.idle.as_micros()).unwrap_or(u64::MAX),
             first: self.first,
+            awaited: if self.version.is_snap_start() {
+                InitializationType::SnapStart
+            } else {
+                InitializationType::OnDemand
+            },
             passing: self.passing,
             scaling: self.scaling.clone(),
             room: self.worker.capacity().join(self.version.key.clone(), memory_mb),

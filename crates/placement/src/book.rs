@@ -54,6 +54,8 @@ pub(crate) struct Terms {
     pub(crate) idle: Micros,
     /// Why the first environment has to be made.
     pub(crate) first: ColdReason,
+    /// What those are made for that callers wait for.
+    pub(crate) awaited: InitializationType,
     /// Whether it is over when its last environment has ended, once somebody has called: there are as many
     /// tenants as callers think of.
     pub(crate) passing: bool,
@@ -187,7 +189,7 @@ impl<J> Book<J> {
     ) {
         self.places.insert(id.clone(), place);
         match initialization {
-            InitializationType::OnDemand => self.pool.started(id),
+            InitializationType::OnDemand | InitializationType::SnapStart => self.pool.started(id),
             InitializationType::ProvisionedConcurrency => {
                 self.pool.preparing(id.clone());
                 self.provision.started(id);
@@ -207,6 +209,8 @@ impl<J> Book<J> {
             Cause::ProvisionFailed
             | Cause::InitFailed
             | Cause::Crashed
+            | Cause::Donated
+            | Cause::SnapshotUnusable
             | Cause::UnclearEnd
             | Cause::SandboxLost => ColdReason::Failure,
         };
@@ -344,7 +348,7 @@ impl<J> Book<J> {
             return self.pool.give_up_newest().map(|job| Order::Refuse(job, Refusal::Scaling));
         }
         let reason = if self.pool.alive() == 0 { self.reason } else { ColdReason::ScaleOut };
-        Some(Order::Start(reason, InitializationType::OnDemand, place))
+        Some(Order::Start(reason, self.terms.awaited, place))
     }
 
     /// When who waits for room has waited for too long.

@@ -7,6 +7,7 @@
 //! |---|---|---|---|
 //! | `router` | which versions have an owner, what functions claim of their account | routes asked for, versions retired, places claimed, drain | snapshots of all routes and counts, readable without waiting |
 //! | `assignment` (one per version) | the environments of that version, the callers who wait | jobs, how many environments to keep ready; facts of its environments | leases to environments; how many are ready |
+//! | `donor` (one per snapshot to be made) | an environment that nobody leases | the end of the server, or of who waits | how its Init went |
 //!
 //! What an owner decides is in its `book`, a plain value: `tests` lives through days of callers, crashes
 //! and changes with such books, counts and simulated time.
@@ -18,6 +19,8 @@ mod assignment;
 mod book;
 mod bucket;
 mod counts;
+mod donor;
+mod passed_on;
 mod pool;
 mod provision;
 mod refused;
@@ -27,6 +30,7 @@ mod routes;
 mod tests;
 
 pub use counts::FunctionClaim;
+pub use donor::NotDonated;
 pub use dormouse_worker::capacity::Use as MemoryUse;
 pub use dormouse_worker::lives::{Filter, Life, Lives, trace};
 pub use dormouse_worker::metrics::{Meter, Seen};

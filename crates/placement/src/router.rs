@@ -9,20 +9,13 @@ use arc_swap::ArcSwap;
 use dormouse_model::clock::Clock;
 use dormouse_model::concurrency::rate::Rate;
 use dormouse_model::concurrency::{Allocation, Claim};
-use dormouse_model::environment::{Cause, Micros};
-use dormouse_model::function::{Code, Configuration, ResolvedVersion};
-use dormouse_model::image::Image;
+use dormouse_model::environment::{Cause, Failure, Micros};
+use dormouse_model::function::{Code, ResolvedVersion};
 use dormouse_model::invocation::{Answer, Invocation};
 use dormouse_model::limits;
 use dormouse_model::metrics::Subject;
-use dormouse_model::names::{Digest, FunctionKey, Scope, Version};
-use dormouse_model::runtime::Runtime;
-use dormouse_worker::capacity::Use as MemoryUse;
-use dormouse_worker::lives::Lives;
-use dormouse_worker::metrics::Meter;
-use dormouse_worker::{
-    Answered, ColdReason, Job, NoInterpreter, Refusal, Reply, Standby, Waiting, Worker,
-};
+use dormouse_model::names::{FunctionKey, Scope, Version};
+use dormouse_worker::{Answered, ColdReason, Job, Refusal, Reply, Waiting, Worker};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -30,6 +23,7 @@ use tokio::time::Instant;
 use crate::assignment::{Assignment, Request};
 use crate::bucket::{Bucket, Level};
 use crate::counts::{Count, Counts, FunctionClaim};
+use crate::donor::{Donated, Donor, NotDonated};
 use crate::refused::InvokeError;
 use crate::routes::{Route, RouteKey, Routes, UNCHANGING, Which};
 
@@ -62,6 +56,7 @@ enum RouterRequest {
     Route(Arc<ResolvedVersion>, RouteKey, oneshot::Sender<Option<Arc<Route>>>),
     Retire { key: FunctionKey, which: Which, cause: Cause },
     Claim { key: FunctionKey, claim: FunctionClaim, done: oneshot::Sender<Vec<Begun>> },
+    Donate(Arc<ResolvedVersion>, oneshot::Sender<Donated>),
     Drain(Duration, oneshot::Sender<()>),
 }
 
@@ -71,7 +66,7 @@ pub struct Placement {
     routes: Arc<ArcSwap<Routes>>,
     counts: Arc<ArcSwap<Counts>>,
     requests: mpsc::Sender<RouterRequest>,
-    worker: Worker,
+    pub(crate) worker: Worker,
     /// Where rates are limited, the clock by which they are.
     pace: Option<Clock>,
 }
@@ -94,6 +89,7 @@ impl Placement {
             owners: JoinSet::new(),
             retiring: Vec::new(),
             stopping: None,
+            donors: watch::channel(()).0,
         };
         tasks.spawn(router.run(inbox));
         Self { routes, counts, requests, worker, pace }
@@ -218,6 +214,21 @@ impl Placement {
         }
     }
 
+    /// Initialises a version once, for its snapshot, and waits for that: what went wrong with its Init, if
+    /// something did. When the caller stops waiting, so does it.
+    ///
+    /// # Errors
+    /// When it is not known.
+    pub async fn donate(
+        &self,
+        version: Arc<ResolvedVersion>,
+    ) -> Result<Option<Failure>, NotDonated> {
+        let (reply, donated) = oneshot::channel();
+        let request = RouterRequest::Donate(version, reply);
+        self.requests.send(request).await.map_err(|_| NotDonated::Unwanted)?;
+        donated.await.unwrap_or(Err(NotDonated::Unwanted))
+    }
+
     /// How far the environments of a version have come that are to be ready.
     #[must_use]
     pub fn allocation(&self, version: &ResolvedVersion) -> Allocation {
@@ -225,59 +236,6 @@ impl Placement {
         // Only what is published is kept ready, and that never changes.
         let route = routes.get(&RouteKey::of(version, UNCHANGING, None));
         route.map_or_else(Allocation::default, |route| *route.allocation.borrow())
-    }
-
-    /// A function is there that may be called soon.
-    pub async fn expect(&self, code: &Code, configuration: &Configuration) {
-        self.worker.expect(code, configuration).await;
-    }
-
-    /// The sandboxes that stand by.
-    #[must_use]
-    pub fn standby(&self) -> Standby {
-        self.worker.standby()
-    }
-
-    /// Unpacks code ahead of its first use.
-    ///
-    /// # Errors
-    /// In words, why it cannot be used.
-    pub async fn prepare(&self, code: &Digest) -> Result<(), String> {
-        self.worker.prepare(code).await.map_err(|unavailable| unavailable.to_string())
-    }
-
-    /// Unpacks an image ahead of its first use.
-    ///
-    /// # Errors
-    /// In words, why it cannot be used.
-    pub async fn prepare_image(&self, image: &Image) -> Result<(), String> {
-        self.worker.prepare_image(image).await.map_err(|unavailable| unavailable.to_string())
-    }
-
-    /// Whether this host can run a runtime.
-    ///
-    /// # Errors
-    /// What is missing and how to install it.
-    pub async fn can_run(&self, runtime: Runtime) -> Result<(), NoInterpreter> {
-        self.worker.can_run(runtime).await
-    }
-
-    /// What is told of invocations, for others who know something of them.
-    #[must_use]
-    pub fn meter(&self) -> Meter {
-        self.worker.meter()
-    }
-
-    /// How much of the machine's memory functions may use, and what of it they count for.
-    #[must_use]
-    pub fn memory(&self) -> MemoryUse {
-        self.worker.capacity().look()
-    }
-
-    /// What happened to the environments.
-    #[must_use]
-    pub fn lives(&self) -> Lives {
-        self.worker.lives()
     }
 
     /// Ends everything: what runs may finish within `limit`, then it is ended.
@@ -312,6 +270,8 @@ struct Router {
     retiring: Vec<mpsc::Sender<Request>>,
     /// Since the server began to stop.
     stopping: Option<Stopping>,
+    /// Held for those who make snapshots: they end when it is replaced.
+    donors: watch::Sender<()>,
 }
 
 impl Router {
@@ -353,6 +313,17 @@ impl Router {
             RouterRequest::Claim { key, claim, done } => {
                 let begun = self.claim(&key, claim).await;
                 let _ = done.send(begun);
+            }
+            // Without a reply who asked hears that it is not wanted.
+            RouterRequest::Donate(..) if self.stopping.is_some() => {}
+            RouterRequest::Donate(version, reply) => {
+                let donor = Donor {
+                    worker: self.config.worker.clone(),
+                    version,
+                    clock: self.config.clock.clone(),
+                    stop: self.donors.subscribe(),
+                };
+                self.owners.spawn(donor.run(reply));
             }
             RouterRequest::Drain(limit, reply) => self.stop(limit, Some(reply)).await,
         }
@@ -451,6 +422,7 @@ impl Router {
             self.stopping.get_or_insert_with(|| Stopping { deadline, waiting: Vec::new() });
         stopping.deadline = stopping.deadline.min(deadline);
         stopping.waiting.extend(reply);
+        self.donors = watch::channel(()).0;
         let routes = self.routes.swap(Arc::new(Routes::new()));
         for route in routes.values() {
             let _ = route.requests.send(Request::Retire(Cause::Shutdown)).await;

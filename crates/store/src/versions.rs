@@ -1,7 +1,7 @@
 //! Published versions of functions.
 //!
-//! A function's row of numbers only counts: it stays when versions or the function itself are
-//! deleted, so that no number is ever given out twice. All else goes with the function.
+//! A function's row of numbers only counts: it stays when versions or the function itself are deleted, so
+//! that no number is ever given out twice. All else goes with the function.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -170,6 +170,25 @@ impl Versions {
             .await
     }
 
+    /// Replaces one version by what `change` makes of it. One that was deleted is left alone.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    pub async fn change(
+        &self,
+        key: &FunctionKey,
+        number: u64,
+        change: impl FnOnce(&PublishedVersion) -> PublishedVersion + Send + 'static,
+    ) -> Result<(), StorageError> {
+        let key = key.clone();
+        self.database
+            .write(move |connection| match select(connection, &key, number)? {
+                Some(version) => update(connection, &change(&version)),
+                None => Ok(()),
+            })
+            .await
+    }
+
     /// One version.
     ///
     /// # Errors
@@ -283,8 +302,7 @@ impl Versions {
             .await
     }
 
-    /// Bytes of the packages of all versions of an account in a region, each counted as often as
-    /// it was published.
+    /// Bytes of the packages of all versions of an account in a region, counted as often as published.
     ///
     /// # Errors
     /// When they cannot be read.

@@ -296,6 +296,7 @@ mod tests {
             initialization,
             duration: 1_000,
             init_duration: None,
+            restored: None,
             extension_overhead: None,
             failure,
         }

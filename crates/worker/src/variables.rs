@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 
 use dormouse_model::function::{LogFormat, ResolvedVersion};
-use dormouse_model::names::Version;
 use dormouse_model::runtime::Runtime;
 use dormouse_runtime_api::CREDENTIALS_PATH;
 use dormouse_sandbox::{ENDPOINT_ADDRESS, RECORDS_DESCRIPTOR, RUNTIME_API_ADDRESS};
@@ -93,12 +92,6 @@ pub(crate) fn extension_variables(
     table
 }
 
-/// Whether processes of this version are restored from a snapshot: SnapStart is for published versions
-/// only.
-pub(crate) fn is_restorable(version: &ResolvedVersion) -> bool {
-    version.deployment.configuration.snap_start && version.version != Version::Latest
-}
-
 /// By what a function that may be restored has its credentials. Every process restored from one
 /// snapshot has this in its memory, so it is the version's and no environment's; it need not be secret,
 /// since nobody outside the sandbox reaches the endpoint that asks for it.
@@ -124,7 +117,7 @@ fn reserved(version: &ResolvedVersion, around: &Surroundings<'_>) -> Vec<(&'stat
         ("PWD", "/var/task".to_owned()),
         ("SHLVL", "0".to_owned()),
     ];
-    if is_restorable(version) {
+    if version.is_snap_start() {
         reserved.extend(of_many_environments(version));
     } else {
         reserved.extend(of_one_environment(version, around.told));
@@ -156,6 +149,7 @@ fn of_many_environments(version: &ResolvedVersion) -> [(&'static str, String); 2
 #[cfg(test)]
 mod tests {
     use dormouse_model::environment::InitializationType;
+    use dormouse_model::names::Version;
 
     use super::*;
     use crate::environment::tests::resolved;

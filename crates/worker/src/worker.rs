@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use dormouse_model::chance::Chance;
 use dormouse_model::clock::Clock;
-use dormouse_model::environment::InitializationType;
+use dormouse_model::environment::{Failure, InitializationType};
 use dormouse_model::function::{Code, Configuration, ResolvedVersion};
 use dormouse_model::image::Image;
 use dormouse_model::limits;
@@ -19,12 +19,14 @@ use dormouse_store::directories::Directories;
 use dormouse_store::logs::Logs;
 use dormouse_store::metrics::Metrics;
 use dormouse_store::packages::Packages;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::artifacts::{Artifacts, Unavailable};
 use crate::capacity::{self, Capacity};
-use crate::environment::{self, ColdReason, EnvironmentHandle, Fact, Names, Owner, Shared, Spec};
+use crate::environment::{
+    self, ColdReason, EnvironmentHandle, Fact, Names, Owner, Purpose, Shared, Spec,
+};
 use crate::interpreters::{Interpreters, NoInterpreter};
 use crate::lives::Lives;
 use crate::logs::LogSink;
@@ -189,12 +191,39 @@ impl Worker {
         facts: mpsc::Sender<Fact>,
     ) -> (EnvironmentHandle, impl Future<Output = ()> + Send + 'static) {
         let id = self.shared.chance.environment_id();
+        let purpose = Purpose::Serve;
+        self.owned(Spec { id, version, reason, initialization, purpose, facts })
+    }
+
+    /// An environment that initialises once, for a snapshot of the version, and then ends: its handle, how
+    /// its Init went, and its owner task for the caller to spawn. When nothing comes, it was not found out.
+    pub fn donor(
+        &self,
+        version: Arc<ResolvedVersion>,
+    ) -> (
+        EnvironmentHandle,
+        oneshot::Receiver<Option<Failure>>,
+        impl Future<Output = ()> + Send + 'static,
+    ) {
+        let (told, initialised) = oneshot::channel();
+        let (handle, task) = self.owned(Spec {
+            id: self.shared.chance.environment_id(),
+            version,
+            reason: ColdReason::Snapshot,
+            initialization: InitializationType::SnapStart,
+            purpose: Purpose::Donate(Some(told)),
+            // Nobody leases it, and its end is the end of its task.
+            facts: mpsc::channel(1).0,
+        });
+        (handle, initialised, task)
+    }
+
+    fn owned(&self, spec: Spec) -> (EnvironmentHandle, impl Future<Output = ()> + Send + use<>) {
         let names = Names {
-            log_stream: log_stream(self.shared.clock.wall_ms(), &version, id.as_str()),
+            log_stream: log_stream(self.shared.clock.wall_ms(), &spec.version, spec.id.as_str()),
             secret: format!("{:032x}", self.shared.chance.bits()),
         };
-        let (handle, commands) = environment::handle(id.clone());
-        let spec = Spec { id, version, reason, initialization, facts };
+        let (handle, commands) = environment::handle(spec.id.clone());
         let owner = Owner::new(self.shared.clone(), spec, names);
         (handle, owner.run(commands))
     }

@@ -201,7 +201,7 @@ impl FunctionConfiguration {
             image_config_response: image_config(&configuration.program),
             architectures: [configuration.architecture.as_str()],
             ephemeral_storage: EphemeralStorage { size: configuration.ephemeral_mb },
-            snap_start: snap_start(configuration.snap_start),
+            snap_start: snap_start(function, shown),
             runtime_version_config,
             logging_config: logging(&configuration.logging, function),
             tenancy_config: configuration
@@ -340,9 +340,14 @@ fn tracing(tracing: Tracing) -> &'static str {
     }
 }
 
-fn snap_start(on: bool) -> SnapStart {
-    let apply_on = if on { "PublishedVersions" } else { "None" };
-    SnapStart { apply_on, optimization_status: "Off" }
+/// It is on where a version can be restored: not before it is active.
+fn snap_start(function: &Function, shown: &Shown<'_>) -> SnapStart {
+    let applies = function.configuration.snap_start;
+    let is_on = applies && shown.version.is_some() && function.serving().is_some();
+    SnapStart {
+        apply_on: if applies { "PublishedVersions" } else { "None" },
+        optimization_status: if is_on { "On" } else { "Off" },
+    }
 }
 
 fn layers(attached: &[AttachedLayer]) -> Vec<Layer> {
@@ -365,7 +370,7 @@ fn logging(logging: &Logging, function: &Function) -> LoggingConfig {
 
 fn state(state: &State) -> ShownState {
     match state {
-        State::Pending => ShownState {
+        State::Pending | State::Initialising => ShownState {
             state: Some("Pending"),
             state_reason: Some(CREATING.to_owned()),
             state_reason_code: Some("Creating".to_owned()),

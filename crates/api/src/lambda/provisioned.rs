@@ -204,6 +204,13 @@ pub fn missing(key: &FunctionKey, qualifier: &Qualifier) -> ApiError {
     }
 }
 
+/// Environments that go on from a snapshot are not kept ready besides (developer guide; the words are ours).
+#[must_use]
+pub fn not_with_snap_start() -> ApiError {
+    let text = "Provisioned Concurrency is not supported for SnapStart enabled functions.";
+    ApiError::invalid_parameter(text)
+}
+
 /// 404 for a version or an alias for which nothing is provisioned.
 #[must_use]
 pub fn not_found() -> ApiError {

@@ -2,7 +2,8 @@
 //! without waiting, and the task that replaces it.
 //!
 //! A created or changed function settles here: its code and layers are unpacked, then the record
-//! says that it serves, then the snapshot does. What was published is read anew from the store
+//! says that it serves, then the snapshot does. A version of SnapStart is initialised once before it
+//! serves (`donations`). What was published is read anew from the store
 //! whenever somebody says that it changed. Only this task writes the snapshot, so what is old can
 //! never come after what is new.
 
@@ -28,6 +29,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
+use super::donations::{Donations, Initialised};
 use super::image::Images;
 use super::served::Served;
 
@@ -71,11 +73,12 @@ impl Deployments {
         chance: Chance,
         tasks: &mut JoinSet<()>,
     ) -> Result<Self, StorageError> {
-        let loaded = load(&records).await?;
+        let (loaded, waiting) = load(&records).await?;
         let snapshot: Arc<ArcSwap<Snapshot>> = Arc::new(ArcSwap::from_pointee(loaded));
         let (requests, inbox) = mpsc::channel(limits::OWNER_QUEUE);
         let mut owner = Owner {
             records,
+            donations: Donations::new(placement.clone()),
             placement,
             chance: chance.clone(),
             snapshot: snapshot.clone(),
@@ -88,6 +91,9 @@ impl Deployments {
         // What a former process acknowledged and did not finish.
         for function in owner.records.functions.settling().await? {
             owner.prepare(function);
+        }
+        for (key, versions) in waiting {
+            owner.donations.keep(&key, versions);
         }
         tasks.spawn(owner.run(inbox));
         Ok(Self { snapshot, chance, requests })
@@ -156,7 +162,11 @@ impl Deployments {
     }
 }
 
-async fn load(records: &Records) -> Result<Snapshot, StorageError> {
+/// Versions that are to be initialised, by function.
+type Initialising = HashMap<FunctionKey, Vec<ResolvedVersion>>;
+
+/// What serves, and what is to be initialised before it does.
+async fn load(records: &Records) -> Result<(Snapshot, Initialising), StorageError> {
     let mut loaded: HashMap<FunctionKey, Served> = HashMap::new();
     for version in records.functions.serving().await?.iter().filter_map(resolved) {
         let key = version.key.clone();
@@ -166,10 +176,15 @@ async fn load(records: &Records) -> Result<Snapshot, StorageError> {
     for version in versions.iter().filter_map(PublishedVersion::resolved) {
         loaded.entry(version.key.clone()).or_default().add_version(version);
     }
+    let mut waiting = Initialising::new();
+    for version in versions.iter().filter_map(PublishedVersion::initialising) {
+        waiting.entry(version.key.clone()).or_default().push(version);
+    }
     for alias in records.aliases.all(None).await? {
         loaded.entry(alias.function.clone()).or_default().add_alias(alias);
     }
-    Ok(loaded.into_iter().map(|(key, served)| (key, Arc::new(served))).collect())
+    let loaded = loaded.into_iter().map(|(key, served)| (key, Arc::new(served))).collect();
+    Ok((loaded, waiting))
 }
 
 fn resolved(function: &Function) -> Option<Arc<ResolvedVersion>> {
@@ -200,6 +215,7 @@ struct Owner {
     chance: Chance,
     snapshot: Arc<ArcSwap<Snapshot>>,
     preparing: JoinSet<Prepared>,
+    donations: Donations,
 }
 
 impl Owner {
@@ -211,6 +227,7 @@ impl Owner {
                     None => break,
                 },
                 Some(Ok(prepared)) = self.preparing.join_next() => self.finish(prepared).await,
+                initialised = self.donations.next() => self.initialised(initialised).await,
             }
         }
     }
@@ -232,6 +249,7 @@ impl Owner {
             }
             Request::Remove(key, reply) => {
                 self.replace(&key, |served| *served = Served::default());
+                self.donations.keep(&key, Vec::new());
                 self.placement.claim(&key, FunctionClaim::default()).await;
                 self.placement.retire(&key, None, Cause::Update).await;
                 reply
@@ -288,6 +306,30 @@ impl Owner {
         }
     }
 
+    /// A version of SnapStart serves from now on, or never will.
+    async fn initialised(&mut self, initialised: Initialised) {
+        let Initialised { version, result } = initialised;
+        let Version::Number(number) = version.version else { return };
+        let unique_id = version.unique_id.clone();
+        let changed = self.records.versions.change(&version.key, number, move |stored| {
+            // Deleted and created anew: that one is initialised by itself.
+            if stored.snapshot.function.unique_id != unique_id {
+                return stored.clone();
+            }
+            let result = result.as_ref().copied();
+            stored.initialised(result.map_err(|(code, reason)| (*code, reason.as_str())))
+        });
+        match changed.await {
+            Ok(()) => {
+                self.reload(&version.key).await;
+                self.claim(&version.key).await;
+            }
+            Err(error) => {
+                warn!(%error, function = %version.key.name, "version stays pending until the next start");
+            }
+        }
+    }
+
     async fn serve(&mut self, function: &Function) {
         let Some(version) = resolved(function) else {
             return;
@@ -305,6 +347,8 @@ impl Owner {
         match self.published(key).await {
             Ok((versions, aliases)) => {
                 self.replace(key, |served| served.publish(&versions, aliases));
+                let waiting = versions.iter().filter_map(PublishedVersion::initialising);
+                self.donations.keep(key, waiting.collect());
             }
             Err(error) => {
                 warn!(%error, function = %key.name, "what was published serves from the next start");

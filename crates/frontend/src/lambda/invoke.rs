@@ -13,7 +13,7 @@ use dormouse_api::lambda::{
 };
 use dormouse_api::service::Dialect;
 use dormouse_model::function::{ResolvedVersion, State};
-use dormouse_model::invocation::Invocation;
+use dormouse_model::invocation::{Answer as Told, ErrorOf, Invocation, RestoreFault};
 use dormouse_model::names::{RequestId, Version};
 use dormouse_placement::{Answered, InvokeError};
 use http::Response;
@@ -29,6 +29,15 @@ use crate::outgoing::Outgoing;
 const NO_ROOM: &str = "We currently do not have sufficient capacity in the region you requested. Our system \
      will be working on provisioning additional capacity. You can avoid getting this error by temporarily \
      reducing your request rate.";
+/// What callers hear of a version that is not initialised yet (developer guide, "Troubleshooting `SnapStart`
+/// errors").
+const NOT_READY: &str = "Lambda is initializing your function. It will be ready to invoke once your \
+     function state becomes ACTIVE.";
+/// The same page, of hooks that take too long after a restore.
+const RESTORE_TIMEOUT: &str = "Lambda couldn't restore the snapshot within the timeout limit.";
+/// The service model, of hooks that raise an error.
+const RESTORE_ERROR: &str = "The afterRestore() runtime hook encountered an error. For more information, \
+     check the Amazon CloudWatch logs.";
 /// Seconds after which a throttled caller should try again.
 const RETRY_AFTER_S: u32 = 1;
 
@@ -68,6 +77,7 @@ async fn invoke(ask: &Ask<'_>) -> Answer {
                 async move { inner.placement.invoke(&version, invocation).await }
             };
             let (answer, executed) = run_on(inner, &asked, version, run).await?;
+            let answer = restored(answer)?;
             InvokeAnswer::Done {
                 payload: answer.payload,
                 function_error: answer.error.is_some(),
@@ -97,7 +107,7 @@ pub(super) async fn with_response_stream(ask: &Ask<'_>) -> Result<Response<Outgo
     };
     let (answered, executed) = run_on(inner, &asked, version, run).await?;
     let body = match answered {
-        Answered::Whole(answer) => stream::whole(answer).into(),
+        Answered::Whole(answer) => stream::whole(restored(answer)?).into(),
         Answered::Stream(answer) => answer.into(),
     };
     Ok(stream::head(executed, request, &trace).map(|()| body))
@@ -121,6 +131,19 @@ fn invocation(
         trace: Some(trace.to_owned()),
         tenant: asked.tenant.clone(),
         tail: asked.tail,
+    }
+}
+
+/// The answer, unless it did not run because of what went wrong after a restore.
+fn restored(answer: Told) -> Result<Told, ApiError> {
+    match answer.error {
+        Some(ErrorOf::Restore(RestoreFault::Hook)) => {
+            Err(ApiError::new(Exception::SnapStart, RESTORE_ERROR))
+        }
+        Some(ErrorOf::Restore(RestoreFault::Timeout)) => {
+            Err(ApiError::new(Exception::SnapStartTimeout, RESTORE_TIMEOUT))
+        }
+        Some(ErrorOf::Function | ErrorOf::Platform) | None => Ok(answer),
     }
 }
 
@@ -169,6 +192,7 @@ pub(super) async fn resolve(
     }
     match stored(inner, target).await?.function.state {
         State::Pending => Err(ApiError::function_in_state("Pending")),
+        State::Initialising => Err(ApiError::new(Exception::SnapStartNotReady, NOT_READY)),
         State::Failed { .. } => Err(ApiError::function_in_state("Failed")),
         // It became ready between the two looks.
         State::Active { .. } => served().ok_or_else(|| ApiError::function_in_state("Pending")),

@@ -7,6 +7,7 @@ mod capacity;
 mod code_signing;
 mod concurrency;
 pub(crate) mod deployments;
+mod donations;
 mod durable;
 mod event_invoke;
 mod event_sources;

@@ -46,9 +46,14 @@ async fn put(inner: &Inner, named: Named, body: &[u8]) -> Answer {
     }
     let found = there(inner, &key, &qualifier).await?;
     refuse_tenants(&found, "Provisioned concurrency")?;
+    if found.function.configuration.snap_start {
+        return Err(api::not_with_snap_start());
+    }
     match found.function.state {
         State::Active { .. } => {}
-        State::Pending => return Err(ApiError::function_in_state("Pending")),
+        State::Pending | State::Initialising => {
+            return Err(ApiError::function_in_state("Pending"));
+        }
         State::Failed { .. } => return Err(ApiError::function_in_state("Failed")),
     }
     let modified_ms = inner.clock.wall_ms();

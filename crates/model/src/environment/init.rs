@@ -1,16 +1,17 @@
 //! From the sandbox to processes that ask for work, and what happens when they never do.
 
 use super::{
-    Cause, Effect, Ending, Environment, Event, Extensions, Failure, Init, InitPhase, InitReport,
-    InitRuntimeDone, InitStep, Lease, Micros, Phase, RuntimeDone, ShutdownReason, Span, Then,
-    after,
+    Cause, Effect, Ending, Environment, Errand, Event, Extensions, Failure, Init, InitPhase,
+    InitReport, InitRuntimeDone, InitStep, InitializationType, Lease, Micros, Phase, RuntimeAt,
+    RuntimeDone, ShutdownReason, Span, Then, after,
 };
 use crate::limits;
 
 impl Environment {
     pub(super) fn provisioning(&mut self, event: &Event, now: Micros) -> Option<Vec<Effect>> {
         match event {
-            Event::Provisioned { external } => {
+            Event::Provisioned { snapshot: true, .. } => Some(self.restore_processes(now)),
+            Event::Provisioned { external, snapshot: false } => {
                 self.external.clone_from(external);
                 Some(self.begin_init(None, after(now, self.init_limit_ms), now))
             }
@@ -31,10 +32,21 @@ impl Environment {
         self.runtime_up = self.external.is_empty();
         let step = if self.runtime_up { InitStep::Runtime } else { InitStep::Extensions };
         let init = Init { step, started: now, deadline, failure: None, lease };
-        let mut effects = vec![Effect::BeginInit(init.phase())];
+        let mut effects = vec![Effect::BeginInit(self.init_phase(&init))];
         self.phase = Phase::Init(init);
         effects.extend(self.runtime_up.then_some(Effect::StartRuntime));
         effects
+    }
+
+    /// Of what an Init is part.
+    fn init_phase(&self, init: &Init) -> InitPhase {
+        match self.initialization {
+            InitializationType::SnapStart => InitPhase::SnapStart,
+            _ if init.lease.is_some() => InitPhase::Invoke,
+            InitializationType::OnDemand | InitializationType::ProvisionedConcurrency => {
+                InitPhase::Init
+            }
+        }
     }
 
     pub(super) fn init(&mut self, init: Init, event: &Event, now: Micros) -> Option<Vec<Effect>> {
@@ -45,11 +57,16 @@ impl Environment {
                 Some(if start { self.start_runtime(init) } else { vec![] })
             }
             Event::ExtensionNext { id } => {
-                let done = self.extensions.next(*id) && init.step == InitStep::Settling;
-                let done = done && self.extensions.all_waiting();
-                Some(if done { self.initialised(&init, now) } else { vec![] })
+                let asks = self.extensions.next(*id) && self.extensions.all_waiting();
+                Some(match init.step {
+                    InitStep::Settling(at) if asks => self.initialised(&init, at, now),
+                    _ => vec![],
+                })
             }
-            Event::Next if init.failure.is_none() => self.init_next(init, now),
+            Event::Next if init.failure.is_none() => self.runtime_is_at(RuntimeAt::Next, init, now),
+            Event::RestorePoint if init.failure.is_none() => {
+                self.runtime_is_at(RuntimeAt::RestorePoint, init, now)
+            }
             Event::InitError { error_type } if init.failure.is_none() => {
                 // It is about to end by itself; what it still writes is worth a moment.
                 let deadline = after(now, limits::KILL_MS / 4).min(init.deadline);
@@ -90,39 +107,46 @@ impl Environment {
         vec![Effect::StartRuntime]
     }
 
-    /// The runtime asks for work: nobody may register any more.
-    fn init_next(&mut self, init: Init, now: Micros) -> Option<Vec<Effect>> {
+    /// The runtime has initialised: nobody may register any more.
+    fn runtime_is_at(&mut self, at: RuntimeAt, init: Init, now: Micros) -> Option<Vec<Effect>> {
+        let is_snap_start = self.initialization == InitializationType::SnapStart;
         match init.step {
+            _ if at == RuntimeAt::RestorePoint && !is_snap_start => None,
             InitStep::Extensions => None,
-            InitStep::Settling => Some(vec![]),
+            InitStep::Settling(_) => {
+                // Asked again on a new connection, or no longer interested.
+                self.phase = Phase::Init(Init { step: InitStep::Settling(at), ..init });
+                Some(vec![])
+            }
             InitStep::Runtime => {
-                let done = self.runtime_initialised(init.phase(), None);
+                let done = self.runtime_initialised(self.init_phase(&init), None);
                 let mut effects = vec![Effect::LogInitRuntimeDone(done), Effect::CloseRegistration];
                 if self.extensions.all_waiting() {
-                    effects.extend(self.initialised(&init, now));
+                    effects.extend(self.initialised(&init, at, now));
                 } else {
-                    self.phase = Phase::Init(Init { step: InitStep::Settling, ..init });
+                    self.phase = Phase::Init(Init { step: InitStep::Settling(at), ..init });
                 }
                 Some(effects)
             }
         }
     }
 
-    fn initialised(&mut self, init: &Init, now: Micros) -> Vec<Effect> {
+    fn initialised(&mut self, init: &Init, at: RuntimeAt, now: Micros) -> Vec<Effect> {
         let duration = now - init.started;
-        let report = self.init_report(init.phase(), duration, None);
-        let effects = vec![
-            Effect::CloseSubscriptions,
-            Effect::LogExtensions,
-            Effect::LogInitReport(report),
-            Effect::EndBurst,
-        ];
-        match init.lease {
-            None => {
+        let report = self.init_report(self.init_phase(init), duration, None);
+        let mut effects =
+            vec![Effect::CloseSubscriptions, Effect::LogExtensions, Effect::LogInitReport(report)];
+        match (init.lease, self.initialization) {
+            (_, InitializationType::SnapStart) => self.donate_or_restore(at, effects, now),
+            (None, _) => {
+                effects.push(Effect::EndBurst);
                 self.init_duration = Some(duration);
                 self.rest(Phase::Ready { frozen: false }, effects, now)
             }
-            Some(lease) => self.run(lease, effects),
+            (Some(lease), _) => {
+                effects.push(Effect::EndBurst);
+                self.run(lease, effects)
+            }
         }
     }
 
@@ -150,7 +174,12 @@ impl Environment {
                 effects.push(Effect::DrainOutput);
                 Ending::Invocation { report: Some(self.report(lease, now, Some(failure))) }
             }
-            None => Ending::Init,
+            None => {
+                if self.errand == Errand::Donate {
+                    effects.push(Effect::TellDonated(Some(failure.clone())));
+                }
+                Ending::Init { failure }
+            }
         };
         self.begin_shutdown(reason, Then::Reset(ending), effects, now)
     }
@@ -163,7 +192,7 @@ impl Environment {
         failure: &Failure,
         now: Micros,
     ) -> Vec<Effect> {
-        let (phase, why) = (init.phase(), Some(failure.clone()));
+        let (phase, why) = (self.init_phase(init), Some(failure.clone()));
         let mut effects = Vec::new();
         effects.extend(init.lease.map(|_| Effect::Fail(failure.clone())));
         // In the other steps it has not begun or is already done.

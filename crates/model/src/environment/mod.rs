@@ -19,14 +19,26 @@
 //! end, then they are told, all within a budget. Reset ends every process and keeps the sandbox with
 //! its `/tmp`; the next lease then runs Init again under the function's timeout ("suppressed init").
 //! An environment of provisioned concurrency is never Cold: where another would be, it ends, and
-//! whoever had it made makes another.
+//! whoever had it made makes another. Neither is one of SnapStart, which is made in one of three ways:
+//!
+//! ```text
+//! plain:     Provisioning -> Init(first) -> Restoring -> Ready        where there is no snapshot
+//! donor:     Provisioning -> Init(first) -> Checkpoint -> Draining    a snapshot is made
+//! restored:  Provisioning -----------------> Restoring -> Ready       there is one
+//!                                                 | failed, as may Init
+//!                                                 v
+//!                                    Reset -> Spoilt -- lease: is told why --> Draining
+//! ```
+//!
 //! An environment whose processes do not end in time is destroyed, never reused.
 
 mod extensions;
 mod init;
 mod lease;
 mod phase;
+mod reason;
 mod reset;
+mod restore;
 mod shutdown;
 #[cfg(test)]
 mod tests;
@@ -34,11 +46,13 @@ mod vocabulary;
 
 pub use extensions::{ExtensionId, Extensions, Registration};
 pub use phase::{
-    Busy, Ending, Init, InitStep, Lease, Phase, Reset, Shutdown, ShutdownStep, Stage, Then,
+    Busy, Ending, Init, InitStep, Lease, Phase, Reset, RestoreStep, Restoring, RuntimeAt, Shutdown,
+    ShutdownStep, Stage, Then,
 };
 pub use vocabulary::{
-    Cause, Effect, Event, Exit, ExtensionFault, Failure, InitPhase, InitReport, InitRuntimeDone,
-    InitializationType, Report, Response, RuntimeDone, ShutdownReason, Span,
+    Cause, Effect, Errand, Event, Exit, ExtensionFault, Failure, InitPhase, InitReport,
+    InitRuntimeDone, InitializationType, Report, Response, RestoreReport, Restored, RuntimeDone,
+    ShutdownReason, Span,
 };
 
 use crate::limits;
@@ -67,6 +81,8 @@ pub struct Denied {
 pub struct Terms {
     /// What it is made for.
     pub initialization: InitializationType,
+    /// What it is to do; only one of SnapStart can donate.
+    pub errand: Errand,
     /// The function's timeout in milliseconds.
     pub timeout_ms: u64,
     /// How long it may serve.
@@ -78,6 +94,7 @@ pub struct Terms {
 pub struct Environment {
     phase: Phase,
     initialization: InitializationType,
+    errand: Errand,
     /// How long the first Init may take, in milliseconds.
     init_limit_ms: u64,
     /// The external extensions that each Init starts.
@@ -88,6 +105,8 @@ pub struct Environment {
     runtime_up: bool,
     /// The first Init's duration, until a report has told it.
     init_duration: Option<Micros>,
+    /// How long the restore took, until a report has told it.
+    restored: Option<Restored>,
     /// Why it shall end once nothing runs.
     stop: Option<Cause>,
     /// When it is too old for another invocation.
@@ -98,15 +117,17 @@ impl Environment {
     /// An environment whose sandbox is being made.
     #[must_use]
     pub fn new(now: Micros, terms: Terms) -> Self {
-        let Terms { initialization, timeout_ms, life } = terms;
+        let Terms { initialization, errand, timeout_ms, life } = terms;
         Self {
             initialization,
+            errand,
             init_limit_ms: initialization.init_limit_ms(timeout_ms),
             phase: Phase::Provisioning { deadline: after(now, limits::PROVISION_MS) },
             external: Vec::new(),
             extensions: Extensions::default(),
             runtime_up: false,
             init_duration: None,
+            restored: None,
             stop: None,
             old: now.saturating_add(life),
         }
@@ -122,13 +143,18 @@ impl Environment {
     #[must_use]
     pub fn deadline(&self) -> Option<Micros> {
         match &self.phase {
-            Phase::Provisioning { deadline } => Some(*deadline),
+            Phase::Provisioning { deadline } | Phase::Checkpoint { deadline } => Some(*deadline),
             Phase::Init(init) => Some(init.deadline),
+            Phase::Restoring(restoring) => Some(restoring.deadline),
             Phase::Busy(Busy { stage: Stage::Settling { deadline, .. }, .. }) => Some(*deadline),
             Phase::Busy(busy) => Some(busy.lease.deadline),
             Phase::Shutdown(shutdown) => Some(shutdown.deadline),
             Phase::Reset(reset) => Some(reset.deadline),
-            Phase::Ready { .. } | Phase::Cold | Phase::Draining { .. } | Phase::Dead { .. } => None,
+            Phase::Ready { .. }
+            | Phase::Cold
+            | Phase::Spoilt { .. }
+            | Phase::Draining { .. }
+            | Phase::Dead { .. } => None,
         }
     }
 
@@ -143,6 +169,9 @@ impl Environment {
         let effects = match self.phase.clone() {
             Phase::Provisioning { .. } => self.provisioning(&event, now),
             Phase::Init(init) => self.init(init, &event, now),
+            Phase::Restoring(restoring) => self.restoring(restoring, &event, now),
+            Phase::Checkpoint { .. } => self.checkpoint(&event),
+            Phase::Spoilt { failure } => self.spoilt(&failure, &event, now),
             Phase::Ready { frozen } => self.ready(frozen, &event, now),
             Phase::Cold => self.cold(&event, now),
             Phase::Busy(busy) => self.busy(busy, &event, now),
@@ -204,6 +233,9 @@ impl Environment {
                 effects
             }
             Phase::Provisioning { .. }
+            | Phase::Restoring(_)
+            | Phase::Checkpoint { .. }
+            | Phase::Spoilt { .. }
             | Phase::Ready { .. }
             | Phase::Cold
             | Phase::Shutdown(_)
@@ -218,6 +250,7 @@ impl Environment {
             initialization: self.initialization,
             duration: ended - lease.started,
             init_duration: self.init_duration.take(),
+            restored: self.restored.take(),
             extension_overhead: None,
             failure,
         }
@@ -238,7 +271,9 @@ impl Environment {
                 let thawed = vec![Effect::Thaw];
                 self.begin_shutdown(ShutdownReason::Spindown, Then::Drain(cause), thawed, now)
             }
-            Phase::Ready { .. } | Phase::Init(_) => {
+            Phase::Ready { .. }
+            | Phase::Init(_)
+            | Phase::Restoring(Restoring { step: RestoreStep::Runtime { .. }, .. }) => {
                 self.begin_shutdown(ShutdownReason::Spindown, Then::Drain(cause), vec![], now)
             }
             _ => {

@@ -1,6 +1,6 @@
 //! Where an environment can be in its life: each phase owns what exists only in it.
 
-use super::{Cause, Failure, InitPhase, Micros, Report, Response, ShutdownReason, Span};
+use super::{Cause, Failure, Micros, Report, Response, ShutdownReason, Span};
 
 /// Where an environment is in its life.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +12,18 @@ pub enum Phase {
     },
     /// The processes have been started and have not all asked for work yet.
     Init(Init),
+    /// On the way from a snapshot, or from where one could be taken, to a runtime that asks for work.
+    Restoring(Restoring),
+    /// The processes are being written to a snapshot.
+    Checkpoint {
+        /// When it is given up.
+        deadline: Micros,
+    },
+    /// It cannot serve and has no processes: the next lease is told why, then it ends.
+    Spoilt {
+        /// Why.
+        failure: Failure,
+    },
     /// Waiting for a lease, with a runtime parked in `next`.
     Ready {
         /// Whether its processes are stopped.
@@ -52,14 +64,6 @@ pub struct Init {
     pub lease: Option<Lease>,
 }
 
-impl Init {
-    /// Of what it is part.
-    #[must_use]
-    pub fn phase(&self) -> InitPhase {
-        if self.lease.is_some() { InitPhase::Invoke } else { InitPhase::Init }
-    }
-}
-
 /// How far an Init is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InitStep {
@@ -67,8 +71,42 @@ pub enum InitStep {
     Extensions,
     /// The runtime has been started and has not asked for work.
     Runtime,
-    /// The runtime has asked for work, some extensions have not asked for events.
-    Settling,
+    /// The runtime is done, some extensions have not asked for events.
+    Settling(RuntimeAt),
+}
+
+/// Where a runtime is that has initialised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RuntimeAt {
+    /// It has asked for work.
+    Next,
+    /// It has asked to be told of its restore.
+    RestorePoint,
+}
+
+/// The Restore phase.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restoring {
+    /// How far it is.
+    pub step: RestoreStep,
+    /// When it began.
+    pub started: Micros,
+    /// When this step is given up.
+    pub deadline: Micros,
+    /// What the runtime said went wrong; its end is awaited.
+    pub failure: Option<Failure>,
+}
+
+/// How far a restore is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RestoreStep {
+    /// The processes of the snapshot are being put back.
+    Processes,
+    /// The runtime goes on and has not asked for work.
+    Runtime {
+        /// Since when.
+        since: Micros,
+    },
 }
 
 /// A right to run one invocation.
@@ -165,8 +203,11 @@ pub enum Ending {
         /// A lease that arrived meanwhile: assignment counts on an idle environment.
         next: Option<Lease>,
     },
-    /// The first Init.
-    Init,
+    /// The first Init, or the restore.
+    Init {
+        /// What went wrong.
+        failure: Failure,
+    },
     /// An invocation.
     Invocation {
         /// How it went; `None` once it is told.

@@ -1,8 +1,8 @@
 //! The end of all processes, and what comes after it.
 
 use super::{
-    Cause, Effect, Ending, Environment, Event, Extensions, InitializationType, Lease, Micros,
-    Phase, Reset, ShutdownReason, Then, after,
+    Cause, Effect, Ending, Environment, Errand, Event, Extensions, InitializationType, Lease,
+    Micros, Phase, Reset, ShutdownReason, Then, after,
 };
 use crate::limits;
 
@@ -28,23 +28,12 @@ impl Environment {
             Event::Empty => {
                 self.runtime_up = false;
                 self.extensions = Extensions::default();
-                let told = tell(reset.ending.clone());
-                Some(match reset.ending {
-                    Ending::Idle { next: Some(lease) } => self.suppressed_init(lease, now),
-                    ending if self.initialization == InitializationType::ProvisionedConcurrency => {
-                        let cause = match ending {
-                            Ending::Init => Cause::InitFailed,
-                            Ending::Idle { .. } | Ending::Invocation { .. } => Cause::Crashed,
-                        };
-                        self.drain(self.stop.unwrap_or(cause), told)
+                Some(match self.initialization {
+                    InitializationType::OnDemand => self.emptied(reset.ending, now),
+                    InitializationType::ProvisionedConcurrency => {
+                        self.emptied_provisioned(reset.ending, now)
                     }
-                    // Assignment already counts on an idle environment.
-                    Ending::Idle { next: None } => {
-                        self.phase = Phase::Cold;
-                        told
-                    }
-                    Ending::Init => self.rest(Phase::Cold, told, now),
-                    Ending::Invocation { .. } => self.served(Phase::Cold, told, now),
+                    InitializationType::SnapStart => self.emptied_snap_start(reset.ending, now),
                 })
             }
             Event::Deadline => {
@@ -73,9 +62,54 @@ impl Environment {
             | Event::ResponseBegun
             | Event::Answered { .. }
             | Event::StartFailed
-            | Event::InitError { .. } => Some(vec![]),
+            | Event::InitError { .. }
+            | Event::RestorePoint
+            | Event::RestoreError { .. } => Some(vec![]),
             _ => None,
         }
+    }
+
+    /// The sandbox of a caller is used again.
+    fn emptied(&mut self, ending: Ending, now: Micros) -> Vec<Effect> {
+        let told = tell(ending.clone());
+        match ending {
+            Ending::Idle { next: Some(lease) } => self.suppressed_init(lease, now),
+            // Assignment already counts on an idle environment.
+            Ending::Idle { next: None } => {
+                self.phase = Phase::Cold;
+                told
+            }
+            Ending::Init { .. } => self.rest(Phase::Cold, told, now),
+            Ending::Invocation { .. } => self.served(Phase::Cold, told, now),
+        }
+    }
+
+    /// One that is kept ready is never without processes.
+    fn emptied_provisioned(&mut self, ending: Ending, now: Micros) -> Vec<Effect> {
+        let cause = match ending {
+            Ending::Idle { next: Some(lease) } => return self.suppressed_init(lease, now),
+            Ending::Init { .. } => Cause::InitFailed,
+            Ending::Idle { next: None } | Ending::Invocation { .. } => Cause::Crashed,
+        };
+        self.drain(self.stop.unwrap_or(cause), tell(ending))
+    }
+
+    /// What SnapStart promises of an environment is that it goes on from the snapshot: there is no second
+    /// Init in it, and the next environment does that anew.
+    fn emptied_snap_start(&mut self, ending: Ending, now: Micros) -> Vec<Effect> {
+        let mut told = tell(ending.clone());
+        let cause = match ending {
+            Ending::Init { failure } if self.errand == Errand::Serve => {
+                return self.rest(Phase::Spoilt { failure }, told, now);
+            }
+            Ending::Init { .. } => Cause::InitFailed,
+            Ending::Idle { next } => {
+                told.extend(next.map(|_| Effect::HandBack));
+                Cause::Crashed
+            }
+            Ending::Invocation { .. } => Cause::Crashed,
+        };
+        self.drain(self.stop.unwrap_or(cause), told)
     }
 
     /// An invocation is over, and with it the time of an environment that is old. A younger one goes
@@ -114,14 +148,14 @@ impl Environment {
 pub(super) fn drained(ending: Ending) -> (Ending, Vec<Effect>) {
     match ending {
         Ending::Invocation { .. } => (Ending::Invocation { report: None }, tell(ending)),
-        Ending::Idle { .. } | Ending::Init => (ending, vec![]),
+        Ending::Idle { .. } | Ending::Init { .. } => (ending, vec![]),
     }
 }
 
 /// What is to be told when all is over.
 pub(super) fn tell(ending: Ending) -> Vec<Effect> {
     match ending {
-        Ending::Idle { .. } | Ending::Init => vec![],
+        Ending::Idle { .. } | Ending::Init { .. } => vec![],
         Ending::Invocation { report } => report.map(Effect::LogReport).into_iter().collect(),
     }
 }

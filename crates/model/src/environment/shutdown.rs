@@ -16,7 +16,7 @@ impl Environment {
         mut effects: Vec<Effect>,
         now: Micros,
     ) -> Vec<Effect> {
-        self.init_duration = None;
+        (self.init_duration, self.restored) = (None, None);
         if self.extensions.is_empty() {
             return self.after_shutdown(then, effects, now);
         }
@@ -88,7 +88,9 @@ impl Environment {
                 | Event::Next
                 | Event::ResponseBegun
                 | Event::Answered { .. }
-                | Event::InitError { .. },
+                | Event::InitError { .. }
+                | Event::RestorePoint
+                | Event::RestoreError { .. },
             ) => Some(vec![]),
             _ => None,
         }

@@ -10,7 +10,15 @@ const LIFE_MS: u64 = 60_000;
 /// Events are separated by `;`, each takes a millisecond; `+N` lets N milliseconds pass.
 fn parse(externals: u32, word: &str) -> Event {
     match word {
-        "provisioned" => Event::Provisioned { external: (0..externals).map(ExtensionId).collect() },
+        "provisioned" => Event::Provisioned {
+            external: (0..externals).map(ExtensionId).collect(),
+            snapshot: false,
+        },
+        "snapshot" => Event::Provisioned { external: vec![], snapshot: true },
+        "restore_point" => Event::RestorePoint,
+        "restore_error" => Event::RestoreError { error_type: "Runtime.AfterRestoreError".into() },
+        "restore_failed" => Event::RestoreFailed,
+        "checkpointed" => Event::Checkpointed,
         "provision_failed" => Event::ProvisionFailed,
         "start_failed" => Event::StartFailed,
         "next" => Event::Next,
@@ -56,6 +64,7 @@ fn failure_text(failure: &Failure) -> String {
         Failure::Exited { exit: Exit::Code(code), .. } => format!("exit{code}"),
         Failure::Exited { exit: Exit::Signal(signal), .. } => format!("signal{signal}"),
         Failure::InitError { .. } => "init_error".into(),
+        Failure::RestoreError { .. } => "restore_error".into(),
         Failure::Extension(ExtensionFault::Crash { .. }) => "crash".into(),
         other => format!("{other:?}").to_lowercase(),
     }
@@ -87,7 +96,25 @@ fn effect_text(effect: &Effect) -> String {
             "INIT_REPORT({},{}ms{})",
             report.failure.as_ref().map_or("success".into(), failure_text),
             report.duration / 1_000,
-            if report.phase == InitPhase::Invoke { ",invoke" } else { "" }
+            match report.phase {
+                InitPhase::Init => "",
+                InitPhase::Invoke => ",invoke",
+                InitPhase::SnapStart => ",snap-start",
+            }
+        ),
+        Effect::RestoreProcesses => "restore".into(),
+        Effect::ReleaseRestore => "release".into(),
+        Effect::TellDonated(failure) => {
+            format!("donated({})", failure.as_ref().map_or(String::new(), failure_text))
+        }
+        Effect::LogRestoreStart => "RESTORE_START".into(),
+        Effect::LogRestoreRuntimeDone(failure) => {
+            format!("restore_done({})", failure.as_ref().map_or(String::new(), failure_text))
+        }
+        Effect::LogRestoreReport(report) => format!(
+            "RESTORE_REPORT({},{}ms)",
+            report.failure.as_ref().map_or("success".into(), failure_text),
+            report.duration / 1_000
         ),
         Effect::LogRuntimeDone(done) => {
             let span = |span: Span| format!("{}-{}", span.began / 1_000, span.ended / 1_000);
@@ -100,12 +127,15 @@ fn effect_text(effect: &Effect) -> String {
         Effect::LogReport(report) => {
             let init =
                 report.init_duration.map_or(String::new(), |d| format!(",init{}", d / 1_000));
+            let restored = report.restored.map_or(String::new(), |restored| {
+                format!(",restore{}/{}", restored.duration / 1_000, restored.hooks / 1_000)
+            });
             let failure =
                 report.failure.as_ref().map_or(String::new(), |f| format!(",{}", failure_text(f)));
             let overhead = report
                 .extension_overhead
                 .map_or(String::new(), |span| format!(",+{}", (span.ended - span.began) / 1_000));
-            format!("REPORT({}ms{init}{overhead}{failure})", report.duration / 1_000)
+            format!("REPORT({}ms{init}{restored}{overhead}{failure})", report.duration / 1_000)
         }
         Effect::TellDead(cause) => format!("dead({cause:?})"),
         other => format!("{other:?}").to_lowercase(),
@@ -136,7 +166,8 @@ fn run_with(externals: u32, script: &str) -> (Environment, String) {
 }
 
 fn terms(initialization: InitializationType) -> Terms {
-    Terms { initialization, timeout_ms: 3_000, life: LIFE_MS * 1_000 }
+    let (errand, timeout_ms) = (Errand::Serve, 3_000);
+    Terms { initialization, errand, timeout_ms, life: LIFE_MS * 1_000 }
 }
 
 fn run_showing(
@@ -179,6 +210,14 @@ fn check_provisioned(script: &str, expected: &str) {
     let environment = Environment::new(0, terms(InitializationType::ProvisionedConcurrency));
     let shown = |effect: &Effect| !tells(effect) && *effect != Effect::CloseRegistration;
     assert_eq!(run_in(environment, 0, script, shown).1, expected, "\nscript: {script}");
+}
+
+/// In an environment of SnapStart with so many external extensions.
+fn check_snap_start(externals: u32, errand: Errand, script: &str, expected: &str) {
+    let terms = Terms { errand, ..terms(InitializationType::SnapStart) };
+    let shown = |effect: &Effect| !tells(effect) && *effect != Effect::CloseRegistration;
+    let run = run_in(Environment::new(0, terms), externals, script, shown);
+    assert_eq!(run.1, expected, "\nscript: {script}");
 }
 
 fn check(script: &str, expected: &str) {
@@ -323,6 +362,185 @@ fn a_provisioned_init_may_take_longer() {
     };
     assert_eq!(limit(3_000), 130_000);
     assert_eq!(limit(900_000), 900_000);
+}
+
+#[test]
+fn without_a_snapshot_a_snap_start_environment_is_initialised_and_restored_at_once() {
+    check_snap_start(
+        0,
+        Errand::Serve,
+        "provisioned; restore_point; restore_point; +5; next; quiet; lease; answered; next; drained; lease",
+        "init start | RESTORE_START release |  | restore_done() RESTORE_REPORT(success,7ms) ready | freeze | \
+         thaw START deliver | pass soon | drain | REPORT(2ms,restore7/7) ready | START deliver",
+    );
+    // A runtime that knows no restore is ready when it asks for work.
+    check_snap_start(
+        0,
+        Errand::Serve,
+        "provisioned; next; lease",
+        "init start | RESTORE_START restore_done() RESTORE_REPORT(success,0ms) ready | START deliver",
+    );
+    check_snap_start(
+        1,
+        Errand::Serve,
+        "provisioned; register1; restore_point; ext1; next; quiet; stop",
+        "init | start |  | RESTORE_START release | restore_done() RESTORE_REPORT(success,1ms) ready | freeze | thaw term",
+    );
+}
+
+#[test]
+fn a_donor_ends_when_its_snapshot_is_written() {
+    check_snap_start(
+        0,
+        Errand::Donate,
+        "provisioned; restore_point; exit0; empty; checkpointed; gone",
+        "init start | donated() checkpoint |  |  | destroy | dead(Donated)",
+    );
+    let (long, cut) = (
+        "provisioned; restore_point; +60000; deadline; checkpointed; gone",
+        "destroy |  | dead(Donated)",
+    );
+    check_snap_start(
+        0,
+        Errand::Donate,
+        long,
+        &format!("init start | donated() checkpoint | {cut}"),
+    );
+    check_snap_start(
+        0,
+        Errand::Donate,
+        "provisioned; restore_point; kill; checkpointed; gone",
+        "init start | donated() checkpoint | destroy |  | dead(Shutdown)",
+    );
+    // Nothing is written of who would not know why its connection is closed.
+    check_snap_start(
+        0,
+        Errand::Donate,
+        "provisioned; next; gone",
+        "init start | donated() destroy | dead(Donated)",
+    );
+    check_snap_start(
+        1,
+        Errand::Donate,
+        "provisioned; register1; ext1; restore_point; exit0; crash1; gone",
+        "init | start |  | donated() term | shutdown(spindown) | destroy | dead(Donated)",
+    );
+}
+
+#[test]
+fn a_donor_that_cannot_initialise_says_why() {
+    check_snap_start(
+        0,
+        Errand::Donate,
+        "provisioned; init_error; exit0; empty; gone",
+        "init start |  | INIT_REPORT(init_error,2ms,snap-start) donated(init_error) kill_all | destroy | dead(InitFailed)",
+    );
+    check_snap_start(
+        0,
+        Errand::Donate,
+        "provisioned; +130000; deadline; empty; gone",
+        "init start | INIT_REPORT(timeout,130001ms,snap-start) donated(timeout) kill_all | destroy | dead(InitFailed)",
+    );
+}
+
+#[test]
+fn an_environment_goes_on_from_its_snapshot() {
+    check_snap_start(
+        0,
+        Errand::Serve,
+        "snapshot; +3; restore_point; next; lease; answered; next; drained",
+        "RESTORE_START restore | release | restore_done() RESTORE_REPORT(success,5ms) ready | START deliver | \
+         pass soon | drain | REPORT(2ms,restore5/1) ready",
+    );
+}
+
+#[test]
+fn a_snapshot_that_cannot_be_used_costs_no_caller_his_answer() {
+    for end in ["restore_failed", "exit0", "+10000; deadline"] {
+        check_snap_start(
+            0,
+            Errand::Serve,
+            &format!("snapshot; {end}; lease; gone"),
+            &format!(
+                "RESTORE_START restore | RESTORE_REPORT(sandbox,{}ms) destroy | hand_back | dead(SnapshotUnusable)",
+                if end.starts_with('+') { 10_001 } else { 1 }
+            ),
+        );
+    }
+}
+
+#[test]
+fn what_goes_wrong_after_a_restore_is_told_to_one_caller() {
+    let begun = "RESTORE_START restore | release";
+    let told = |failure: &str| {
+        format!(
+            "fail({failure}) START REPORT(0ms,{failure}) destroy | hand_back | dead(InitFailed)"
+        )
+    };
+    check_snap_start(
+        0,
+        Errand::Serve,
+        "snapshot; restore_point; restore_error; exit0; empty; lease; lease; gone",
+        &format!(
+            "{begun} |  | restore_done(restore_error) RESTORE_REPORT(restore_error,3ms) kill_all | ready | {}",
+            told("restore_error")
+        ),
+    );
+    check_snap_start(
+        0,
+        Errand::Serve,
+        "snapshot; restore_point; +10000; deadline; next; empty; lease; lease; gone",
+        &format!(
+            "{begun} | restore_done(restoretimeout) RESTORE_REPORT(restoretimeout,10002ms) kill_all |  | ready | {}",
+            told("restoretimeout")
+        ),
+    );
+    check_snap_start(
+        0,
+        Errand::Serve,
+        "provisioned; exit0; empty; lease; lease; gone",
+        &format!(
+            "init start | INIT_REPORT(exit0,1ms,snap-start) kill_all | ready | {}",
+            told("exit0")
+        ),
+    );
+    // Nobody wants to hear of it any more.
+    check_snap_start(
+        0,
+        Errand::Serve,
+        "snapshot; restore_point; exit0; empty; quiet; lease; gone",
+        &format!(
+            "{begun} | restore_done(exit0) RESTORE_REPORT(exit0,2ms) kill_all | ready | destroy | hand_back | dead(InitFailed)"
+        ),
+    );
+}
+
+#[test]
+fn a_snap_start_environment_is_not_initialised_twice() {
+    let ready =
+        "RESTORE_START restore | release | restore_done() RESTORE_REPORT(success,2ms) ready";
+    check_snap_start(
+        0,
+        Errand::Serve,
+        "snapshot; restore_point; next; lease; +3000; deadline; empty; gone",
+        &format!(
+            "{ready} | START deliver | fail(timeout) drain kill_all | REPORT(3000ms,restore2/1,timeout) destroy | dead(Crashed)"
+        ),
+    );
+    check_snap_start(
+        0,
+        Errand::Serve,
+        "snapshot; restore_point; next; exit0; lease; empty; gone",
+        &format!("{ready} | kill_all |  | hand_back destroy | dead(Crashed)"),
+    );
+}
+
+#[test]
+fn who_is_not_of_snap_start_has_no_restore_point() {
+    check(
+        "provisioned; restore_point; next; restore_error",
+        "init start | denied | ready | denied",
+    );
 }
 
 #[test]
@@ -605,6 +823,11 @@ fn any_event() -> impl Strategy<Value = &'static str> {
         "internal",
         "crash1",
         "crash2",
+        "snapshot",
+        "restore_point",
+        "restore_error",
+        "restore_failed",
+        "checkpointed",
     ])
 }
 
@@ -668,14 +891,16 @@ proptest! {
     #[test]
     fn no_order_of_events_breaks_the_promises(
         externals in 0_u32..3,
-        provisioned: bool,
+        (initialization, errand) in prop::sample::select(vec![
+            (InitializationType::OnDemand, Errand::Serve),
+            (InitializationType::ProvisionedConcurrency, Errand::Serve),
+            (InitializationType::SnapStart, Errand::Serve),
+            (InitializationType::SnapStart, Errand::Donate),
+        ]),
         events in prop::collection::vec(any_event(), 0..60),
     ) {
-        let initialization = match provisioned {
-            true => InitializationType::ProvisionedConcurrency,
-            false => InitializationType::OnDemand,
-        };
-        let mut environment = Environment::new(0, terms(initialization));
+        let terms = Terms { errand, ..terms(initialization) };
+        let mut environment = Environment::new(0, terms);
         let mut observer = Observer::default();
         for (i, word) in events.into_iter().enumerate() {
             let event = parse(externals, word);
@@ -687,7 +912,10 @@ proptest! {
                     observer.see(&event, &[], true)?;
                 }
             }
-            prop_assert!(!provisioned || *environment.phase() != Phase::Cold, "it went cold");
+            let may_be_cold = initialization == InitializationType::OnDemand;
+            prop_assert!(may_be_cold || *environment.phase() != Phase::Cold, "it went cold");
+            let donates = errand == Errand::Donate;
+            prop_assert!(!donates || !observer.ready, "a donor takes no lease");
         }
         // Whatever happened, a kill and the sandbox's end bring it to rest with nothing left open.
         for event in [Event::Kill { cause: Cause::Shutdown }, Event::Gone] {

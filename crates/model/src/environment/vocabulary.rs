@@ -10,6 +10,8 @@ pub enum Event {
     Provisioned {
         /// In the order of their start.
         external: Vec<ExtensionId>,
+        /// Whether there is a snapshot to go on from, in place of an Init.
+        snapshot: bool,
     },
     /// The sandbox could not be made.
     ProvisionFailed,
@@ -22,6 +24,17 @@ pub enum Event {
         /// Its error type, as filtered.
         error_type: String,
     },
+    /// The runtime stands where a snapshot may be taken, and asks to be told of its restore.
+    RestorePoint,
+    /// The runtime says that it cannot go on after its restore.
+    RestoreError {
+        /// Its error type, as filtered.
+        error_type: String,
+    },
+    /// The processes of the snapshot could not be put back.
+    RestoreFailed,
+    /// The snapshot is written, or could not be; no process goes on.
+    Checkpointed,
     /// An extension registered.
     Registered {
         /// Which.
@@ -134,6 +147,14 @@ pub enum Effect {
     BeginInit(InitPhase),
     /// Start the runtime's process: every external extension has registered.
     StartRuntime,
+    /// Put the processes of the snapshot back; that they are there is [`Event::RestorePoint`].
+    RestoreProcesses,
+    /// Tell the runtime that it has been restored.
+    ReleaseRestore,
+    /// Write the processes to a snapshot and end them; its end is [`Event::Checkpointed`].
+    Checkpoint,
+    /// Tell who wants a snapshot how the Init went that it is taken of.
+    TellDonated(Option<Failure>),
     /// No extension may register any more.
     CloseRegistration,
     /// No extension may subscribe to telemetry any more.
@@ -179,6 +200,12 @@ pub enum Effect {
     LogExtensions,
     /// Tell how Init went.
     LogInitReport(InitReport),
+    /// Tell that a restore begins.
+    LogRestoreStart,
+    /// Tell that the runtime is done with its restore, or what went wrong.
+    LogRestoreRuntimeDone(Option<Failure>),
+    /// Tell how the restore went.
+    LogRestoreReport(RestoreReport),
     /// Tell that the runtime is done with the invocation.
     LogRuntimeDone(RuntimeDone),
     /// Tell how the invocation went.
@@ -208,10 +235,14 @@ pub enum Cause {
     Evicted,
     /// The sandbox could not be made.
     ProvisionFailed,
-    /// It was to be ready ahead of its first invocation, and could not initialise.
+    /// It was to be ready ahead of its first invocation, and could not initialise or be restored.
     InitFailed,
-    /// It was to be ready at all times, and its processes ended.
+    /// It is never without processes, and they ended.
     Crashed,
+    /// It was made for a snapshot, and has initialised.
+    Donated,
+    /// The processes of its snapshot could not be put back.
+    SnapshotUnusable,
     /// Its function has less provisioned concurrency than before.
     Released,
     /// Its processes could not be ended in time.
@@ -237,6 +268,13 @@ pub enum Failure {
         /// Its error type.
         error_type: String,
     },
+    /// The runtime reported that it cannot go on after its restore.
+    RestoreError {
+        /// Its error type.
+        error_type: String,
+    },
+    /// A restored runtime did not ask for work in time.
+    RestoreTimeout,
     /// There is nothing to run.
     InvalidEntrypoint,
     /// An extension failed.
@@ -254,6 +292,17 @@ pub enum InitializationType {
     OnDemand,
     /// It is to be ready before anybody calls, and never without processes.
     ProvisionedConcurrency,
+    /// Its version is initialised once, when it is published, and each environment goes on from there.
+    SnapStart,
+}
+
+/// What an environment is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Errand {
+    /// Run invocations.
+    Serve,
+    /// Initialise, be written to a snapshot and end.
+    Donate,
 }
 
 impl InitializationType {
@@ -263,6 +312,7 @@ impl InitializationType {
         match self {
             Self::OnDemand => "on-demand",
             Self::ProvisionedConcurrency => "provisioned-concurrency",
+            Self::SnapStart => "snap-start",
         }
     }
 
@@ -271,7 +321,9 @@ impl InitializationType {
     pub fn init_limit_ms(self, timeout_ms: u64) -> u64 {
         match self {
             Self::OnDemand => limits::INIT_MS,
-            Self::ProvisionedConcurrency => limits::PROVISIONED_INIT_MS.max(timeout_ms),
+            Self::ProvisionedConcurrency | Self::SnapStart => {
+                limits::PROVISIONED_INIT_MS.max(timeout_ms)
+            }
         }
     }
 }
@@ -283,6 +335,20 @@ pub enum InitPhase {
     Init,
     /// Of an invocation, since the one before failed ("suppressed init").
     Invoke,
+    /// Of what a snapshot is taken of.
+    SnapStart,
+}
+
+impl InitPhase {
+    /// AWS's name for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Init => "init",
+            Self::Invoke => "invoke",
+            Self::SnapStart => "snap-start",
+        }
+    }
 }
 
 /// The end of the runtime's part of an Init.
@@ -307,6 +373,24 @@ pub struct InitReport {
     pub duration: Micros,
     /// What went wrong.
     pub failure: Option<Failure>,
+}
+
+/// How a restore went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestoreReport {
+    /// How long it took.
+    pub duration: Micros,
+    /// What went wrong.
+    pub failure: Option<Failure>,
+}
+
+/// How long a restore took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Restored {
+    /// All of it.
+    pub duration: Micros,
+    /// Of that, from the moment at which the runtime went on: the function's hooks.
+    pub hooks: Micros,
 }
 
 /// A stretch of time.
@@ -347,6 +431,8 @@ pub struct Report {
     pub duration: Micros,
     /// How long the first Init took, on the first invocation after it.
     pub init_duration: Option<Micros>,
+    /// How long the restore took, on the first invocation after it.
+    pub restored: Option<Restored>,
     /// How long extensions went on after the runtime was done; `None` without extensions.
     pub extension_overhead: Option<Span>,
     /// What went wrong, if the platform had to end it.

@@ -74,6 +74,8 @@ pub enum Outcome {
     Exited,
     /// It could not initialise.
     InitError,
+    /// Its hooks after a restore failed.
+    Restore,
     /// There was nothing to run.
     InvalidEntrypoint,
     /// An extension failed.
@@ -93,6 +95,7 @@ impl Outcome {
             Failure::Exited { out_of_memory: true, .. } => Self::OutOfMemory,
             Failure::Exited { .. } => Self::Exited,
             Failure::InitError { .. } => Self::InitError,
+            Failure::RestoreError { .. } | Failure::RestoreTimeout => Self::Restore,
             Failure::InvalidEntrypoint => Self::InvalidEntrypoint,
             Failure::Extension(_) => Self::Extension,
             Failure::Sandbox => Self::Sandbox,
@@ -116,6 +119,7 @@ impl Outcome {
             Self::OutOfMemory => "out-of-memory",
             Self::Exited => "exited",
             Self::InitError => "init-error",
+            Self::Restore => "restore-error",
             Self::InvalidEntrypoint => "invalid-entrypoint",
             Self::Extension => "extension",
             Self::Sandbox => "sandbox",

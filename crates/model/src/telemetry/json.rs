@@ -8,8 +8,10 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Caller, Event, Record, SchemaVersion, SubscriptionApi, billed_ms, timestamp};
-use crate::environment::{self, Failure, InitPhase, Micros, Response, Span};
+use super::{
+    Caller, Event, Record, SchemaVersion, SubscriptionApi, billed_ms, billed_restore_ms, timestamp,
+};
+use crate::environment::{self, Failure, Micros, Response, Span};
 use crate::invocation;
 
 /// The event as this schema has it; `None` when it does not know of such events.
@@ -27,6 +29,9 @@ fn name(record: &Record) -> &'static str {
         Record::InitRuntimeDone(_) => "platform.initRuntimeDone",
         Record::Extension(_) => "platform.extension",
         Record::InitReport(_) => "platform.initReport",
+        Record::RestoreStart(_) => "platform.restoreStart",
+        Record::RestoreRuntimeDone(_) => "platform.restoreRuntimeDone",
+        Record::RestoreReport(_) => "platform.restoreReport",
         Record::Subscribed(subscribed) => match subscribed.api {
             SubscriptionApi::Telemetry => "platform.telemetrySubscription",
             SubscriptionApi::Logs => "platform.logsSubscription",
@@ -78,6 +83,24 @@ enum Body<'a> {
     InitReport {
         initialization_type: &'static str,
         phase: &'static str,
+        #[serde(flatten)]
+        status: Status,
+        metrics: Duration,
+    },
+    RestoreStart {
+        #[serde(flatten)]
+        function: Function<'a>,
+        // An image has neither.
+        #[serde(skip_serializing_if = "str::is_empty")]
+        runtime_version: &'a str,
+        #[serde(skip_serializing_if = "str::is_empty")]
+        runtime_version_arn: &'a str,
+    },
+    RestoreRuntimeDone {
+        #[serde(flatten)]
+        status: Status,
+    },
+    RestoreReport {
         #[serde(flatten)]
         status: Status,
         metrics: Duration,
@@ -179,6 +202,10 @@ struct ReportMetrics {
     max_memory_used_mb: u64,
     #[serde(rename = "initDurationMs", skip_serializing_if = "Option::is_none")]
     init_duration_ms: Option<f64>,
+    #[serde(rename = "restoreDurationMs", skip_serializing_if = "Option::is_none")]
+    restore_duration_ms: Option<f64>,
+    #[serde(rename = "billedRestoreDurationMs", skip_serializing_if = "Option::is_none")]
+    billed_restore_duration_ms: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -201,6 +228,9 @@ fn body(event: &Event, schema: SchemaVersion) -> Option<Body<'_>> {
     match &event.record {
         Record::InitStart(_) | Record::InitRuntimeDone(_) | Record::InitReport(_) => {
             is_telemetry.then(|| init_body(&event.record, schema)).flatten()
+        }
+        Record::RestoreStart(_) | Record::RestoreRuntimeDone(_) | Record::RestoreReport(_) => {
+            is_telemetry.then(|| restore_body(&event.record)).flatten()
         }
         Record::RuntimeDone { .. } if schema < SchemaVersion::V2021_03_18 => None,
         Record::Fault(_) | Record::End { .. } if is_telemetry => None,
@@ -237,7 +267,7 @@ fn init_body(record: &Record, schema: SchemaVersion) -> Option<Body<'_>> {
     Some(match record {
         Record::InitStart(start) => Body::InitStart {
             initialization_type: start.initialization.as_str(),
-            phase: phase(start.phase),
+            phase: start.phase.as_str(),
             runtime_version: &start.runtime_version,
             runtime_version_arn: &start.runtime_version_arn,
             function: (schema >= SchemaVersion::V2022_12_13).then(|| Function {
@@ -250,12 +280,35 @@ fn init_body(record: &Record, schema: SchemaVersion) -> Option<Body<'_>> {
         },
         Record::InitRuntimeDone(done) => Body::InitRuntimeDone {
             initialization_type: done.initialization.as_str(),
-            phase: phase(done.phase),
+            phase: done.phase.as_str(),
             status: status(done.failure.as_ref()),
         },
         Record::InitReport(report) => Body::InitReport {
             initialization_type: report.initialization.as_str(),
-            phase: phase(report.phase),
+            phase: report.phase.as_str(),
+            status: status(report.failure.as_ref()),
+            metrics: Duration { duration_ms: ms(report.duration) },
+        },
+        _ => return None,
+    })
+}
+
+fn restore_body(record: &Record) -> Option<Body<'_>> {
+    Some(match record {
+        Record::RestoreStart(start) => Body::RestoreStart {
+            function: Function {
+                function_name: &start.function_name,
+                function_version: start.function_version.to_string(),
+                instance_id: &start.instance_id,
+                instance_max_memory: start.memory_mb,
+            },
+            runtime_version: &start.runtime_version,
+            runtime_version_arn: &start.runtime_version_arn,
+        },
+        Record::RestoreRuntimeDone(failure) => {
+            Body::RestoreRuntimeDone { status: status(failure.as_ref()) }
+        }
+        Record::RestoreReport(report) => Body::RestoreReport {
             status: status(report.failure.as_ref()),
             metrics: Duration { duration_ms: ms(report.duration) },
         },
@@ -293,6 +346,8 @@ fn invocation_body(event: &Event, schema: SchemaVersion) -> Option<Body<'_>> {
                 memory_size_mb: memory.size_mb,
                 max_memory_used_mb: memory.peak_mb(),
                 init_duration_ms: report.init_duration.map(ms),
+                restore_duration_ms: report.restored.map(|restored| ms(restored.duration)),
+                billed_restore_duration_ms: report.restored.map(billed_restore_ms),
             },
             spans: match report.extension_overhead {
                 Some(span) if is_telemetry => vec![named(event, "extensionOverhead", span)],
@@ -322,13 +377,6 @@ fn line_body(line: &str, schema: SchemaVersion) -> Body<'_> {
         }
     }
     Body::Object(Cow::Borrowed(object))
-}
-
-fn phase(phase: InitPhase) -> &'static str {
-    match phase {
-        InitPhase::Init => "init",
-        InitPhase::Invoke => "invoke",
-    }
 }
 
 /// Source of the rule: the Runtime Interface Emulator.

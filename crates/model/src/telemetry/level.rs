@@ -62,13 +62,18 @@ impl Record {
             Self::InitReport(report) => {
                 let level = match report.initialization {
                     InitializationType::OnDemand => Level::Debug,
-                    InitializationType::ProvisionedConcurrency => Level::Info,
+                    InitializationType::ProvisionedConcurrency | InitializationType::SnapStart => {
+                        Level::Info
+                    }
                 };
                 unless_failed(level, &report.failure)
             }
+            Self::RestoreRuntimeDone(failure) => unless_failed(Level::Debug, failure),
+            Self::RestoreReport(report) => unless_failed(Level::Info, &report.failure),
             Self::RuntimeDone { done, .. } => unless_failed(Level::Debug, &done.failure),
             Self::Report { report, .. } => unless_failed(Level::Info, &report.failure),
             Self::InitStart(_)
+            | Self::RestoreStart(_)
             | Self::Start { .. }
             | Self::End { .. }
             | Self::Extension(_)

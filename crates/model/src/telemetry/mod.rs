@@ -6,7 +6,10 @@
 //! |---|---|---|---|---|
 //! | `platform.initStart` | `INIT_START` | yes | yes | |
 //! | `platform.initRuntimeDone` | | yes | yes | |
-//! | `platform.initReport` | `INIT_REPORT`, of one that failed or is provisioned | yes | yes | |
+//! | `platform.initReport` | `INIT_REPORT`, of one that failed or is not on demand | yes | yes | |
+//! | `platform.restoreStart` | `RESTORE_START` | yes | yes | |
+//! | `platform.restoreRuntimeDone` | | yes | yes | |
+//! | `platform.restoreReport` | `RESTORE_REPORT` | yes | yes | |
 //! | `platform.extension` | `EXTENSION` | yes | yes | yes |
 //! | `platform.telemetrySubscription`, `.logsSubscription` | `TELEMETRY`, `LOGS` | yes | yes | yes |
 //! | `platform.start` | `START` | yes | yes | yes |
@@ -30,7 +33,8 @@ pub use schema::{SchemaVersion, SubscriptionApi, Types};
 pub use text::{fault, to_text};
 
 use crate::environment::{
-    self, InitPhase, InitReport, InitRuntimeDone, InitializationType, Micros,
+    self, Failure, InitPhase, InitReport, InitRuntimeDone, InitializationType, Micros,
+    RestoreReport,
 };
 use crate::names::{RequestId, Version};
 
@@ -56,6 +60,12 @@ pub enum Record {
     Extension(Extension),
     /// Init is over.
     InitReport(InitReport),
+    /// A restore begins.
+    RestoreStart(RestoreStart),
+    /// The runtime is done with its restore, or what went wrong.
+    RestoreRuntimeDone(Option<Failure>),
+    /// A restore is over.
+    RestoreReport(RestoreReport),
     /// An extension subscribed to telemetry.
     Subscribed(Subscribed),
     /// An invocation begins.
@@ -139,6 +149,23 @@ pub struct InitStart {
     pub memory_mb: u32,
 }
 
+/// What is told of an environment when it is restored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestoreStart {
+    /// Such as `python:3.12.v7`.
+    pub runtime_version: String,
+    /// The ARN of that.
+    pub runtime_version_arn: String,
+    /// The function's name.
+    pub function_name: String,
+    /// Which of its versions.
+    pub function_version: Version,
+    /// The log stream.
+    pub instance_id: String,
+    /// The configured memory in megabytes.
+    pub memory_mb: u32,
+}
+
 /// An extension at the end of Init.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Extension {
@@ -203,14 +230,22 @@ impl Record {
 }
 
 /// Milliseconds billed: Duration and, since August 2025, Init, rounded up together. The Init of an
-/// environment that is provisioned is part of what that costs by itself.
+/// environment that is provisioned is part of what that costs by itself; that of a snapshot is no
+/// invocation's, but the hooks after a restore are (recorded).
 #[must_use]
 pub fn billed_ms(report: &environment::Report) -> u64 {
     let init = match report.initialization {
         InitializationType::OnDemand => report.init_duration.unwrap_or(0),
-        InitializationType::ProvisionedConcurrency => 0,
+        InitializationType::ProvisionedConcurrency | InitializationType::SnapStart => 0,
     };
-    (report.duration + init).div_ceil(1_000).max(1)
+    let restore_ms = report.restored.map_or(0, billed_restore_ms);
+    (report.duration + init).div_ceil(1_000).max(1) + restore_ms
+}
+
+/// Milliseconds billed of a restore: the function's hooks, rounded up.
+#[must_use]
+pub fn billed_restore_ms(restored: environment::Restored) -> u64 {
+    restored.hooks.div_ceil(1_000)
 }
 
 /// `YYYY-MM-DDThh:mm:ss.SSSZ`.

@@ -7,9 +7,12 @@ use std::fmt::{self, Write as _};
 
 use super::json::is_sampled;
 use super::{
-    Extension, InitStart, Memory, Record, Subscribed, SubscriptionApi, billed_ms, timestamp,
+    Extension, InitStart, Memory, Record, RestoreStart, Subscribed, SubscriptionApi, billed_ms,
+    billed_restore_ms, timestamp,
 };
-use crate::environment::{Failure, InitPhase, InitReport, InitializationType, Micros, Report};
+use crate::environment::{
+    Failure, InitReport, InitializationType, Micros, Report, RestoreReport, Restored,
+};
 use crate::invocation;
 use crate::names::RequestId;
 
@@ -23,6 +26,9 @@ pub fn to_text(record: &Record) -> Option<String> {
         // An image has no version of a runtime to tell.
         Record::InitStart(start) if start.runtime_version.is_empty() => return None,
         Record::InitStart(start) => init_start(start),
+        Record::RestoreStart(start) if start.runtime_version.is_empty() => return None,
+        Record::RestoreStart(start) => restore_start(start),
+        Record::RestoreReport(report) => restore_report(report),
         Record::InitReport(report) => return init_report(report),
         Record::Extension(extension) => extension_line(extension),
         Record::Subscribed(subscribed) => subscription(subscribed),
@@ -35,9 +41,10 @@ pub fn to_text(record: &Record) -> Option<String> {
             report_line(request, report, *memory) + &trace
         }
         Record::Fault(text) | Record::Function(text) | Record::ExtensionLine(text) => text.clone(),
-        Record::InitRuntimeDone(_) | Record::RuntimeDone { .. } | Record::LogsDropped { .. } => {
-            return None;
-        }
+        Record::InitRuntimeDone(_)
+        | Record::RestoreRuntimeDone(_)
+        | Record::RuntimeDone { .. }
+        | Record::LogsDropped { .. } => return None,
     })
 }
 
@@ -50,7 +57,7 @@ pub fn fault(failure: &Failure, request: &RequestId, wall_ms: u64, timeout_s: u3
             format!("{now} {request} Task timed out after {timeout_s}.00 seconds\n\n")
         }
         // Recorded: what went wrong is in the lines that the runtime wrote itself.
-        Failure::InitError { error_type } => {
+        Failure::InitError { error_type } | Failure::RestoreError { error_type } => {
             format!("Unknown application error occurred\n{error_type}\n")
         }
         other => {
@@ -67,15 +74,25 @@ fn init_start(start: &InitStart) -> String {
     )
 }
 
-/// Only of an Init that failed, or of any in an environment that is provisioned.
+/// The fields of the developer guide's page on monitoring SnapStart.
+fn restore_start(start: &RestoreStart) -> String {
+    let RestoreStart { runtime_version, runtime_version_arn, .. } = start;
+    format!(
+        "RESTORE_START Runtime Version: {runtime_version}\tRuntime Version ARN: {runtime_version_arn}\n"
+    )
+}
+
+fn restore_report(report: &RestoreReport) -> String {
+    let status = report.failure.as_ref().map_or(String::new(), |it| format!("\t{}", status(it)));
+    format!("RESTORE_REPORT Restore Duration: {} ms{status}\n", ms(report.duration))
+}
+
+/// Only of an Init that failed, or of any in an environment that is not made on demand.
 fn init_report(report: &InitReport) -> Option<String> {
     if report.failure.is_none() && report.initialization == InitializationType::OnDemand {
         return None;
     }
-    let phase = match report.phase {
-        InitPhase::Init => "init",
-        InitPhase::Invoke => "invoke",
-    };
+    let phase = report.phase.as_str();
     let duration = ms(report.duration);
     let status = report.failure.as_ref().map_or("Status: success".to_owned(), status);
     Some(format!("INIT_REPORT Init Duration: {duration} ms\tPhase: {phase}\t{status}\n"))
@@ -111,6 +128,15 @@ fn report_line(request: &RequestId, report: &Report, memory: Memory) -> String {
         Some(duration) => write!(f, "Init Duration: {} ms\t", ms(duration)),
         None => Ok(()),
     };
+    let restored = |f: &mut fmt::Formatter<'_>| match report.restored {
+        Some(restored @ Restored { duration, .. }) => write!(
+            f,
+            "Restore Duration: {} ms\tBilled Restore Duration: {} ms\t",
+            ms(duration),
+            billed_restore_ms(restored)
+        ),
+        None => Ok(()),
+    };
     let status = |f: &mut fmt::Formatter<'_>| match &report.failure {
         Some(failure) => write!(f, "{}\t", status(failure)),
         None => Ok(()),
@@ -120,12 +146,13 @@ fn report_line(request: &RequestId, report: &Report, memory: Memory) -> String {
     let _ = writeln!(
         line,
         "REPORT RequestId: {request}\tDuration: {} ms\tBilled Duration: {} ms\tMemory Size: {} MB\t\
-         Max Memory Used: {} MB\t{}{}",
+         Max Memory Used: {} MB\t{}{}{}",
         ms(report.duration),
         billed_ms(report),
         memory.size_mb,
         memory.peak_mb(),
         fmt::from_fn(init),
+        fmt::from_fn(restored),
         fmt::from_fn(status),
     );
     line
@@ -155,14 +182,20 @@ fn ms(duration: Micros) -> impl fmt::Display {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::environment::Exit;
+    use crate::environment::{Exit, InitPhase};
     use crate::telemetry::Caller;
 
     const REQUEST: &str = "8476a536-e9f4-11e8-9739-2dfe598c3fcd";
 
     fn report_of(duration: Micros, init: Option<Micros>, failure: Option<Failure>) -> Report {
-        let initialization = InitializationType::OnDemand;
-        Report { initialization, duration, init_duration: init, extension_overhead: None, failure }
+        Report {
+            initialization: InitializationType::OnDemand,
+            duration,
+            init_duration: init,
+            restored: None,
+            extension_overhead: None,
+            failure,
+        }
     }
 
     fn check(got: &str, expected: &str) {
@@ -237,6 +270,36 @@ mod tests {
         let first = report_of(3_010, Some(80_000), None);
         assert_eq!(billed_ms(&first), 84);
         assert_eq!(billed_ms(&Report { initialization: provisioned, ..first }), 4);
+    }
+
+    #[test]
+    fn the_first_report_after_a_restore_has_its_duration_and_bills_its_hooks() {
+        // Recorded: 306.34 and 303 were billed as 610.
+        let restored = Some(Restored { duration: 511_250, hooks: 302_400 });
+        let initialization = InitializationType::SnapStart;
+        let first = Report { initialization, restored, ..report_of(306_340, None, None) };
+        let memory = Memory { size_mb: 3009, peak_bytes: 155 << 20 };
+        check(
+            &report_line(&REQUEST.parse().unwrap(), &first, memory),
+            &format!(
+                "REPORT RequestId: {REQUEST}\tDuration: 306.34 ms\tBilled Duration: 610 ms\tMemory Size: 3009 MB\tMax Memory Used: 155 MB\tRestore Duration: 511.25 ms\tBilled Restore Duration: 303 ms\t\n"
+            ),
+        );
+    }
+
+    #[test]
+    fn a_restore_is_told_with_what_went_wrong() {
+        let report = |failure| restore_report(&RestoreReport { duration: 1_236_040, failure });
+        check(&report(None), "RESTORE_REPORT Restore Duration: 1236.04 ms\n");
+        check(
+            &report(Some(Failure::RestoreTimeout)),
+            "RESTORE_REPORT Restore Duration: 1236.04 ms\tStatus: timeout\n",
+        );
+        let failure = Failure::RestoreError { error_type: "Runtime.AfterRestoreError".into() };
+        check(
+            &report(Some(failure)),
+            "RESTORE_REPORT Restore Duration: 1236.04 ms\tStatus: error\tError Type: Runtime.AfterRestoreError\n",
+        );
     }
 
     #[test]

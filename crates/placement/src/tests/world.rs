@@ -271,6 +271,7 @@ impl World {
             waiters: self.day.waiters,
             idle: 60 * SECOND,
             first: ColdReason::First,
+            awaited: InitializationType::OnDemand,
             passing: false,
             scaling: self.day.growth.map(|rate| {
                 let level = self.growth[function].clone();

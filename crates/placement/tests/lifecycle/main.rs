@@ -6,6 +6,7 @@
 mod metrics;
 mod provisioned;
 mod room;
+mod snap_start;
 mod streams;
 mod tenants;
 mod world;

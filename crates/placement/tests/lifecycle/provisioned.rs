@@ -35,7 +35,7 @@ impl World {
     }
 
     /// Why each environment was made, for what, and why it ended.
-    async fn told(&self) -> Vec<String> {
+    pub(crate) async fn told(&self) -> Vec<String> {
         let lives = self.lives().await.into_iter();
         lives
             .map(|life| {
@@ -46,7 +46,7 @@ impl World {
             .collect()
     }
 
-    async fn until_told(&self, expected: &[&str]) {
+    pub(crate) async fn until_told(&self, expected: &[&str]) {
         let so = async {
             while self.told().await != expected {
                 tokio::task::yield_now().await;
@@ -61,7 +61,7 @@ impl World {
 const KEPT: &str = "provisioned provisioned-concurrency alive";
 
 /// Behaves as the first words say, one a start, and well after them; and how many have started.
-async fn booting(first: &'static [&'static str]) -> (World, Arc<AtomicUsize>) {
+pub(crate) async fn booting(first: &'static [&'static str]) -> (World, Arc<AtomicUsize>) {
     let starts: Arc<AtomicUsize> = Arc::default();
     let counted = starts.clone();
     let boot = move || *first.get(counted.fetch_add(1, Ordering::Relaxed)).unwrap_or(&"well");

@@ -136,6 +136,14 @@ impl World {
         Arc::new(version)
     }
 
+    /// A published version of SnapStart.
+    pub(crate) fn snap_start(&self) -> Arc<ResolvedVersion> {
+        let mut version = ResolvedVersion::clone(&self.lasting());
+        version.deployment.configuration.snap_start = true;
+        version.version = Version::Number(7);
+        Arc::new(version)
+    }
+
     pub(crate) async fn invoke(&self, event: &str) -> Result<Answer, InvokeError> {
         self.invoke_version(&self.version(1), event).await
     }
@@ -273,6 +281,17 @@ async fn runtime(process: FakeProcess, boot: &'static str, gate: Arc<Notify>) ->
             post(&process, "/2018-06-01/runtime/init/error", body).await;
             return 1;
         }
+        "restore" => restore_next(&process).await,
+        "restore error" => {
+            restore_next(&process).await;
+            let body = r#"{"errorType":"Hook","errorMessage":"no"}"#;
+            post(&process, "/2018-06-01/runtime/restore/error", body).await;
+            return 1;
+        }
+        "restore exit" => {
+            restore_next(&process).await;
+            return 3;
+        }
         _ => {}
     }
     loop {
@@ -328,6 +347,12 @@ async fn next(process: &FakeProcess) -> (String, String) {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     let id = head.lines().find_map(|line| line.strip_prefix("Lambda-Runtime-Aws-Request-Id: "));
     (id.unwrap().to_owned(), body.to_owned())
+}
+
+async fn restore_next(process: &FakeProcess) {
+    let request = "GET /2018-06-01/runtime/restore/next HTTP/1.1\r\nHost: x\r\n\r\n";
+    let answer = talk(process, request).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
 
 async fn post(process: &FakeProcess, path: &str, body: &str) {

@@ -28,11 +28,11 @@ pub(crate) mod tests;
 
 use std::sync::Arc;
 
-use dormouse_model::environment::{Cause, InitializationType};
+use dormouse_model::environment::{Cause, Errand, Failure, InitializationType};
 use dormouse_model::function::ResolvedVersion;
 use dormouse_model::invocation::Invocation;
 use dormouse_model::names::EnvironmentId;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use owner::{Names, Owner, Shared};
 pub use permit::Permit;
@@ -81,6 +81,8 @@ pub enum ColdReason {
     Failure,
     /// Nobody waits for it: it is to be ready before.
     Provisioned,
+    /// A snapshot is to be made of it.
+    Snapshot,
 }
 
 impl ColdReason {
@@ -95,6 +97,7 @@ impl ColdReason {
             Self::Recycled => "recycled",
             Self::Failure => "failure",
             Self::Provisioned => "provisioned",
+            Self::Snapshot => "snapshot",
         }
     }
 }
@@ -159,7 +162,36 @@ pub(crate) struct Spec {
     pub(crate) version: Arc<ResolvedVersion>,
     pub(crate) reason: ColdReason,
     pub(crate) initialization: InitializationType,
+    pub(crate) purpose: Purpose,
     pub(crate) facts: mpsc::Sender<Fact>,
+}
+
+/// What an environment is to do.
+#[derive(Debug)]
+pub(crate) enum Purpose {
+    /// Run invocations.
+    Serve,
+    /// Initialise once, for a snapshot; until it is told, here goes what went wrong, if something did.
+    Donate(Option<oneshot::Sender<Option<Failure>>>),
+}
+
+impl Purpose {
+    fn errand(&self) -> Errand {
+        match self {
+            Self::Serve => Errand::Serve,
+            Self::Donate(_) => Errand::Donate,
+        }
+    }
+
+    /// Tells who waits for it how the Init went.
+    fn tell(&mut self, failure: Option<Failure>) {
+        if let Self::Donate(told) = self
+            && let Some(told) = told.take()
+        {
+            // Who asked may have gone.
+            let _ = told.send(failure);
+        }
+    }
 }
 
 /// Makes the handle and its other end.

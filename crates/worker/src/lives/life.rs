@@ -71,7 +71,7 @@ pub struct Birth {
     pub log_stream: String,
     /// Why it had to be made.
     pub cold_reason: &'static str,
-    /// What it is made for: `on-demand` or `provisioned-concurrency`.
+    /// What it is made for: `on-demand`, `provisioned-concurrency` or `snap-start`.
     pub initialization_type: &'static str,
     /// When it was asked for, in milliseconds since 1970.
     pub created_ms: u64,
@@ -86,7 +86,7 @@ pub struct Birth {
 pub enum Phase {
     /// Its sandbox is being made.
     Provisioning,
-    /// Its processes have been started and have not all asked for work yet.
+    /// Its processes have been started or restored and have not all asked for work yet.
     Init,
     /// It waits for work.
     Ready,
@@ -258,7 +258,7 @@ impl Life {
 fn phase_after(phase: Phase, what: &str) -> Phase {
     match (phase, what) {
         (_, "created" | "provisioned") => Phase::Provisioning,
-        (_, "init") => Phase::Init,
+        (_, "init" | "restoring") => Phase::Init,
         // A lease is welcome after a reset, too, when there is nothing to run it yet.
         (Phase::Resetting | Phase::Cold, "ready" | "emptied") => Phase::Cold,
         (_, "ready" | "thawed") => Phase::Ready,
@@ -278,6 +278,8 @@ pub(crate) fn error_word(failure: &Failure) -> &'static str {
         Failure::Exited { out_of_memory: true, .. } => "out-of-memory",
         Failure::Exited { .. } => "exited",
         Failure::InitError { .. } => "init-error",
+        Failure::RestoreError { .. } => "restore-error",
+        Failure::RestoreTimeout => "restore-timeout",
         Failure::InvalidEntrypoint => "invalid-entrypoint",
         Failure::Extension(_) => "extension",
         Failure::Sandbox => "sandbox",
@@ -295,6 +297,8 @@ fn cause_word(cause: Cause) -> &'static str {
         Cause::ProvisionFailed => "provision-failed",
         Cause::InitFailed => "init-failed",
         Cause::Crashed => "crashed",
+        Cause::Donated => "donated",
+        Cause::SnapshotUnusable => "snapshot-unusable",
         Cause::Released => "released",
         Cause::UnclearEnd => "unclear-end",
         Cause::SandboxLost => "sandbox-lost",

@@ -83,6 +83,7 @@ struct Span {
 enum Kind {
     Provisioning,
     Init,
+    Restore,
     Invoke,
     Frozen,
     Shutdown,
@@ -181,6 +182,7 @@ impl Kind {
         match self {
             Self::Provisioning => "provisioning",
             Self::Init => "init",
+            Self::Restore => "restore",
             Self::Invoke => "invoke",
             Self::Frozen => "frozen",
             Self::Shutdown => "shutdown",
@@ -193,6 +195,7 @@ impl Kind {
         match what {
             "created" => Some(Self::Provisioning),
             "init" => Some(Self::Init),
+            "restoring" => Some(Self::Restore),
             "invoke" => Some(Self::Invoke),
             "frozen" => Some(Self::Frozen),
             "terminating" | "shutting down" | "shutdown" => Some(Self::Shutdown),
@@ -208,6 +211,7 @@ impl Kind {
             "thawed" => self == Self::Frozen,
             "emptied" => self == Self::Reset,
             "init failed" => self == Self::Init,
+            "restore failed" => self == Self::Restore,
             "failed" => matches!(self, Self::Init | Self::Invoke),
             "reported" => matches!(self, Self::Invoke | Self::Reset),
             "ready" => true,
@@ -319,11 +323,13 @@ mod tests {
     use crate::lives::life::tests::{life, request};
 
     /// Every word that is told, and one that is not known.
-    const WORDS: [&str; 18] = [
+    const WORDS: [&str; 20] = [
         "created",
         "provisioned",
         "init",
         "init failed",
+        "restoring",
+        "restore failed",
         "ready",
         "frozen",
         "thawed",

@@ -144,7 +144,7 @@ fn style(moment: &Moment) -> Style {
     match moment.what.as_str() {
         _ if moment.error.is_some() => Style::new().fg(Color::Red),
         "invoke" | "answered" | "reported" => color(Group::Running),
-        "created" | "provisioned" | "init" => color(Group::Init),
+        "created" | "provisioned" | "init" | "restoring" => color(Group::Init),
         "ready" | "thawed" => color(Group::Ready),
         "frozen" => color(Group::Frozen),
         _ => color(Group::Ending),

@@ -2,10 +2,11 @@
 
 use super::*;
 use crate::environment::{
-    Exit, InitReport, InitRuntimeDone, InitializationType, Report, RuntimeDone,
+    Exit, InitPhase, InitReport, InitRuntimeDone, InitializationType, Report, RestoreReport,
+    Restored, RuntimeDone,
 };
 use crate::names::{RequestId, Version};
-use crate::telemetry::{Extension, InitStart, Memory, Subscribed, Types};
+use crate::telemetry::{Extension, InitStart, Memory, RestoreStart, Subscribed, Types};
 
 const REQUEST: &str = "8476a536-e9f4-11e8-9739-2dfe598c3fcd";
 const TIME_MS: u64 = 1_700_000_000_123;
@@ -48,6 +49,7 @@ fn report(failure: Option<Failure>) -> Record {
             initialization: InitializationType::OnDemand,
             duration: 11_642,
             init_duration: Some(174_055),
+            restored: None,
             extension_overhead: Some(Span { began: 8_998_000, ended: 8_999_500 }),
             failure,
         },
@@ -114,6 +116,47 @@ fn the_end_of_init_says_what_went_wrong() {
         SchemaVersion::V2022_12_13,
         r#"platform.initReport {"initializationType":"on-demand","metrics":{"durationMs":10000.487},"phase":"init","status":"timeout"}"#,
     );
+}
+
+#[test]
+fn a_restore_is_told_by_the_younger_api_only() {
+    let start = || {
+        Record::RestoreStart(RestoreStart {
+            runtime_version: "python:3.12.v1".into(),
+            runtime_version_arn: "arn:r".into(),
+            function_name: "f".into(),
+            function_version: Version::Number(7),
+            instance_id: "stream".into(),
+            memory_mb: 128,
+        })
+    };
+    check(start(), SchemaVersion::V2021_03_18, "nothing");
+    check(
+        start(),
+        SchemaVersion::V2022_12_13,
+        r#"platform.restoreStart {"functionName":"f","functionVersion":"7","instanceId":"stream","instanceMaxMemory":128,"runtimeVersion":"python:3.12.v1","runtimeVersionArn":"arn:r"}"#,
+    );
+    check(
+        Record::RestoreRuntimeDone(Some(Failure::RestoreTimeout)),
+        SchemaVersion::V2022_12_13,
+        r#"platform.restoreRuntimeDone {"status":"timeout"}"#,
+    );
+    let error_type = "Runtime.AfterRestoreError".into();
+    check(
+        Record::RestoreReport(RestoreReport {
+            duration: 300,
+            failure: Some(Failure::RestoreError { error_type }),
+        }),
+        SchemaVersion::V2022_12_13,
+        r#"platform.restoreReport {"errorType":"Runtime.AfterRestoreError","metrics":{"durationMs":0.3},"status":"error"}"#,
+    );
+    let Record::Report { request, report, memory, caller } = report(None) else { unreachable!() };
+    let restored = Some(Restored { duration: 250_000, hooks: 1_500 });
+    let report = Report { init_duration: None, restored, ..report };
+    let told =
+        render(Record::Report { request, report, memory, caller }, SchemaVersion::V2022_12_13);
+    let metrics = r#"{"billedDurationMs":14,"billedRestoreDurationMs":2,"durationMs":11.642,"maxMemoryUsedMB":67,"memorySizeMB":128,"restoreDurationMs":250.0}"#;
+    assert!(told.unwrap().contains(metrics));
 }
 
 #[test]

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use super::{Final, Owner};
 use crate::environment::streaming::Offered;
-use crate::variables::{credentials_token, is_restorable};
+use crate::variables::credentials_token;
 
 type Registered = oneshot::Sender<Result<Registration, ExtensionRefusal>>;
 type Verdict = oneshot::Sender<Result<(), Refusal>>;
@@ -53,11 +53,13 @@ impl Owner {
                 self.spoilt(&request, reply, &invocation::invalid_response_mode()).await;
             }
             Call::InitError { report, reply } => {
-                self.init_failed(Request::InitError, report, reply).await;
+                let failed = |error_type| Event::InitError { error_type };
+                self.init_failed((Request::InitError, failed), report, reply).await;
             }
-            Call::RestoreNext { reply } => self.restore_next(reply),
+            Call::RestoreNext { reply } => self.restore_next(reply).await,
             Call::RestoreError { report, reply } => {
-                self.init_failed(Request::RestoreError, report, reply).await;
+                let failed = |error_type| Event::RestoreError { error_type };
+                self.init_failed((Request::RestoreError, failed), report, reply).await;
             }
             Call::Credentials { token, reply } => {
                 let _ = reply.send(self.credentials(&token));
@@ -114,7 +116,7 @@ impl Owner {
     /// What the function's role may do is had by this environment's own secret, whenever its process
     /// was started.
     fn credentials(&self, token: &str) -> Result<Credentials, Refusal> {
-        if !is_restorable(&self.spec.version) {
+        if !self.spec.version.is_snap_start() {
             return Err(Refusal::NotFound);
         }
         if token != credentials_token(&self.spec.version) {
@@ -166,26 +168,31 @@ impl Owner {
         Ok(())
     }
 
-    /// The runtime is where a snapshot could be taken. It goes on at once, as after a restore.
-    fn restore_next(&mut self, reply: Verdict) {
+    /// The runtime is where a snapshot could be taken, or goes on from one.
+    async fn restore_next(&mut self, reply: Verdict) {
         match self.runtime.admit(Request::RestoreNext) {
             Ok(()) => {
                 self.runtime.park_restore(reply);
-                self.runtime.release();
+                self.step(Event::RestorePoint).await;
             }
             Err(refusal) => drop(reply.send(Err(refusal))),
         }
     }
 
     /// The runtime cannot go on to its first `next`, by `init/error` or `restore/error`.
-    async fn init_failed(&mut self, request: Request<'_>, report: ErrorReport, reply: Verdict) {
+    async fn init_failed(
+        &mut self,
+        (request, failed): (Request<'_>, fn(String) -> Event),
+        report: ErrorReport,
+        reply: Verdict,
+    ) {
         let verdict = self.runtime.admit(request);
         let admitted = verdict.is_ok();
         let _ = reply.send(verdict);
         if admitted {
             self.init_error = Some(report.body);
             let error_type = report.error_type.unwrap_or_else(|| "Runtime.Unknown".into());
-            self.step(Event::InitError { error_type }).await;
+            self.step(failed(error_type)).await;
         }
     }
 }

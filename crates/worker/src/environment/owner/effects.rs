@@ -17,6 +17,10 @@ impl Owner {
         match effect {
             Effect::BeginInit(phase) => self.begin_init(phase),
             Effect::StartRuntime => self.start_runtime(),
+            Effect::Checkpoint => self.checkpoint(),
+            Effect::RestoreProcesses => self.restore_processes(),
+            Effect::ReleaseRestore => self.release_restore(),
+            Effect::TellDonated(failure) => self.spec.purpose.tell(failure),
             Effect::CloseRegistration => self.extensions.close_registration(),
             Effect::CloseSubscriptions => {
                 self.extensions.close_subscriptions();
@@ -31,20 +35,8 @@ impl Owner {
                 self.signal(recipe::RUNTIME, Signal::Term);
             }
             Effect::KillRuntime => self.signal(recipe::RUNTIME, Signal::Kill),
-            Effect::Thaw => {
-                self.journal.moment("thawed", None);
-                if let Some(sandbox) = &self.sandbox {
-                    let _ = sandbox.thaw().await;
-                }
-                self.journal.telemetry.set_awake(true);
-            }
-            Effect::Freeze => {
-                self.journal.telemetry.set_awake(false);
-                if let Some(sandbox) = &self.sandbox {
-                    let _ = sandbox.freeze().await;
-                }
-                self.journal.moment("frozen", None);
-            }
+            Effect::Thaw => self.thaw().await,
+            Effect::Freeze => self.freeze().await,
             Effect::LogStart => self.log_start(),
             Effect::Deliver => self.deliver(),
             Effect::BeginAnswer => self.begin_answer(),
@@ -54,13 +46,13 @@ impl Owner {
             Effect::HandBack => self.give_back().await,
             Effect::DrainOutput => self.drain_output(),
             Effect::LogInitRuntimeDone(done) => self.journal.tell(Record::InitRuntimeDone(done)),
-            Effect::LogInitReport(report) => {
-                if report.failure.is_some() {
-                    self.journal.moment("init failed", None);
-                }
-                self.journal.tell(Record::InitReport(report));
-            }
+            Effect::LogInitReport(report) => self.log_init_report(report),
             Effect::LogExtensions => self.log_extensions(),
+            Effect::LogRestoreStart => self.log_restore_start(),
+            Effect::LogRestoreRuntimeDone(failure) => {
+                self.journal.tell(Record::RestoreRuntimeDone(failure));
+            }
+            Effect::LogRestoreReport(report) => self.log_restore_report(report),
             Effect::LogRuntimeDone(done) => self.log_runtime_done(done),
             Effect::LogReport(report) => self.log_report(report),
             Effect::KillAll => self.kill_all(),
@@ -72,6 +64,22 @@ impl Owner {
             // Told at the very end of `run`, when all lines are handed over.
             Effect::TellDead(_) => {}
         }
+    }
+
+    async fn thaw(&mut self) {
+        self.journal.moment("thawed", None);
+        if let Some(sandbox) = &self.sandbox {
+            let _ = sandbox.thaw().await;
+        }
+        self.journal.telemetry.set_awake(true);
+    }
+
+    async fn freeze(&mut self) {
+        self.journal.telemetry.set_awake(false);
+        if let Some(sandbox) = &self.sandbox {
+            let _ = sandbox.freeze().await;
+        }
+        self.journal.moment("frozen", None);
     }
 
     fn notify_invoke(&mut self) {
@@ -164,7 +172,7 @@ impl Owner {
             return;
         }
         let payload = match (failure, self.init_error.take()) {
-            (Failure::InitError { .. }, Some(body)) => body,
+            (Failure::InitError { .. } | Failure::RestoreError { .. }, Some(body)) => body,
             _ => invocation::payload(failure, &request, self.timeout_s()).to_json().into(),
         };
         self.answer(Final::answer(payload, Some(ErrorOf::failure(failure))));

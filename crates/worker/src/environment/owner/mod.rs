@@ -31,6 +31,7 @@ mod effects;
 mod make;
 mod metered;
 mod processes;
+mod snapshot;
 mod streams;
 mod telling;
 
@@ -85,6 +86,8 @@ enum Done {
     Started(Result<(), StartError>),
     ExtensionStarted(ExtensionId, Result<(), StartError>),
     ExtensionRefused(ExtensionId, ExtensionFault),
+    Checkpointed,
+    RestoreFailed,
     Nothing,
 }
 
@@ -174,6 +177,7 @@ impl Owner {
         let configuration = &spec.version.deployment.configuration;
         let terms = Terms {
             initialization: spec.initialization,
+            errand: spec.purpose.errand(),
             timeout_ms: u64::from(configuration.timeout_s) * 1_000,
             life: shared.life,
         };
@@ -265,8 +269,9 @@ impl Owner {
             return self.drained_at_once().await;
         }
         let due = self.due();
-        let restless = matches!(self.machine.phase(), Phase::Ready { frozen: false })
-            && !self.journal.telemetry.is_busy();
+        let waits =
+            matches!(self.machine.phase(), Phase::Ready { frozen: false } | Phase::Spoilt { .. });
+        let restless = waits && !self.journal.telemetry.is_busy();
         let clock = &self.shared.clock;
         tokio::select! {
             biased;
@@ -404,7 +409,7 @@ impl Owner {
                 } else {
                     self.journal.moment("provisioned", None);
                     let external = (0..).take(self.external.len()).map(ExtensionId).collect();
-                    self.step(Event::Provisioned { external }).await;
+                    self.step(Event::Provisioned { external, snapshot: false }).await;
                 }
             }
             Done::Created(Err(reason)) => {
@@ -425,6 +430,8 @@ impl Owner {
                 let fault = self.extensions.not_launched(id, &error);
                 self.step(Event::ExtensionEnded { id, fault }).await;
             }
+            Done::Checkpointed => self.step(Event::Checkpointed).await,
+            Done::RestoreFailed => self.step(Event::RestoreFailed).await,
             Done::ExtensionRefused(id, fault) => {
                 self.step(Event::ExtensionEnded { id, fault }).await;
             }

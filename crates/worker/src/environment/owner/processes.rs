@@ -11,7 +11,6 @@ use crate::environment::extensions::{Extensions, process};
 use crate::environment::runtime::Runtime;
 use crate::environment::telemetry::Telemetry;
 use crate::recipe::{self, Told};
-use crate::variables::is_restorable;
 
 impl Owner {
     /// A new start of all processes: nothing of an earlier one may be taken for it.
@@ -19,8 +18,8 @@ impl Owner {
         self.journal.moment("init", None);
         self.journal.telemetry = Telemetry::new(self.shared.clock.clone());
         self.journal.tell(Record::InitStart(self.init_start(phase)));
-        self.runtime =
-            Runtime::new(RuntimeState::Started { restorable: is_restorable(&self.spec.version) });
+        let restorable = self.spec.version.is_snap_start();
+        self.runtime = Runtime::new(RuntimeState::Started { restorable });
         self.forget_dialled();
         self.init_error = None;
         match Extensions::new(&self.external) {

@@ -1,8 +1,8 @@
 //! What is told of an environment: the machine's words with what only the owner knows, as records for
 //! the journal.
 
-use dormouse_model::environment::{InitPhase, Report, RuntimeDone};
-use dormouse_model::telemetry::{self, Caller, InitStart, Memory, Record};
+use dormouse_model::environment::{InitPhase, InitReport, Report, RestoreReport, RuntimeDone};
+use dormouse_model::telemetry::{self, Caller, InitStart, Memory, Record, RestoreStart};
 use dormouse_runtimes::runtime_version;
 
 use super::Owner;
@@ -16,16 +16,46 @@ impl Owner {
             initialization: self.spec.initialization,
             phase,
             runtime_version: self.runtime_version(),
-            runtime_version_arn: configuration
-                .runtime()
-                .map(|runtime| runtime.version_arn(&version.key.scope.region))
-                .unwrap_or_default(),
+            runtime_version_arn: self.runtime_version_arn(),
             function_name: version.key.name.to_string(),
             function_version: version.version,
             function_arn: version.key.arn(),
             instance_id: self.log_stream.clone(),
             memory_mb: configuration.memory_mb,
         }
+    }
+
+    pub(super) fn log_init_report(&mut self, report: InitReport) {
+        if report.failure.is_some() {
+            self.journal.moment("init failed", None);
+        }
+        self.journal.tell(Record::InitReport(report));
+    }
+
+    pub(super) fn log_restore_report(&mut self, report: RestoreReport) {
+        if report.failure.is_some() {
+            self.journal.moment("restore failed", None);
+        }
+        self.journal.tell(Record::RestoreReport(report));
+    }
+
+    pub(super) fn log_restore_start(&mut self) {
+        let version = &self.spec.version;
+        let start = RestoreStart {
+            runtime_version: self.runtime_version(),
+            runtime_version_arn: self.runtime_version_arn(),
+            function_name: version.key.name.to_string(),
+            function_version: version.version,
+            instance_id: self.log_stream.clone(),
+            memory_mb: version.deployment.configuration.memory_mb,
+        };
+        self.journal.tell(Record::RestoreStart(start));
+    }
+
+    fn runtime_version_arn(&self) -> String {
+        let version = &self.spec.version;
+        let runtime = version.deployment.configuration.runtime();
+        runtime.map(|runtime| runtime.version_arn(&version.key.scope.region)).unwrap_or_default()
     }
 
     fn runtime_version(&self) -> String {

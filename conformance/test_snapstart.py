@@ -1,0 +1,314 @@
+"""SnapStart: a published version is initialised once, and what runs in it goes on from there.
+
+Whether this machine can take snapshots makes no difference to what a user is promised; which of the two was
+seen is told at the end."""
+
+import json
+import re
+import time
+import warnings
+
+import pytest
+
+from harness.clients import Aws
+from harness.code import package
+from harness.waiting import eventually
+
+IPV = "InvalidParameterValueException"
+NOT_READY = (
+    409,
+    "SnapStartNotReadyException",
+    "Lambda is initializing your function. It will be ready to invoke once your function state becomes ACTIVE.",
+)
+ON = {"ApplyOn": "PublishedVersions"}
+
+KIT = """
+import json, os, time, urllib.request, uuid
+import snapshot_restore_py
+
+MADE = uuid.uuid4().hex
+RAN = []
+MODE = os.environ.get("MODE", "")
+if MODE == "broken" and os.environ["AWS_LAMBDA_FUNCTION_VERSION"] != "$LATEST":
+    raise RuntimeError("on purpose")
+if MODE == "slow" and os.environ["AWS_LAMBDA_INITIALIZATION_TYPE"] == "snap-start":
+    time.sleep(3)
+
+snapshot_restore_py.register_before_snapshot(RAN.append, "before 1")
+
+@snapshot_restore_py.register_before_snapshot
+def before():
+    RAN.append("before 2")
+    if MODE == "before":
+        raise ValueError("before on purpose")
+
+@snapshot_restore_py.register_after_restore
+def after():
+    RAN.append("after 1")
+    if MODE == "after":
+        raise ValueError("after on purpose")
+    if MODE == "late":
+        time.sleep(60)
+
+snapshot_restore_py.register_after_restore(RAN.append, "after 2")
+
+def credentials():
+    token = os.environ["AWS_CONTAINER_AUTHORIZATION_TOKEN"]
+    asked = urllib.request.Request(
+        os.environ["AWS_CONTAINER_CREDENTIALS_FULL_URI"], headers={"Authorization": token}
+    )
+    with urllib.request.urlopen(asked, timeout=5) as answer:
+        return sorted(json.load(answer))
+
+def handler(event, context):
+    event = event or {}
+    if "sleep" in event:
+        time.sleep(event["sleep"])
+    if "exit" in event:
+        os._exit(event["exit"])
+    told = {
+        "made": MADE,
+        "ran": RAN,
+        "version": context.function_version,
+        "names": sorted(name for name in os.environ if name.startswith("AWS_")),
+        "type": os.environ["AWS_LAMBDA_INITIALIZATION_TYPE"],
+        "random": os.urandom(8).hex(),
+    }
+    if "credentials" in event:
+        told["credentials"] = credentials()
+    return told
+"""
+
+
+@pytest.fixture(scope="module")
+def able(python):
+    """A Python runtime that has SnapStart."""
+    minor = int(python.removeprefix("python3."))
+    if minor < 12:
+        pytest.skip(f"SnapStart needs Python 3.12 or later, this machine has {python}")
+    return python
+
+
+def created(aws, runtime, name, mode="", **more):
+    """A function with SnapStart, not published."""
+    settings = {"Timeout": 30, "SnapStart": ON, "Environment": {"Variables": {"MODE": mode}}}
+    return aws.create(name, KIT, runtime, **(settings | more))
+
+
+def configuration(aws, name, version="1"):
+    return aws.functions.get_function_configuration(FunctionName=name, Qualifier=version)
+
+
+def settled(aws, name, version="1", deadline_s=60):
+    """Waits until a version is not pending any more; its configuration."""
+
+    def look():
+        found = configuration(aws, name, version)
+        return found if found["State"] != "Pending" else None
+
+    return eventually(look, f"{name}:{version} is initialised", deadline_s)
+
+
+def published(aws, runtime, name, mode="", **more):
+    """A function with one version that serves."""
+    created(aws, runtime, name, mode, **more)
+    aws.functions.publish_version(FunctionName=name)
+    found = settled(aws, name)
+    assert found["State"] == "Active", found
+    return name
+
+
+def lines(aws, name, *patterns):
+    """The lines of all environments of a function; waits until each pattern is in some."""
+    group = f"/aws/lambda/{name}"
+
+    def look():
+        events = aws.logs.filter_log_events(logGroupName=group)["events"]
+        found = [event["message"] for event in events]
+        return found if all(any(re.search(it, line) for line in found) for it in patterns) else None
+
+    return eventually(look, f"{patterns} in the log of {name}")
+
+
+def environments(aws, name, version="1", cold=None):
+    """The lives of a version's environments."""
+    lives = [life for life in aws.server.lives(name) if life["version"] == version]
+    return [life for life in lives if cold is None or life["coldReason"] == cold]
+
+
+def refused_invoke(aws, name, **more):
+    return aws.refused("lambda", "invoke", FunctionName=name, **more)
+
+
+def test_a_version_is_pending_until_it_is_initialised(aws, able):
+    name = created(aws, able, "states", "slow")
+    shown = aws.functions.get_function_configuration(FunctionName=name)
+    assert shown["SnapStart"] == ON | {"OptimizationStatus": "Off"}
+    answer = aws.functions.publish_version(FunctionName=name)
+    assert (answer["Version"], answer["State"], answer["StateReasonCode"]) == ("1", "Pending", "Creating")
+    assert answer["SnapStart"] == ON | {"OptimizationStatus": "Off"}
+    assert refused_invoke(aws, f"{name}:1") == NOT_READY
+    aws.functions.create_alias(FunctionName=name, Name="live", FunctionVersion="1")
+    assert refused_invoke(aws, name, Qualifier="live") == NOT_READY
+    # The same again is the same version, pending or not.
+    assert aws.functions.publish_version(FunctionName=name)["Version"] == "1"
+    # $LATEST is of no snapshot.
+    latest = aws.invoke(name).payload
+    assert (latest["type"], latest["ran"]) == ("on-demand", [])
+    assert "AWS_LAMBDA_LOG_STREAM_NAME" in latest["names"]
+    aws.functions.get_waiter("published_version_active").wait(
+        FunctionName=name, Qualifier="1", WaiterConfig={"Delay": 1, "MaxAttempts": 60}
+    )
+    active = configuration(aws, name)
+    assert active["SnapStart"] == ON | {"OptimizationStatus": "On"}
+    assert "StateReasonCode" not in active
+    assert active["RevisionId"] == answer["RevisionId"]
+    assert aws.invoke(name, Qualifier="live").version == "1"
+    shown = aws.functions.get_function_configuration(FunctionName=name)
+    assert shown["SnapStart"]["OptimizationStatus"] == "Off"
+
+
+def test_hooks_run_in_their_order_and_the_log_tells_of_the_restore(aws, able):
+    name = published(aws, able, "hooks")
+    first = aws.invoke(f"{name}:1", {"credentials": True})
+    told = first.payload
+    assert told["ran"] == ["before 2", "before 1", "after 1", "after 2"]
+    assert (told["version"], told["type"]) == ("1", "snap-start")
+    assert told["credentials"] == ["AccessKeyId", "Expiration", "SecretAccessKey", "Token"]
+    missing = {"AWS_ACCESS_KEY_ID", "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME"}
+    assert not missing & set(told["names"])
+    # The hooks are the restore's: once for each environment, not for each invocation.
+    second = aws.invoke(f"{name}:1")
+    assert second.payload["ran"] == told["ran"]
+    restored = r"\tRestore Duration: [\d.]+ ms\tBilled Restore Duration: \d+ ms\t\n"
+    assert re.search(restored, first.log) and "Init Duration" not in first.log
+    assert "Restore Duration" not in second.log
+    figures = re.search(
+        r"\tDuration: ([\d.]+) ms\tBilled Duration: (\d+) ms\t.*Billed Restore Duration: (\d+) ms", first.log
+    )
+    duration, billed, restore = figures.groups()
+    assert int(billed) == -(-float(duration) // 1) + int(restore)
+    found = lines(
+        aws,
+        name,
+        r"^INIT_REPORT Init Duration: [\d.]+ ms\tPhase: snap-start\tStatus: success\n",
+        r"^RESTORE_START Runtime Version: python:3\.\d+\.\w+\tRuntime Version ARN: arn:",
+        r"^RESTORE_REPORT Restore Duration: [\d.]+ ms\n",
+    )
+    assert not any("RESTORE_" in line for line in found if "INIT_" in line)
+
+
+def test_each_environment_is_restored_and_none_is_another(aws, able):
+    name = published(aws, able, "many")
+    told = [answer.payload for answer in aws.invoke_many(f"{name}:1", [{"sleep": 1}] * 3)]
+    assert all(it["ran"] == ["before 2", "before 1", "after 1", "after 2"] for it in told)
+    assert len({it["random"] for it in told}) == 3
+    serving = [life for life in environments(aws, name) if life["coldReason"] != "snapshot"]
+    assert len(serving) == 3 and all(life["initializationType"] == "snap-start" for life in serving)
+
+
+def test_with_publish_it_is_initialised_when_the_function_is_ready(aws, able):
+    name = created(aws, able, "created", Publish=True)
+    assert settled(aws, name)["State"] == "Active"
+    assert aws.invoke(f"{name}:1").payload["version"] == "1"
+    changed = package({"app.py": KIT + "# another\n"})
+    aws.functions.update_function_code(FunctionName=name, ZipFile=changed, Publish=True)
+    assert settled(aws, name, "2")["State"] == "Active"
+    assert aws.invoke(f"{name}:2").payload["ran"] == ["before 2", "before 1", "after 1", "after 2"]
+
+
+def test_a_version_that_cannot_initialise_has_failed_and_says_why(aws, able):
+    for name, mode in (("broken", "broken"), ("before", "before")):
+        created(aws, able, name, mode)
+        aws.functions.publish_version(FunctionName=name)
+        found = settled(aws, name)
+        assert (found["State"], found["StateReasonCode"]) == ("Failed", "FunctionError.RuntimeInitError")
+        assert found["SnapStart"]["OptimizationStatus"] == "Off"
+        status, code, message = refused_invoke(aws, f"{name}:1")
+        assert (status, code) == (409, "ResourceConflictException") and "Failed" in message
+        lines(aws, name, r"^INIT_REPORT .*Phase: snap-start\tStatus: error\tError Type: ")
+    # What is published again is tried again.
+    aws.functions.update_function_configuration(FunctionName="before", Environment={"Variables": {"MODE": ""}})
+    aws.settled("before")
+    assert aws.functions.publish_version(FunctionName="before")["Version"] == "2"
+    assert settled(aws, "before", "2")["State"] == "Active"
+
+
+def test_hooks_that_fail_after_a_restore_are_told_by_an_exception(aws, able):
+    name = published(aws, able, "after", "after")
+    status, code, message = refused_invoke(aws, f"{name}:1")
+    assert (status, code) == (400, "SnapStartException") and "afterRestore()" in message
+    lines(
+        aws,
+        name,
+        r"after on purpose",
+        r"^RESTORE_REPORT Restore Duration: [\d.]+ ms\tStatus: error\tError Type: Runtime.AfterRestoreError\n",
+    )
+
+
+def test_hooks_that_take_too_long_are_told_by_another(aws, able):
+    name = published(aws, able, "late", "late")
+    begun = time.monotonic()
+    status, code, message = refused_invoke(aws, f"{name}:1")
+    assert (status, code) == (408, "SnapStartTimeoutException")
+    assert message == "Lambda couldn't restore the snapshot within the timeout limit."
+    assert 10 <= time.monotonic() - begun < 30
+    lines(aws, name, r"^RESTORE_REPORT Restore Duration: 10\d\d\d\.\d\d ms\tStatus: timeout\n")
+
+
+def test_one_that_crashes_is_followed_by_one_that_is_restored(aws, able):
+    name = published(aws, able, "crash")
+    crashed = aws.invoke(f"{name}:1", {"exit": 3})
+    assert crashed.error and crashed.payload["errorType"] == "Runtime.ExitError"
+    told = aws.invoke(f"{name}:1")
+    assert told.payload["ran"] == ["before 2", "before 1", "after 1", "after 2"]
+    assert "Restore Duration" in told.log
+
+
+def test_it_is_not_provisioned_besides(aws, able):
+    name = published(aws, able, "provisioned")
+    status, code, _ = aws.refused(
+        "lambda",
+        "put_provisioned_concurrency_config",
+        FunctionName=name,
+        Qualifier="1",
+        ProvisionedConcurrentExecutions=1,
+    )
+    assert (status, code) == (400, IPV)
+
+
+def test_a_pending_version_goes_on_after_a_kill(servers, able):
+    server = servers().start()
+    aws = Aws(server)
+    name = created(aws, able, "killed", "slow")
+    aws.functions.publish_version(FunctionName=name)
+    eventually(lambda: environments(aws, name), "it is being initialised")
+    server.kill()
+    server.restart()
+    aws = Aws(server)
+    assert settled(aws, name)["State"] == "Active"
+    assert aws.invoke(f"{name}:1").payload["ran"] == ["before 2", "before 1", "after 1", "after 2"]
+    # One that served serves at once.
+    server.kill()
+    server.restart()
+    aws = Aws(server)
+    assert configuration(aws, name)["State"] == "Active"
+    assert aws.invoke(f"{name}:1").payload["version"] == "1"
+
+
+def test_a_deleted_version_is_not_initialised_any_more(aws, able):
+    name = created(aws, able, "deleted", "slow")
+    aws.functions.publish_version(FunctionName=name)
+    eventually(lambda: environments(aws, name), "it is being initialised")
+    aws.functions.delete_function(FunctionName=name, Qualifier="1")
+    ended = lambda: all(life["ended"] for life in environments(aws, name))
+    eventually(ended, "its environment has ended")
+    lives = environments(aws, name)
+    assert [life["ended"]["cause"] for life in lives] == ["server-shutdown"], json.dumps(lives)
+
+
+def test_which_of_the_two_was_seen(aws, able):
+    name = published(aws, able, "seen")
+    made = {answer.payload["made"] for answer in aws.invoke_many(f"{name}:1", [{"sleep": 0.5}] * 2)}
+    seen = "snapshots" if len(made) == 1 else "no snapshots: each environment was initialised"
+    warnings.warn(f"SnapStart on this machine: {seen}", stacklevel=1)

@@ -1,0 +1,132 @@
+//! SnapStart: a version is initialised once by an environment that serves nobody, and each environment that does
+//! is restored before its first invocation.
+
+use std::time::Duration;
+
+use dormouse_model::environment::Failure;
+use dormouse_model::invocation::{ErrorOf, RestoreFault};
+use dormouse_placement::NotDonated;
+use tokio::task::JoinSet;
+
+use crate::mask;
+use crate::provisioned::booting;
+use crate::world::{PATIENCE, World};
+
+async fn donated(world: &World) -> Result<Option<Failure>, NotDonated> {
+    let donated = world.placement.donate(world.snap_start());
+    tokio::time::timeout(PATIENCE, donated).await.expect("every donor comes to an end")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_donor_initialises_serves_nobody_and_ends() {
+    let (world, _) = booting(&["restore", "init error", "restore"]).await;
+    assert_eq!(donated(&world).await, Ok(None));
+    let failed = donated(&world).await;
+    assert!(matches!(failed, Ok(Some(Failure::InitError { .. }))), "{failed:?}");
+    let answer = world.invoke_version(&world.snap_start(), "1").await.unwrap();
+    assert_eq!(&answer.payload[..], b"1");
+    let told = [
+        "snapshot snap-start donated",
+        "snapshot snap-start init-failed",
+        "first snap-start alive",
+    ];
+    world.until_told(&told).await;
+    let logs = world.drain_and_read_logs().await;
+    let masked: Vec<String> = logs.iter().map(|log| mask(log)).collect();
+    assert!(
+        masked[0].contains("INIT_REPORT Init Duration: _ ms\tPhase: snap-start\tStatus: success\n")
+    );
+    assert!(!masked[0].contains("RESTORE_"), "{}", masked[0]);
+    assert!(masked[1].contains("Phase: snap-start\tStatus: error"), "{}", masked[1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_is_told_and_reported_once() {
+    let (world, _) = booting(&["restore"]).await;
+    for event in ["1", "2"] {
+        world.invoke_version(&world.snap_start(), event).await.unwrap();
+    }
+    let logs = world.drain_and_read_logs().await;
+    let masked = mask(&logs[0]);
+    let (before, after) = masked.split_once("\nSTART").unwrap();
+    let order =
+        ["INIT_START ", "INIT_REPORT ", "RESTORE_START ", "RESTORE_REPORT Restore Duration: "];
+    let mut rest = before;
+    for line in order {
+        let at =
+            rest.find(line).unwrap_or_else(|| panic!("{line} is missing or too early:\n{masked}"));
+        rest = &rest[at..];
+    }
+    assert_eq!(after.matches("\tRestore Duration: ").count(), 1, "{after}");
+    assert_eq!(after.matches("\tBilled Restore Duration: ").count(), 1, "{after}");
+    assert!(!after.contains("Init Duration"), "{after}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hook_that_fails_is_told_to_its_caller_and_the_next_one_has_another_environment() {
+    let (world, _) = booting(&["restore error", "restore exit", "restore"]).await;
+    let version = world.snap_start();
+    let answer = world.invoke_version(&version, "1").await.unwrap();
+    assert_eq!(answer.error, Some(ErrorOf::Restore(RestoreFault::Hook)));
+    assert_eq!(&answer.payload[..], br#"{"errorType":"Hook","errorMessage":"no"}"#);
+    let answer = world.invoke_version(&version, "2").await.unwrap();
+    assert_eq!(answer.error, Some(ErrorOf::Function));
+    let text = String::from_utf8_lossy(&answer.payload).into_owned();
+    assert!(text.contains("Runtime.ExitError"), "{text}");
+    assert_eq!(&world.invoke_version(&version, "3").await.unwrap().payload[..], b"3");
+    let told = [
+        "first snap-start init-failed",
+        "failure snap-start init-failed",
+        "failure snap-start alive",
+    ];
+    world.until_told(&told).await;
+    world.drain_and_read_logs().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_environment_that_crashes_is_not_initialised_again() {
+    let (world, starts) = booting(&["restore"; 2]).await;
+    let version = world.snap_start();
+    assert_eq!(
+        world.invoke_version(&version, "\"exit 3\"").await.unwrap().error,
+        Some(ErrorOf::Function)
+    );
+    world.invoke_version(&version, "1").await.unwrap();
+    world.until_told(&["first snap-start crashed", "failure snap-start alive"]).await;
+    assert_eq!(starts.load(std::sync::atomic::Ordering::Relaxed), 2);
+    world.drain_and_read_logs().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_donor_ends_with_the_server_and_with_who_waits_for_it() {
+    let (world, _) = booting(&["hang", "hang"]).await;
+    {
+        let mut donating = Box::pin(world.placement.donate(world.snap_start()));
+        let begun = async {
+            while world.lives().await.is_empty() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            donated = &mut donating => panic!("it initialised: {donated:?}"),
+            () = begun => {}
+        }
+    }
+    world.until_told(&["snapshot snap-start server-shutdown"]).await;
+    let placement = world.placement.clone();
+    let version = world.snap_start();
+    let mut donating = JoinSet::new();
+    donating.spawn(async move { placement.donate(version).await });
+    let begun = async {
+        while world.lives().await.len() < 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, begun).await.unwrap();
+    world.placement.drain(Duration::from_secs(60)).await;
+    let donated = tokio::time::timeout(PATIENCE, donating.join_next()).await.unwrap();
+    let donated = donated.unwrap().unwrap();
+    assert_eq!(donated, Err(NotDonated::Unwanted));
+    assert_eq!(donated, world.placement.donate(world.snap_start()).await);
+    world.drain_and_read_logs().await;
+}
