@@ -8,6 +8,7 @@ mod owner;
 
 use std::collections::HashMap;
 use std::io;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -18,7 +19,7 @@ use tokio::task::JoinSet;
 use crate::{
     Backend, BoxFuture, BriefError, CONNECT_DEADLINE, CONNECTION_QUEUE, ConnectError, Connection,
     CreateError, Created, Dialled, EVENT_QUEUE, EquipError, Equipment, Event, Gone, ProcessId,
-    ProcessSpec, Sandbox, SandboxSpec, Service, Signal, StartError, Stream,
+    ProcessSpec, Sandbox, SandboxSpec, Service, Signal, SnapshotError, StartError, Stream,
 };
 
 use listeners::Listeners;
@@ -40,7 +41,13 @@ pub struct Fake {
     refusal: Mutex<Option<&'static str>>,
     live: Arc<AtomicUsize>,
     shut_down: AtomicBool,
+    with_snapshots: AtomicBool,
+    snapshots: Snapshots,
 }
+
+/// What was written to snapshots: a process is its program, which is told that it goes on. Each directory
+/// has a file that says which one lies there, so that it may be moved.
+type Snapshots = Arc<Mutex<Vec<ProcessSpec>>>;
 
 impl std::fmt::Debug for Fake {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -57,12 +64,19 @@ impl Fake {
             refusal: Mutex::default(),
             live: Arc::default(),
             shut_down: AtomicBool::new(false),
+            with_snapshots: AtomicBool::new(false),
+            snapshots: Arc::default(),
         }
     }
 
     /// How many sandboxes exist.
     pub fn live(&self) -> usize {
         self.live.load(Ordering::Acquire)
+    }
+
+    /// From now on processes can be written to snapshots.
+    pub fn allow_snapshots(&self) {
+        self.with_snapshots.store(true, Ordering::Release);
     }
 
     /// Makes the next creation go wrong in this step.
@@ -82,6 +96,8 @@ pub struct FakeProcess {
     pub cwd: String,
     /// Whether it has a pipe for framed log records.
     pub records: bool,
+    /// Whether it goes on from a snapshot.
+    pub restored: bool,
     id: ProcessId,
     inside: Arc<Inside>,
     briefing: Option<watch::Receiver<Option<Bytes>>>,
@@ -184,6 +200,14 @@ impl Backend for Fake {
         "fake"
     }
 
+    fn snapshots(&self) -> Result<String, String> {
+        if self.with_snapshots.load(Ordering::Acquire) {
+            Ok("fake".to_owned())
+        } else {
+            Err("the fake was not asked to have any".to_owned())
+        }
+    }
+
     fn create(&self, _spec: SandboxSpec) -> BoxFuture<'_, Result<Created, CreateError>> {
         Box::pin(async move {
             if self.shut_down.load(Ordering::Acquire) {
@@ -205,7 +229,8 @@ impl Backend for Fake {
                 collapse: Notify::new(),
             });
             self.live.fetch_add(1, Ordering::AcqRel);
-            let owner = Owner::new(Arc::clone(&self.programs), inside, commands);
+            let owner =
+                Owner::new(Arc::clone(&self.programs), self.snapshots.clone(), inside, commands);
             let live = Arc::clone(&self.live);
             let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
             while owners.try_join_next().is_some() {}
@@ -268,6 +293,22 @@ impl Sandbox for Handle {
             let told = self.ask(|reply| Command::Brief(process, briefing, reply)).await?;
             told.map_err(BriefError::Refused)
         })
+    }
+
+    fn checkpoint(
+        &self,
+        process: ProcessId,
+        into: PathBuf,
+    ) -> BoxFuture<'_, Result<(), SnapshotError>> {
+        Box::pin(async move { self.ask(|reply| Command::Checkpoint(process, into, reply)).await? })
+    }
+
+    fn restore(
+        &self,
+        process: ProcessId,
+        from: PathBuf,
+    ) -> BoxFuture<'_, Result<(), SnapshotError>> {
+        Box::pin(async move { self.ask(|reply| Command::Restore(process, from, reply)).await? })
     }
 
     fn signal(&self, process: ProcessId, signal: Signal) -> BoxFuture<'_, Result<(), Gone>> {

@@ -66,6 +66,13 @@ pub trait Backend: fmt::Debug + Send + Sync {
     /// The name used in configuration and logs, such as `namespace`.
     fn name(&self) -> &'static str;
 
+    /// Whether processes can be written to a snapshot here and go on from one. What it answers names the
+    /// machinery: a snapshot is of use only where this is what it was when it was written.
+    ///
+    /// # Errors
+    /// What is missing, and what to do about it, in words for the operator.
+    fn snapshots(&self) -> Result<String, String>;
+
     /// Makes a sandbox whose processes are not started yet.
     fn create(&self, spec: SandboxSpec) -> BoxFuture<'_, Result<Created, CreateError>>;
 
@@ -97,6 +104,26 @@ pub trait Sandbox: fmt::Debug + Send + Sync {
     /// Tells a process that was started [briefed](ProcessSpec::briefed) what it is for: it reads the
     /// bytes, and then the end. Once for each process.
     fn brief(&self, process: ProcessId, briefing: Bytes) -> BoxFuture<'_, Result<(), BriefError>>;
+
+    /// Writes a process and all it has started to a directory of the host, which is there and empty, and ends
+    /// them: the exit comes as usual. `/tmp` is written with them. The sandbox was made
+    /// [for it](SandboxSpec::snapshots), and afterwards is fit for nothing but its end, on an error too.
+    /// Takes as long as writing the memory takes; the caller has the deadline.
+    fn checkpoint(
+        &self,
+        process: ProcessId,
+        into: PathBuf,
+    ) -> BoxFuture<'_, Result<(), SnapshotError>>;
+
+    /// Brings a process back from a directory that [`Sandbox::checkpoint`] has filled, in place of starting
+    /// it: in a sandbox like the one it was written in, in which nothing has been started, and made
+    /// [for it](SandboxSpec::snapshots). It goes on where it was, but its connections are closed. On an error
+    /// the sandbox is fit for nothing but its end.
+    fn restore(
+        &self,
+        process: ProcessId,
+        from: PathBuf,
+    ) -> BoxFuture<'_, Result<(), SnapshotError>>;
 
     /// Sends a signal to a process started by [`Sandbox::start`]; one that ended is no error. In a
     /// frozen sandbox it arrives with the thaw.
@@ -169,6 +196,8 @@ pub struct SandboxSpec {
     pub trees: Vec<Tree>,
     /// What the processes can reach.
     pub network: Network,
+    /// Whether [`Sandbox::checkpoint`] or [`Sandbox::restore`] will be called.
+    pub snapshots: bool,
 }
 
 /// What a sandbox that was made ahead gets when it is known for what.
@@ -402,6 +431,26 @@ pub enum ConnectError {
     /// Nobody listens on the port, or who does has not taken the connection in time.
     #[error("nobody inside takes the connection")]
     Refused(#[source] io::Error),
+    /// The sandbox is gone.
+    #[error(transparent)]
+    Gone(#[from] Gone),
+}
+
+/// Why there is no snapshot, or nothing that goes on from one.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// These processes cannot be written.
+    #[error("not written to a snapshot: {0}")]
+    Unfit(String),
+    /// A step went wrong.
+    #[error("snapshot step {step}")]
+    Step {
+        /// Which step.
+        step: &'static str,
+        /// What the kernel or the machinery said.
+        #[source]
+        source: io::Error,
+    },
     /// The sandbox is gone.
     #[error(transparent)]
     Gone(#[from] Gone),

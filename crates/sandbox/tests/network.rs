@@ -488,6 +488,7 @@ async fn converse(spawner: Spawner, network: NetworkHost, to: u16, forbidden: u1
         tmp_bytes: 4 << 20,
         trees: Vec::new(),
         network: Network::Outbound,
+        snapshots: false,
     };
     let mut sandbox = backend.create(spec).await.unwrap();
     let script = format!(

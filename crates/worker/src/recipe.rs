@@ -82,6 +82,7 @@ pub(crate) fn sandbox(
             Content::Image(_) => Vec::new(),
         },
         network,
+        snapshots: false,
     }
 }
 
@@ -131,6 +132,7 @@ pub(crate) fn ahead(
         root: Root::Host,
         trees: interpreter.map(|it| language_trees(it, bootstraps)).unwrap_or_default(),
         network,
+        snapshots: false,
     }
 }
 

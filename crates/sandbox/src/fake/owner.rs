@@ -3,22 +3,26 @@
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::io;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::task::Poll;
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{FakeProcess, Inside, Program};
+use super::{FakeProcess, Inside, Program, Snapshots};
 use crate::{
     BRIEFING_BYTES_MAX, BoxFuture, Connection, Event, Exit, ProcessId, ProcessSpec, Signal,
-    StartError,
+    SnapshotError, StartError,
 };
 
 /// The signal numbers that ended processes report.
 const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
+
+/// The file of a snapshot's directory that says which one lies there.
+const SNAPSHOT_FILE: &str = "number";
 
 /// What the task is asked to do.
 pub(super) enum Command {
@@ -28,6 +32,8 @@ pub(super) enum Command {
     Freeze(bool, oneshot::Sender<()>),
     Drain(u64),
     Brief(ProcessId, Bytes, oneshot::Sender<io::Result<()>>),
+    Checkpoint(ProcessId, PathBuf, oneshot::Sender<Result<(), SnapshotError>>),
+    Restore(ProcessId, PathBuf, oneshot::Sender<Result<(), SnapshotError>>),
     Listener(u16, oneshot::Sender<Option<mpsc::Sender<Connection>>>),
     MemoryPeak(oneshot::Sender<u64>),
     ResetPeak,
@@ -36,6 +42,7 @@ pub(super) enum Command {
 
 struct Running {
     id: ProcessId,
+    spec: ProcessSpec,
     future: BoxFuture<'static, i32>,
     briefing: Option<watch::Sender<Option<Bytes>>>,
     term: watch::Sender<bool>,
@@ -45,6 +52,7 @@ struct Running {
 /// A fake sandbox that runs.
 pub(super) struct Owner {
     programs: Arc<HashMap<String, Program>>,
+    snapshots: Snapshots,
     inside: Arc<Inside>,
     commands: mpsc::Receiver<Command>,
     running: Vec<Running>,
@@ -62,11 +70,12 @@ enum Happened {
 impl Owner {
     pub(super) fn new(
         programs: Arc<HashMap<String, Program>>,
+        snapshots: Snapshots,
         inside: Arc<Inside>,
         commands: mpsc::Receiver<Command>,
     ) -> Self {
         let (running, pending) = (Vec::new(), VecDeque::new());
-        Self { programs, inside, commands, running, pending, frozen: false }
+        Self { programs, snapshots, inside, commands, running, pending, frozen: false }
     }
 
     /// Runs the sandbox until its end.
@@ -133,7 +142,7 @@ impl Owner {
             Command::Start(spec, reply) => {
                 self.frozen = false;
                 // The caller may have stopped waiting; the process runs all the same.
-                let _ = reply.send(self.start(spec));
+                let _ = reply.send(self.start(spec, false));
             }
             Command::Signal(id, signal) => self.signal(id, signal),
             Command::KillAll => {
@@ -151,6 +160,12 @@ impl Owner {
             Command::Brief(id, briefing, reply) => {
                 let _ = reply.send(self.brief(id, briefing));
             }
+            Command::Checkpoint(id, into, reply) => {
+                let _ = reply.send(self.checkpoint(id, &into));
+            }
+            Command::Restore(id, from, reply) => {
+                let _ = reply.send(self.restore(id, &from));
+            }
             Command::Listener(port, reply) => {
                 let _ = reply.send(self.inside.listeners().at(port));
             }
@@ -162,11 +177,12 @@ impl Owner {
         }
     }
 
-    fn start(&mut self, spec: ProcessSpec) -> Result<(), StartError> {
+    fn start(&mut self, spec: ProcessSpec, restored: bool) -> Result<(), StartError> {
         let program = spec.programs.iter().find_map(|path| self.programs.get(path));
         let Some(program) = program else {
             return Err(StartError::NoProgram { programs: spec.programs });
         };
+        let kept = spec.clone();
         let (term, term_seen) = watch::channel(false);
         let awaits_term = Arc::new(AtomicBool::new(false));
         let (briefing, briefed) = watch::channel(None);
@@ -175,6 +191,7 @@ impl Owner {
             variables: spec.variables.into_iter().collect(),
             cwd: spec.cwd,
             records: spec.records,
+            restored,
             id: spec.id,
             inside: Arc::clone(&self.inside),
             briefing: spec.briefed.then_some(briefed),
@@ -182,8 +199,36 @@ impl Owner {
             awaits_term: Arc::clone(&awaits_term),
         });
         let briefing = spec.briefed.then_some(briefing);
-        self.running.push(Running { id: spec.id, future, briefing, term, awaits_term });
+        self.running.push(Running { id: spec.id, spec: kept, future, briefing, term, awaits_term });
         Ok(())
+    }
+
+    fn checkpoint(&mut self, id: ProcessId, into: &Path) -> Result<(), SnapshotError> {
+        let at = self.running.iter().position(|process| process.id == id);
+        let Some(at) = at else {
+            return Err(SnapshotError::Unfit("there is no such process".to_owned()));
+        };
+        let number = {
+            let mut snapshots = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
+            snapshots.push(self.running[at].spec.clone());
+            snapshots.len() - 1
+        };
+        std::fs::write(into.join(SNAPSHOT_FILE), number.to_string()).map_err(step("images"))?;
+        self.running.remove(at);
+        self.ended(id, Exit::Signal(SIGKILL));
+        Ok(())
+    }
+
+    fn restore(&mut self, id: ProcessId, from: &Path) -> Result<(), SnapshotError> {
+        let number = std::fs::read_to_string(from.join(SNAPSHOT_FILE)).map_err(step("images"))?;
+        let number: usize = number.parse().map_err(io::Error::other).map_err(step("images"))?;
+        let written = {
+            let snapshots = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
+            snapshots.get(number).cloned().ok_or(io::ErrorKind::NotFound)
+        };
+        let written = written.map_err(io::Error::from).map_err(step("images"))?;
+        let started = self.start(ProcessSpec { id, ..written }, true);
+        started.map_err(io::Error::other).map_err(step("restore"))
     }
 
     fn brief(&mut self, id: ProcessId, briefing: Bytes) -> io::Result<()> {
@@ -217,6 +262,10 @@ impl Owner {
         self.inside.listeners().close(process);
         self.pending.push_back(Event::Exited { process, exit });
     }
+}
+
+fn step(step: &'static str) -> impl Fn(io::Error) -> SnapshotError {
+    move |source| SnapshotError::Step { step, source }
 }
 
 /// Polls every process until one ends.

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -18,7 +19,8 @@ use super::output::Unread;
 use super::{Host, equip};
 use crate::{
     BoxFuture, BriefError, CONNECT_DEADLINE, CONNECTS_MAX, ConnectError, Connection, EquipError,
-    Equipment, Gone, ProcessId, ProcessSpec, SERVICE_PORTS, Sandbox, Signal, StartError,
+    Equipment, Gone, ProcessId, ProcessSpec, SERVICE_PORTS, Sandbox, Signal, SnapshotError,
+    StartError,
 };
 
 /// What the task is asked to do.
@@ -175,6 +177,22 @@ impl Sandbox for Handle {
             let told = self.ask(|reply| Command::Brief(process, briefing, reply)).await?;
             told.map_err(BriefError::Refused)
         })
+    }
+
+    fn checkpoint(
+        &self,
+        _process: ProcessId,
+        _into: PathBuf,
+    ) -> BoxFuture<'_, Result<(), SnapshotError>> {
+        Box::pin(async { Err(SnapshotError::Unfit("no criu".to_owned())) })
+    }
+
+    fn restore(
+        &self,
+        _process: ProcessId,
+        _from: PathBuf,
+    ) -> BoxFuture<'_, Result<(), SnapshotError>> {
+        Box::pin(async { Err(SnapshotError::Unfit("no criu".to_owned())) })
     }
 
     fn signal(&self, process: ProcessId, signal: Signal) -> BoxFuture<'_, Result<(), Gone>> {

@@ -116,6 +116,10 @@ impl Backend for Namespace {
         "namespace"
     }
 
+    fn snapshots(&self) -> Result<String, String> {
+        Err("the namespace backend does not use criu yet".to_owned())
+    }
+
     fn create(&self, spec: SandboxSpec) -> BoxFuture<'_, Result<Created, CreateError>> {
         Box::pin(async move {
             let host = self.host()?;

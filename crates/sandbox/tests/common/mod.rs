@@ -76,6 +76,7 @@ impl World {
             tmp_bytes: 4 << 20,
             trees: self.trees(),
             network: Network::None,
+            snapshots: false,
         }
     }
 
