@@ -18,8 +18,8 @@ runtime.OWN_FILES.add(__file__)
 BEFORE_SNAPSHOT = (64, "Runtime.BeforeSnapshotError")
 AFTER_RESTORE = (65, "Runtime.AfterRestoreError")
 # Ten seconds in all, as long as a restore may take. Counted, since a clock may jump in a restore.
-ATTEMPTS = 1000
-PAUSE_SECONDS = 0.01
+ATTEMPTS = 5000
+PAUSE_SECONDS = 0.002
 
 
 def pass_restore_point(api):
