@@ -127,6 +127,9 @@ pub const PROVISIONED_INIT_MS: u64 = 130_000;
 /// Milliseconds that a restored runtime has for its hooks until it asks for work (developer guide). Past it
 /// callers get a `SnapStartTimeoutException`.
 pub const RESTORE_MS: u64 = 10_000;
+/// Milliseconds that an environment which cannot serve waits for the caller for whom it was made (ours). Past them
+/// he has been served by another, and it ends.
+pub const SPOILT_MS: u64 = 1_000;
 /// Milliseconds that putting the processes of a snapshot back may take (ours). Past it the environment is
 /// given up, and the snapshot is not used again.
 pub const RESTORE_PROCESSES_MS: u64 = 10_000;

@@ -143,18 +143,16 @@ impl Environment {
     #[must_use]
     pub fn deadline(&self) -> Option<Micros> {
         match &self.phase {
-            Phase::Provisioning { deadline } | Phase::Checkpoint { deadline } => Some(*deadline),
+            Phase::Provisioning { deadline }
+            | Phase::Checkpoint { deadline }
+            | Phase::Spoilt { deadline, .. } => Some(*deadline),
             Phase::Init(init) => Some(init.deadline),
             Phase::Restoring(restoring) => Some(restoring.deadline),
             Phase::Busy(Busy { stage: Stage::Settling { deadline, .. }, .. }) => Some(*deadline),
             Phase::Busy(busy) => Some(busy.lease.deadline),
             Phase::Shutdown(shutdown) => Some(shutdown.deadline),
             Phase::Reset(reset) => Some(reset.deadline),
-            Phase::Ready { .. }
-            | Phase::Cold
-            | Phase::Spoilt { .. }
-            | Phase::Draining { .. }
-            | Phase::Dead { .. } => None,
+            Phase::Ready { .. } | Phase::Cold | Phase::Draining { .. } | Phase::Dead { .. } => None,
         }
     }
 
@@ -171,7 +169,7 @@ impl Environment {
             Phase::Init(init) => self.init(init, &event, now),
             Phase::Restoring(restoring) => self.restoring(restoring, &event, now),
             Phase::Checkpoint { .. } => self.checkpoint(&event),
-            Phase::Spoilt { failure } => self.spoilt(&failure, &event, now),
+            Phase::Spoilt { failure, .. } => self.spoilt(&failure, &event, now),
             Phase::Ready { frozen } => self.ready(frozen, &event, now),
             Phase::Cold => self.cold(&event, now),
             Phase::Busy(busy) => self.busy(busy, &event, now),

@@ -23,6 +23,8 @@ pub enum Phase {
     Spoilt {
         /// Why.
         failure: Failure,
+        /// When nobody wants to hear of it any more.
+        deadline: Micros,
     },
     /// Waiting for a lease, with a runtime parked in `next`.
     Ready {

@@ -100,7 +100,8 @@ impl Environment {
         let mut told = tell(ending.clone());
         let cause = match ending {
             Ending::Init { failure } if self.errand == Errand::Serve => {
-                return self.rest(Phase::Spoilt { failure }, told, now);
+                let deadline = after(now, limits::SPOILT_MS);
+                return self.rest(Phase::Spoilt { failure, deadline }, told, now);
             }
             Ending::Init { .. } => Cause::InitFailed,
             Ending::Idle { next } => {

@@ -191,8 +191,8 @@ impl Environment {
                 Some(self.drain(Cause::InitFailed, effects))
             }
             // Who waited for it has been served by another: the next caller need not suffer.
-            Event::Quiet => Some(self.drain(Cause::InitFailed, vec![])),
-            Event::Drained => Some(vec![]),
+            Event::Deadline => Some(self.drain(Cause::InitFailed, vec![])),
+            Event::Drained | Event::Quiet => Some(vec![]),
             _ => None,
         }
     }

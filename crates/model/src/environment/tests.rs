@@ -508,7 +508,7 @@ fn what_goes_wrong_after_a_restore_is_told_to_one_caller() {
     check_snap_start(
         0,
         Errand::Serve,
-        "snapshot; restore_point; exit0; empty; quiet; lease; gone",
+        "snapshot; restore_point; exit0; empty; +1000; deadline; lease; gone",
         &format!(
             "{begun} | restore_done(exit0) RESTORE_REPORT(exit0,2ms) kill_all | ready | destroy | hand_back | dead(InitFailed)"
         ),

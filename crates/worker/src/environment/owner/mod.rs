@@ -269,9 +269,8 @@ impl Owner {
             return self.drained_at_once().await;
         }
         let due = self.due();
-        let waits =
-            matches!(self.machine.phase(), Phase::Ready { frozen: false } | Phase::Spoilt { .. });
-        let restless = waits && !self.journal.telemetry.is_busy();
+        let restless = matches!(self.machine.phase(), Phase::Ready { frozen: false })
+            && !self.journal.telemetry.is_busy();
         let clock = &self.shared.clock;
         tokio::select! {
             biased;
