@@ -18,6 +18,7 @@ use dormouse_runtimes::{
     Choice, Interpreter, Language, RUNTIME_DIR, briefing, choose, discover, install_bootstraps,
     launch, launch_ahead, may_be_briefed,
 };
+use rustix::net::sockopt::set_socket_linger;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Longer than any case takes on a busy machine; only a hang gets there.
@@ -475,13 +476,16 @@ fn connection(stream: TcpStream, state: &Mutex<State>, signs: &Sender<Signs>, wi
     let mut writer = stream;
     while let Some(request) = read_request(&mut reader) {
         let written = if request.path.ends_with("/restore/next") {
-            let broken = {
+            let breaks = {
                 let mut state = state.lock().unwrap();
                 let seen = AtRestorePoint::of(state.pid.unwrap());
                 state.restores.push(seen);
-                state.restores.len() <= state.broken
+                (state.restores.len() <= state.broken).then_some(state.restores.len())
             };
-            if broken {
+            if let Some(count) = breaks {
+                // Every other one is reset: what a restored process sees depends on how it was restored.
+                let linger = (count % 2 == 0).then_some(Duration::ZERO);
+                set_socket_linger(&writer, linger).unwrap();
                 return;
             }
             answer(&mut writer, "200 OK", &[], b"", wire)
