@@ -72,6 +72,8 @@ fn world() -> World {
     let mut tasks = JoinSet::new();
     let config = dormouse_worker::Config {
         directory: worker_directory,
+        snapshots: directory.path().join("snapshots"),
+        versions: Vec::new(),
         bootstraps: directory.path().join("bootstraps"),
         backend,
         packages,

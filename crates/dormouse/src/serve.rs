@@ -16,6 +16,8 @@ use dormouse_frontend::{Frontend, Images, Listeners, Server};
 use dormouse_identity::Signer;
 use dormouse_model::chance::Chance;
 use dormouse_model::clock::Clock;
+use dormouse_model::function::ResolvedVersion;
+use dormouse_model::version::PublishedVersion;
 use dormouse_placement::Placement;
 use dormouse_runtimes::{Interpreter, Language, install_bootstraps, precompile};
 use dormouse_sandbox::namespace::cgroup::Cgroups;
@@ -28,6 +30,7 @@ use dormouse_store::Store;
 use dormouse_store::directories::Directories;
 use dormouse_store::objects::Objects;
 use dormouse_store::packages::Packages;
+use dormouse_worker::snapshots::SnapshotKey;
 use dormouse_worker::{Connection, Interpreters, Worker};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -177,6 +180,8 @@ async fn assemble(
     let worker = Worker::start(
         dormouse_worker::Config {
             directory: config.data_dir.join("worker"),
+            snapshots: config.data_dir.join("snapshots"),
+            versions: snap_start(store).await?,
             bootstraps: bootstraps.clone(),
             backend: isolation.backend.clone(),
             packages: packages.clone(),
@@ -229,6 +234,13 @@ async fn assemble(
     )
     .await?;
     Ok((frontend, placement))
+}
+
+/// The versions of which there may be snapshots.
+async fn snap_start(store: &Store) -> anyhow::Result<Vec<SnapshotKey>> {
+    let versions = store.versions().all(None).await?;
+    let serving = versions.iter().filter_map(PublishedVersion::resolved);
+    Ok(serving.filter(ResolvedVersion::is_snap_start).map(|it| SnapshotKey::of(&it)).collect())
 }
 
 fn placing(config: &Config, worker: Worker, clock: Clock) -> dormouse_placement::Config {

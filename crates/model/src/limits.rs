@@ -138,6 +138,9 @@ pub const SNAPSHOTS_AT_ONCE: usize = 4;
 /// How often a version is initialised for its snapshot when that does not come to an end for a reason that is not
 /// the function's (ours). Past it the version has failed.
 pub const SNAPSHOT_TRIES: u32 = 5;
+/// Milliseconds after which a snapshot that could not be made is tried again (ours), when an environment of its
+/// version is made.
+pub const SNAPSHOT_RETRY_MS: u64 = 3_600_000;
 /// Milliseconds that writing a snapshot may take (ours). Past it there is none.
 pub const CHECKPOINT_MS: u64 = 60_000;
 /// Environments of provisioned concurrency that one function version has in the making at once (ours).

@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 
 use crate::book::{Book, Failure, Order, Terms};
 use crate::bucket::Bucket;
+use crate::donor::Donor;
 
 /// What the owner is asked.
 #[derive(Debug)]
@@ -75,6 +76,7 @@ impl Assignment {
             book,
             handles: HashMap::new(),
             tasks: JoinSet::new(),
+            donors: watch::channel(()).0,
             facts: facts_sender,
             told: Allocation::default(),
         };
@@ -88,6 +90,8 @@ struct Owner {
     book: Book<Job>,
     handles: HashMap<EnvironmentId, EnvironmentHandle>,
     tasks: JoinSet<()>,
+    /// Held for those who make snapshots: they end when it is dropped.
+    donors: watch::Sender<()>,
     facts: mpsc::Sender<Fact>,
     /// What was told last of the environments that are to be ready.
     told: Allocation,
@@ -121,6 +125,7 @@ impl Owner {
             }
             self.do_what_is_ordered();
         }
+        drop(self.donors);
         while self.tasks.join_next().await.is_some() {}
     }
 
@@ -209,6 +214,29 @@ impl Owner {
         self.book.started(handle.id().clone(), initialization, place);
         self.handles.insert(handle.id().clone(), handle);
         self.tasks.spawn(task);
+        if initialization == InitializationType::SnapStart {
+            self.renew_snapshot();
+        }
+    }
+
+    /// Has a snapshot made where there is none of use: of another boot or interpreter, or it has proved
+    /// unusable. Callers do not wait for it.
+    fn renew_snapshot(&mut self) {
+        let worker = &self.assignment.worker;
+        if !worker.wants_snapshot(&self.assignment.version) {
+            return;
+        }
+        let donor = Donor {
+            worker: worker.clone(),
+            version: self.assignment.version.clone(),
+            clock: self.assignment.clock.clone(),
+            stop: self.donors.subscribe(),
+        };
+        self.tasks.spawn(async move {
+            // Kept to the end: who makes it looks whether somebody waits.
+            let (reply, _donated) = oneshot::channel();
+            donor.run(reply).await;
+        });
     }
 
     fn fail(&self, mut job: Job, failure: Failure) {

@@ -2,7 +2,7 @@
 
 use dormouse_model::function::{Code, Configuration};
 use dormouse_model::image::Image;
-use dormouse_model::names::Digest;
+use dormouse_model::names::{Digest, FunctionKey, Version};
 use dormouse_model::runtime::Runtime;
 use dormouse_worker::capacity::Use as MemoryUse;
 use dormouse_worker::lives::Lives;
@@ -45,6 +45,11 @@ impl Placement {
     /// What is missing and how to install it.
     pub async fn can_run(&self, runtime: Runtime) -> Result<(), NoInterpreter> {
         self.worker.can_run(runtime).await
+    }
+
+    /// A version was deleted, or a function with all of its versions: so are their snapshots.
+    pub fn forget_snapshots(&self, function: &FunctionKey, version: Option<Version>) {
+        self.worker.forget_snapshots(function, version);
     }
 
     /// What is told of invocations, for others who know something of them.

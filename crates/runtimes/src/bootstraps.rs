@@ -60,6 +60,18 @@ pub fn install_bootstraps(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Tells the bootstraps of this build apart from those of others: a process that was started with others is not
+/// to be taken for one of ours.
+#[must_use]
+pub fn bootstraps_stamp() -> String {
+    // FNV-1a: nobody gains by finding two that agree.
+    let bytes = FILES.iter().flat_map(|(name, text)| name.bytes().chain(text.bytes()));
+    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    format!("bootstraps {hash:016x}")
+}
+
 fn write_synced(path: &Path, text: &str) -> io::Result<()> {
     let mut file = fs::File::create(path)?;
     file.write_all(text.as_bytes())?;

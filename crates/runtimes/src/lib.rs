@@ -15,7 +15,7 @@ mod launch;
 mod probe;
 
 pub use ahead::{briefing, launch_ahead, may_be_briefed};
-pub use bootstraps::{install_bootstraps, precompile};
+pub use bootstraps::{bootstraps_stamp, install_bootstraps, precompile};
 pub use choose::{Choice, choose, runtime_version};
 pub use discover::{discover, standard_candidates};
 pub use interpreter::{Interpreter, Language, Version, host_trees};

@@ -228,8 +228,8 @@ fn extract_layer(
     Ok(path)
 }
 
-/// What an image is refused for may lie below: that it does not decompress, for one.
-fn with_cause(error: &dyn std::error::Error) -> String {
+/// An error with what lies below it: of an image, say, that it does not decompress.
+pub(crate) fn with_cause(error: &dyn std::error::Error) -> String {
     match error.source() {
         Some(cause) => format!("{error}: {}", with_cause(cause)),
         None => error.to_string(),

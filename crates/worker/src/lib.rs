@@ -27,6 +27,7 @@ pub mod lives;
 pub mod logs;
 pub mod metrics;
 mod recipe;
+pub mod snapshots;
 pub mod standby;
 mod stillness;
 mod variables;

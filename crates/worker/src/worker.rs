@@ -12,7 +12,7 @@ use dormouse_model::environment::{Failure, InitializationType};
 use dormouse_model::function::{Code, Configuration, ResolvedVersion};
 use dormouse_model::image::Image;
 use dormouse_model::limits;
-use dormouse_model::names::Digest;
+use dormouse_model::names::{Digest, FunctionKey, Version};
 use dormouse_model::runtime::Runtime;
 use dormouse_sandbox::{Backend, Connection, Network};
 use dormouse_store::directories::Directories;
@@ -31,6 +31,7 @@ use crate::interpreters::{Interpreters, NoInterpreter};
 use crate::lives::Lives;
 use crate::logs::LogSink;
 use crate::metrics::Meter;
+use crate::snapshots::{self, SnapshotKey, Snapshots};
 use crate::standby::{Kind, Means, Setting, Standby};
 use crate::stillness::Stillness;
 use crate::watch::Watch;
@@ -51,6 +52,10 @@ pub struct Config {
     pub directory: PathBuf,
     /// Where the bootstraps of the managed runtimes are installed.
     pub bootstraps: PathBuf,
+    /// A directory of its own, for snapshots.
+    pub snapshots: PathBuf,
+    /// The versions of SnapStart that there are; snapshots of others are removed.
+    pub versions: Vec<SnapshotKey>,
     /// Makes sandboxes.
     pub backend: Arc<dyn Backend>,
     /// The packages of the store.
@@ -94,7 +99,7 @@ impl Worker {
     /// Starts the worker's tasks in `tasks`.
     ///
     /// # Errors
-    /// When its directory cannot be made or cleaned.
+    /// When one of its directories cannot be made or cleaned.
     pub fn start(config: Config, tasks: &mut JoinSet<()>) -> io::Result<Self> {
         let artifacts =
             Artifacts::start(&config.directory, config.packages, &config.needed, tasks)?;
@@ -108,7 +113,15 @@ impl Worker {
             chance: config.chance.clone(),
             shortage: capacity.shortage(),
         };
+        let snapshots = Snapshots::open(snapshots::Setting {
+            directory: &config.snapshots,
+            machinery: config.backend.snapshots(),
+            versions: &config.versions,
+            network: config.network,
+            clock: config.clock.clone(),
+        })?;
         let shared = Shared {
+            snapshots,
             standby: Standby::start(config.standby, means, config.clock.clone(), tasks),
             backend: config.backend,
             artifacts,
@@ -206,16 +219,28 @@ impl Worker {
         impl Future<Output = ()> + Send + 'static,
     ) {
         let (told, initialised) = oneshot::channel();
+        let turn = self.shared.snapshots.claim(&version);
         let (handle, task) = self.owned(Spec {
             id: self.shared.chance.environment_id(),
             version,
             reason: ColdReason::Snapshot,
             initialization: InitializationType::SnapStart,
-            purpose: Purpose::Donate(Some(told)),
+            purpose: Purpose::Donate { told: Some(told), turn },
             // Nobody leases it, and its end is the end of its task.
             facts: mpsc::channel(1).0,
         });
         (handle, initialised, task)
+    }
+
+    /// Whether a snapshot of a version is to be made: there is none, nobody makes one, and this machine can.
+    #[must_use]
+    pub fn wants_snapshot(&self, version: &ResolvedVersion) -> bool {
+        version.is_snap_start() && self.shared.snapshots.wants(version)
+    }
+
+    /// A version was deleted, or a function with all of its versions: so are their snapshots.
+    pub fn forget_snapshots(&self, function: &FunctionKey, version: Option<Version>) {
+        self.shared.snapshots.forget(function, version);
     }
 
     fn owned(&self, spec: Spec) -> (EnvironmentHandle, impl Future<Output = ()> + Send + use<>) {

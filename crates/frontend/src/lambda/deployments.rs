@@ -245,6 +245,7 @@ impl Owner {
                 self.claim(&key).await;
                 let version = Version::Number(number);
                 self.placement.retire_version(&key, version, Cause::Update).await;
+                self.placement.forget_snapshots(&key, Some(version));
                 reply
             }
             Request::Remove(key, reply) => {
@@ -252,6 +253,7 @@ impl Owner {
                 self.donations.keep(&key, Vec::new());
                 self.placement.claim(&key, FunctionClaim::default()).await;
                 self.placement.retire(&key, None, Cause::Update).await;
+                self.placement.forget_snapshots(&key, None);
                 reply
             }
             Request::Claim(key, reply) => {

@@ -1,6 +1,9 @@
 //! SnapStart: a version is initialised once by an environment that serves nobody, and each environment that does
 //! is restored before its first invocation.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use dormouse_model::environment::Failure;
@@ -8,9 +11,9 @@ use dormouse_model::invocation::{ErrorOf, RestoreFault};
 use dormouse_placement::NotDonated;
 use tokio::task::JoinSet;
 
-use crate::mask;
 use crate::provisioned::booting;
 use crate::world::{PATIENCE, World};
+use crate::{LONG, mask};
 
 async fn donated(world: &World) -> Result<Option<Failure>, NotDonated> {
     let donated = world.placement.donate(world.snap_start());
@@ -105,7 +108,7 @@ async fn an_environment_that_crashes_is_not_initialised_again() {
     );
     world.invoke_version(&version, "1").await.unwrap();
     until_ended(&world, &["crashed", "alive"]).await;
-    assert_eq!(starts.load(std::sync::atomic::Ordering::Relaxed), 2);
+    assert_eq!(starts.load(Ordering::Relaxed), 2);
     world.drain_and_read_logs().await;
 }
 
@@ -140,5 +143,94 @@ async fn a_donor_ends_with_the_server_and_with_who_waits_for_it() {
     let donated = donated.unwrap().unwrap();
     assert_eq!(donated, Err(NotDonated::Unwanted));
     assert_eq!(donated, world.placement.donate(world.snap_start()).await);
+    world.drain_and_read_logs().await;
+}
+
+/// A world with snapshots; each start behaves as the words say, and well after them.
+async fn snapping(first: &'static [&'static str]) -> World {
+    let starts = AtomicUsize::new(0);
+    let boot = move || *first.get(starts.fetch_add(1, Ordering::Relaxed)).unwrap_or(&"restore");
+    World::with_snapshots(Arc::new(boot), LONG).await
+}
+
+/// The snapshots that there are, and those that are being made.
+fn snapshots(world: &World) -> Vec<PathBuf> {
+    let found = std::fs::read_dir(world.snapshots()).unwrap();
+    found.map(|entry| entry.unwrap().path()).collect()
+}
+
+/// Whether each environment initialised or went on from a snapshot.
+fn beginnings(logs: &[Vec<String>]) -> Vec<&'static str> {
+    let word = |log: &Vec<String>| match log.iter().any(|line| line.starts_with("INIT_START")) {
+        true => "init",
+        false if log.contains(&"restored\n".to_owned()) => "restored",
+        false => "neither",
+    };
+    logs.iter().map(word).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn environments_go_on_from_the_snapshot_of_their_version() {
+    let world = snapping(&[]).await;
+    let version = world.snap_start();
+    assert_eq!(donated(&world).await, Ok(None));
+    assert_eq!(snapshots(&world).len(), 1);
+    let sleeps = || world.invoke_version(&version, "\"sleep\"");
+    let (a, b) = tokio::join!(sleeps(), sleeps());
+    assert!(a.unwrap().error.is_none() && b.unwrap().error.is_none());
+    world.placement.forget_snapshots(&version.key, None);
+    assert_eq!(snapshots(&world).len(), 0, "it goes with its version");
+    let logs = world.drain_and_read_logs().await;
+    assert_eq!(beginnings(&logs), ["init", "restored", "restored"]);
+    let masked = mask(&logs[1]);
+    let order = ["RESTORE_START ", "restored\n", "RESTORE_REPORT ", "START ", "REPORT "];
+    let mut rest = masked.as_str();
+    for line in order {
+        let at = rest.find(line).unwrap_or_else(|| panic!("{line} is missing:\n{masked}"));
+        rest = &rest[at + line.len()..];
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_there_is_no_snapshot_one_is_made_beside_the_caller() {
+    let world = snapping(&[]).await;
+    let version = world.snap_start();
+    world.invoke_version(&version, "1").await.unwrap();
+    until_ended(&world, &["alive", "donated"]).await;
+    assert_eq!(snapshots(&world).len(), 1);
+    let sleeps = || world.invoke_version(&version, "\"sleep\"");
+    let (a, b) = tokio::join!(sleeps(), sleeps());
+    assert!(a.unwrap().error.is_none() && b.unwrap().error.is_none());
+    let logs = world.drain_and_read_logs().await;
+    assert_eq!(beginnings(&logs), ["init", "init", "restored"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_that_cannot_be_used_is_made_anew_and_its_caller_is_served() {
+    let world = snapping(&[]).await;
+    assert_eq!(donated(&world).await, Ok(None));
+    let [old] = &snapshots(&world)[..] else { panic!("one was made") };
+    std::fs::remove_dir_all(old.join("images")).unwrap();
+    let version = world.snap_start();
+    assert_eq!(&world.invoke_version(&version, "1").await.unwrap().payload[..], b"1");
+    until_ended(&world, &["donated", "snapshot-unusable", "alive", "donated"]).await;
+    let [new] = &snapshots(&world)[..] else { panic!("one was made anew") };
+    assert_ne!(new, old);
+    let logs = world.drain_and_read_logs().await;
+    let report =
+        "RESTORE_REPORT Restore Duration: _ ms\tStatus: error\tError Type: Sandbox.Failure\n";
+    assert!(mask(&logs[1]).contains(report), "{:?}", logs[1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_what_knows_no_restore_there_is_no_snapshot() {
+    let world = snapping(&["well", "well", "well"]).await;
+    assert_eq!(donated(&world).await, Ok(None));
+    assert!(snapshots(&world).is_empty());
+    for event in ["1", "2"] {
+        world.invoke_version(&world.snap_start(), event).await.unwrap();
+    }
+    // It is not tried again and again.
+    until_ended(&world, &["donated", "alive"]).await;
     world.drain_and_read_logs().await;
 }

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::io::Write;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -38,7 +39,7 @@ pub(crate) struct World {
     digest: Digest,
     tasks: JoinSet<()>,
     chance: Chance,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 /// How long a test waits for what must happen.
@@ -54,6 +55,15 @@ impl World {
 
     /// One on a machine that has so much memory for functions, whose environments take 128 MB.
     pub(crate) async fn of(boot: Boot, idle: Duration, capacity_mb: u64) -> Self {
+        Self::made(boot, idle, capacity_mb, false).await
+    }
+
+    /// One whose sandboxes can be written to snapshots.
+    pub(crate) async fn with_snapshots(boot: Boot, idle: Duration) -> Self {
+        Self::made(boot, idle, 1 << 40, true).await
+    }
+
+    async fn made(boot: Boot, idle: Duration, capacity_mb: u64, with_snapshots: bool) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(&directory.path().join("store")).unwrap();
         let packages = Packages::open(directory.path().join("packages")).unwrap();
@@ -65,10 +75,15 @@ impl World {
         };
         let programs = HashMap::from([("/var/task/bootstrap".to_owned(), program)]);
         let fake = Arc::new(Fake::new(programs));
+        if with_snapshots {
+            fake.allow_snapshots();
+        }
         let (clock, chance) = (clock(), chance());
         let mut tasks = JoinSet::new();
         let config = dormouse_worker::Config {
             directory: directory.path().join("worker"),
+            snapshots: directory.path().join("snapshots"),
+            versions: Vec::new(),
             bootstraps: directory.path().join("bootstraps"),
             backend: fake.clone(),
             packages,
@@ -89,7 +104,7 @@ impl World {
         let worker = Worker::start(config, &mut tasks).unwrap();
         let config = dormouse_placement::Config { worker, clock, idle, limit_rates: false };
         let placement = Placement::start(config, &mut tasks);
-        Self { placement, fake, gate, store, digest, tasks, chance, _directory: directory }
+        Self { placement, fake, gate, store, digest, tasks, chance, directory }
     }
 
     pub(crate) fn version(&self, generation: u64) -> Arc<ResolvedVersion> {
@@ -134,6 +149,11 @@ impl World {
         let mut version = ResolvedVersion::clone(&self.version(1));
         version.deployment.configuration.timeout_s = 60;
         Arc::new(version)
+    }
+
+    /// Where snapshots lie.
+    pub(crate) fn snapshots(&self) -> PathBuf {
+        self.directory.path().join("snapshots")
     }
 
     /// A published version of SnapStart.
@@ -273,6 +293,9 @@ fn package() -> Vec<u8> {
 
 /// The runtime: `boot` says how it starts, each event what it does.
 async fn runtime(process: FakeProcess, boot: &'static str, gate: Arc<Notify>) -> i32 {
+    if process.restored {
+        process.print(Stream::Out, "restored\n").await;
+    }
     match boot {
         "exit" => return 7,
         "hang" => std::future::pending().await,

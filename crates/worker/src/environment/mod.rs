@@ -38,6 +38,7 @@ pub(crate) use owner::{Names, Owner, Shared};
 pub use permit::Permit;
 
 use crate::answer::Reply;
+use crate::snapshots::Turn;
 
 /// An invocation and the place where its answer goes. It outlives the connection that asked: when
 /// nobody waits any more, the function runs all the same.
@@ -171,21 +172,26 @@ pub(crate) struct Spec {
 pub(crate) enum Purpose {
     /// Run invocations.
     Serve,
-    /// Initialise once, for a snapshot; until it is told, here goes what went wrong, if something did.
-    Donate(Option<oneshot::Sender<Option<Failure>>>),
+    /// Initialise once, for a snapshot.
+    Donate {
+        /// Until it is told, here goes what went wrong, if something did.
+        told: Option<oneshot::Sender<Option<Failure>>>,
+        /// Until the snapshot is begun, the turn to make it; none where none is to be made.
+        turn: Option<Turn>,
+    },
 }
 
 impl Purpose {
     fn errand(&self) -> Errand {
         match self {
             Self::Serve => Errand::Serve,
-            Self::Donate(_) => Errand::Donate,
+            Self::Donate { .. } => Errand::Donate,
         }
     }
 
     /// Tells who waits for it how the Init went.
     fn tell(&mut self, failure: Option<Failure>) {
-        if let Self::Donate(told) = self
+        if let Self::Donate { told, .. } = self
             && let Some(told) = told.take()
         {
             // Who asked may have gone.

@@ -13,6 +13,7 @@ use tracing::debug;
 use super::{Done, Shared};
 use crate::environment::extensions::{external, external_of_image};
 use crate::recipe::{self, Content, Parts};
+use crate::snapshots::Snapshot;
 use crate::standby::{Equipped, Kind};
 
 /// A sandbox and what runs in it.
@@ -22,6 +23,8 @@ pub(super) struct Made {
     pub(super) interpreter: Option<Interpreter>,
     /// The names of the external extensions.
     pub(super) external: Vec<String>,
+    /// What its processes go on from; without, they are started.
+    pub(super) snapshot: Option<Snapshot>,
 }
 
 /// The sandbox that an environment has.
@@ -34,17 +37,38 @@ pub(super) struct Housed {
     pub(super) waiting: Option<Connection>,
 }
 
-pub(super) async fn create(shared: Arc<Shared>, version: Arc<ResolvedVersion>, id: String) -> Done {
-    Done::Created(make(&shared, &version, &id).await)
+/// What the processes of an environment may come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    /// Only an Init.
+    Init,
+    /// An Init, after which they are written to a snapshot.
+    InitForSnapshot,
+    /// A snapshot, if there is one.
+    SnapshotOrInit,
 }
 
-async fn make(shared: &Shared, version: &ResolvedVersion, id: &str) -> Result<Made, String> {
+pub(super) async fn create(
+    shared: Arc<Shared>,
+    version: Arc<ResolvedVersion>,
+    id: String,
+    source: Source,
+) -> Done {
+    Done::Created(make(&shared, &version, &id, source).await)
+}
+
+async fn make(
+    shared: &Shared,
+    version: &ResolvedVersion,
+    id: &str,
+    source: Source,
+) -> Result<Made, String> {
     let interpreter = match version.deployment.configuration.runtime() {
         Some(runtime) => shared.interpreters.of(runtime).await.map_err(|e| e.to_string())?,
         None => None,
     };
     if let Code::Image(image) = &version.deployment.code {
-        return of_image(shared, version, (id, image)).await;
+        return of_image(shared, version, (id, image), source).await;
     }
     let code = match &version.deployment.code {
         Code::Zip(package) => {
@@ -68,8 +92,34 @@ async fn make(shared: &Shared, version: &ResolvedVersion, id: &str) -> Result<Ma
     let content =
         Content::Code(Parts { code, links, layers, bootstraps, interpreter: interpreter.clone() });
     let spec = recipe::sandbox(id, version, &content, shared.network);
+    let snapshot = snapshot(shared, version, interpreter.as_ref(), source);
+    let spec = for_snapshots(spec, snapshot.as_ref(), source, &external);
     let sandbox = sandbox(shared, version, (interpreter.as_ref(), spec)).await?;
-    Ok(Made { sandbox, interpreter, external })
+    Ok(Made { sandbox, interpreter, external, snapshot })
+}
+
+/// What it goes on from, if there is something.
+fn snapshot(
+    shared: &Shared,
+    version: &ResolvedVersion,
+    interpreter: Option<&Interpreter>,
+    source: Source,
+) -> Option<Snapshot> {
+    match source {
+        Source::SnapshotOrInit => shared.snapshots.find(version, interpreter),
+        Source::Init | Source::InitForSnapshot => None,
+    }
+}
+
+/// The processes of extensions are never written: a sandbox with some needs not be made for it.
+fn for_snapshots(
+    spec: SandboxSpec,
+    snapshot: Option<&Snapshot>,
+    source: Source,
+    external: &[String],
+) -> SandboxSpec {
+    let is_written = source == Source::InitForSnapshot && external.is_empty();
+    SandboxSpec { snapshots: snapshot.is_some() || is_written, ..spec }
 }
 
 /// One that stands by if there is one that will do, else a new one.
@@ -79,7 +129,9 @@ async fn sandbox(
     (interpreter, spec): (Option<&Interpreter>, SandboxSpec),
 ) -> Result<Housed, String> {
     let deployment = &version.deployment;
-    if let Some(kind) = Kind::of(&deployment.code, &deployment.configuration, interpreter)
+    // One that stands by was not made for snapshots.
+    if !spec.snapshots
+        && let Some(kind) = Kind::of(&deployment.code, &deployment.configuration, interpreter)
         && let Some(standing) = shared.standby.take(kind).await
     {
         match standing.equip(&spec).await {
@@ -104,10 +156,13 @@ async fn of_image(
     shared: &Shared,
     version: &ResolvedVersion,
     (id, image): (&str, &Image),
+    source: Source,
 ) -> Result<Made, String> {
     let layers = shared.artifacts.image(image).await.map_err(|e| e.to_string())?;
     let external = external_of_image(layers.clone()).await.map_err(|e| e.to_string())?;
     let spec = recipe::sandbox(id, version, &Content::Image(layers), shared.network);
+    let snapshot = snapshot(shared, version, None, source);
+    let spec = for_snapshots(spec, snapshot.as_ref(), source, &external);
     let sandbox = new(shared, spec).await?;
-    Ok(Made { sandbox, interpreter: None, external })
+    Ok(Made { sandbox, interpreter: None, external, snapshot })
 }

@@ -13,12 +13,12 @@ use dormouse_model::clock::Clock;
 use dormouse_model::environment::{
     Environment, Event, Exit, ExtensionFault, ExtensionId, Micros, Phase, Terms,
 };
-use dormouse_model::invocation::{Answer, Completion, ErrorOf};
 use dormouse_model::names::RequestId;
 use dormouse_runtime_api::RuntimeState;
 use dormouse_runtimes::Interpreter;
 use dormouse_sandbox::{
-    self as sandbox, Backend, Connection, Dialled, Network, Sandbox, Service, StartError,
+    self as sandbox, Backend, Connection, Dialled, Network, Sandbox, Service, SnapshotError,
+    StartError,
 };
 use dormouse_store::directories::Directories;
 use dormouse_store::logs::{GroupKey, StreamKey};
@@ -30,6 +30,7 @@ mod calls;
 mod effects;
 mod make;
 mod metered;
+mod outcome;
 mod processes;
 mod snapshot;
 mod streams;
@@ -37,6 +38,7 @@ mod telling;
 
 use self::make::{Housed, Made, create};
 use self::metered::Metered;
+use self::outcome::Final;
 use super::alarm::Alarm;
 use super::extensions::{Extensions, of_process};
 use super::journal::Journal;
@@ -50,6 +52,7 @@ use crate::lives::{Birth, Lives};
 use crate::logs::LogSink;
 use crate::metrics::Meter;
 use crate::recipe::{self};
+use crate::snapshots::{Snapshot, Snapshots};
 use crate::standby::Standby;
 use crate::stillness::Stillness;
 use crate::watch::Watch;
@@ -77,6 +80,7 @@ pub(crate) struct Shared {
     pub(crate) endpoint: mpsc::Sender<Connection>,
     pub(crate) interpreters: Interpreters,
     pub(crate) standby: Standby,
+    pub(crate) snapshots: Snapshots,
 }
 
 /// The end of a slow effect.
@@ -87,40 +91,8 @@ enum Done {
     ExtensionStarted(ExtensionId, Result<(), StartError>),
     ExtensionRefused(ExtensionId, ExtensionFault),
     Checkpointed,
-    RestoreFailed,
+    Restored(Result<(), SnapshotError>),
     Nothing,
-}
-
-/// The last that a caller gets, but for the log's tail.
-#[derive(Debug)]
-enum Final {
-    /// Everything at once.
-    Answer(Answer),
-    /// The end of what it has had piece by piece.
-    End(Completion),
-}
-
-impl Final {
-    fn answer(payload: Bytes, error: Option<ErrorOf>) -> Self {
-        Self::Answer(Answer { payload, error, log_tail: None })
-    }
-
-    /// Whether it is an error, at once or at the end.
-    fn is_error(&self) -> bool {
-        match self {
-            Self::Answer(answer) => answer.error.is_some(),
-            Self::End(completion) => completion.error.is_some(),
-        }
-    }
-
-    fn with_tail(mut self, tail: Bytes) -> Self {
-        match &mut self {
-            Self::Answer(Answer { log_tail, .. }) | Self::End(Completion { log_tail, .. }) => {
-                *log_tail = Some(tail);
-            }
-        }
-        self
-    }
 }
 
 pub(crate) struct Owner {
@@ -131,6 +103,8 @@ pub(crate) struct Owner {
     secret: String,
     machine: Environment,
     sandbox: Option<Arc<dyn Sandbox>>,
+    /// What it goes on from, until it does.
+    snapshot: Option<Snapshot>,
     /// What the runtime's process has opened already, if it waits for its briefing.
     waiting: Option<Connection>,
     events: Option<mpsc::Receiver<sandbox::Event>>,
@@ -187,6 +161,7 @@ impl Owner {
             log_stream: names.log_stream,
             secret: names.secret,
             sandbox: None,
+            snapshot: None,
             waiting: None,
             events: None,
             dialled: None,
@@ -260,6 +235,7 @@ impl Owner {
             self.shared.clone(),
             self.spec.version.clone(),
             self.spec.id.to_string(),
+            self.source(),
         ));
     }
 
@@ -394,12 +370,13 @@ impl Owner {
 
     async fn done(&mut self, done: Done) {
         match done {
-            Done::Created(Ok(Made { sandbox, interpreter, external })) => {
+            Done::Created(Ok(Made { sandbox, interpreter, external, snapshot })) => {
                 let Housed { id, created, waiting } = sandbox;
                 self.shared.lives.housed(&self.spec.id, id);
                 self.interpreter = interpreter;
                 self.waiting = waiting;
                 self.external = external;
+                self.snapshot = snapshot;
                 self.sandbox = Some(created.sandbox);
                 self.events = Some(created.events);
                 self.dialled = Some(created.connections);
@@ -408,7 +385,8 @@ impl Owner {
                 } else {
                     self.journal.moment("provisioned", None);
                     let external = (0..).take(self.external.len()).map(ExtensionId).collect();
-                    self.step(Event::Provisioned { external, snapshot: false }).await;
+                    let snapshot = self.snapshot.is_some();
+                    self.step(Event::Provisioned { external, snapshot }).await;
                 }
             }
             Done::Created(Err(reason)) => {
@@ -430,7 +408,8 @@ impl Owner {
                 self.step(Event::ExtensionEnded { id, fault }).await;
             }
             Done::Checkpointed => self.step(Event::Checkpointed).await,
-            Done::RestoreFailed => self.step(Event::RestoreFailed).await,
+            Done::Restored(Ok(())) => {}
+            Done::Restored(Err(error)) => self.not_restored(&error).await,
             Done::ExtensionRefused(id, fault) => {
                 self.step(Event::ExtensionEnded { id, fault }).await;
             }

@@ -129,6 +129,7 @@ impl Owner {
 
     pub(super) fn destroy(&mut self) {
         self.journal.moment("shutdown", None);
+        self.spoil_unusable_snapshot();
         self.waiting = None;
         let Some(sandbox) = self.sandbox.clone() else {
             self.unwanted = true;
