@@ -49,6 +49,15 @@ macro_rules! contract {
                             world.close().await;
                         }));
                     }));
+                    let name = concat!("namespace_for_snapshots::", stringify!($name));
+                    all.push(Trial::new(name, || {
+                        let spawner = Spawner::launch().expect("the spawner starts");
+                        let world = || World::namespace_for_snapshots(spawner);
+                        in_runtime(world, |world| Box::pin(async move {
+                            $name(&world).await;
+                            world.close().await;
+                        }));
+                    }));
                 }
             )*
             all

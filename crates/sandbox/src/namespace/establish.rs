@@ -96,7 +96,7 @@ async fn steps(
     unfinished: &mut Unfinished,
 ) -> Result<(AsyncFd<OwnedFd>, [TcpListener; 2]), CreateError> {
     let control = order(host, spec, cgroup, unfinished.ids.root()).await?;
-    let told = listen(&control, unfinished).await?;
+    let told = listen(&control, spec.snapshots, unfinished).await?;
     if spec.network == Network::Outbound {
         unfinished.lease = Some(host.attach(told.pid).await.map_err(step("network"))?);
     }
@@ -126,6 +126,7 @@ async fn order(
         host_root,
         into_cgroup: entry.into.is_some(),
         tasks: entry.tasks.len(),
+        owns_pids: spec.snapshots,
     };
     let order = Order::Place(place);
     let bytes = protocol::encode(&order).map_err(io::Error::other).map_err(step("content"))?;
@@ -168,12 +169,14 @@ pub(super) fn contents(trees: &[Tree]) -> io::Result<Vec<Content>> {
 }
 
 /// Waits until the spawner has told of the process and the process has told of itself. The two
-/// may come in either order.
+/// may come in either order. Where another process is PID 1 than the one that was cloned, both are told of.
 async fn listen(
     control: &AsyncFd<OwnedFd>,
+    is_apart: bool,
     unfinished: &mut Unfinished,
 ) -> Result<Told, CreateError> {
-    let (mut pid, mut listeners, mut failed) = (None, None, None);
+    let (mut cloned, mut listeners, mut failed) = (None, None, None);
+    let mut apart = None;
     loop {
         let received = receive(control).await.map_err(step("control socket"))?;
         let message = protocol::decode(&received.bytes)
@@ -183,8 +186,13 @@ async fn listen(
             Setup::Cloned { pid: number } => {
                 let pidfd = descriptors.next().ok_or(io::ErrorKind::InvalidData.into());
                 let pidfd = pidfd.and_then(watch).map_err(step("clone"))?;
-                unfinished.pidfd = Some(pidfd);
-                pid = Some(number);
+                unfinished.pidfd.get_or_insert(pidfd);
+                cloned = Some(number);
+            }
+            Setup::Apart { pid: number } => {
+                let pidfd = descriptors.next().ok_or(io::ErrorKind::InvalidData.into());
+                unfinished.pidfd = Some(pidfd.and_then(watch).map_err(step("clone"))?);
+                apart = Some(number);
             }
             Setup::Placed => {
                 let both = (descriptors.next(), descriptors.next());
@@ -198,10 +206,11 @@ async fn listen(
             }
             Setup::Prepared | Setup::Equipped => {}
         }
-        match (pid, failed.take(), listeners.take()) {
-            (Some(_), Some(error), _) => return Err(error),
-            (Some(pid), None, Some(listeners)) => return Ok(Told { pid, listeners }),
-            (_, error, kept) => (failed, listeners) = (error, kept),
+        let pid = if is_apart { cloned.and(apart) } else { cloned };
+        match (cloned, failed.take(), pid, listeners.take()) {
+            (Some(_), Some(error), _, _) => return Err(error),
+            (_, None, Some(pid), Some(listeners)) => return Ok(Told { pid, listeners }),
+            (_, error, _, kept) => (failed, listeners) = (error, kept),
         }
     }
 }

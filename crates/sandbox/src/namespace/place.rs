@@ -4,7 +4,14 @@
 //! The order matters and follows what was measured: control groups first, so that everything later
 //! is charged to the sandbox; the user namespace last, because everything before needs the host's
 //! root, and after it nothing does.
+//!
+//! Where processes are to go on from a snapshot with the numbers they had, the sandbox's own root must be
+//! master of its process ids, so PID 1 is born into its user namespace: then another process, [`apart`],
+//! does the set-up in its place and leaves.
 
+mod apart;
+
+use std::ffi::CStr;
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -48,6 +55,9 @@ const HIDDEN_DIRECTORIES: &[&str] = &["scsi", "acpi", "asound"];
 /// Directories of `/proc` with settings of the kernel.
 const READ_ONLY_DIRECTORIES: &[&str] = &["sys", "irq", "bus", "fs"];
 
+/// What PID 1 is called.
+const GUEST: &CStr = c"dormouse-guest";
+
 /// What came along with a [`Place`].
 pub(super) struct Handed {
     pub(super) control: OwnedFd,
@@ -57,14 +67,16 @@ pub(super) struct Handed {
 /// The whole life of PID 1. Returning means to exit.
 pub(super) fn live(place: &Place, handed: Handed, confinement: Confinement) {
     let Handed { control, tasks } = handed;
-    match settle(place, &control, tasks) {
-        Ok(()) => {
+    let settled = if place.owns_pids {
+        apart::settle(place, &control, tasks, confinement)
+    } else {
+        settle(place, &control, tasks).map(|()| {
             // An error ends the sandbox like a closed socket does; the daemon sees the end.
             let _ = dormouse_guest::run(&control, confinement);
-        }
-        Err(failure) => {
-            let _ = say(&control, &failure.message(), &[]);
-        }
+        })
+    };
+    if let Err(failure) = settled {
+        let _ = say(&control, &failure.message(), &[]);
     }
 }
 
@@ -81,14 +93,19 @@ pub(super) fn say(
 fn settle(place: &Place, control: &OwnedFd, tasks: Vec<OwnedFd>) -> Result<(), Failure> {
     die_with_parent().at(Step::Cgroup)?;
     enter_cgroups(tasks).at(Step::Cgroup)?;
-    root_tree(place)?;
+    root_tree(place, proc)?;
+    let listeners = names_and_listeners()?;
+    leave_host_users(control, listeners).at(Step::UserNamespace)
+}
+
+fn names_and_listeners() -> Result<[TcpListener; 2], Failure> {
     rustix::system::sethostname(b"sandbox").at(Step::Names)?;
     // For whoever looks at the host's list of processes.
-    rustix::thread::set_name(c"dormouse-guest").at(Step::Names)?;
+    rustix::thread::set_name(GUEST).at(Step::Names)?;
     loopback_up().at(Step::Loopback)?;
     let runtime_api = TcpListener::bind(RUNTIME_API_ADDRESS).at(Step::Listeners)?;
     let endpoint = TcpListener::bind(ENDPOINT_ADDRESS).at(Step::Listeners)?;
-    leave_host_users(control, [runtime_api, endpoint]).at(Step::UserNamespace)
+    Ok([runtime_api, endpoint])
 }
 
 fn die_with_parent() -> io::Result<()> {
@@ -105,7 +122,10 @@ fn enter_cgroups(tasks: Vec<OwnedFd>) -> io::Result<()> {
     mounts::unshare(UnshareFlags::NEWCGROUP)
 }
 
-fn root_tree(place: &Place) -> Result<(), Failure> {
+fn root_tree(
+    place: &Place,
+    proc: impl FnOnce(&OwnedFd, &Path) -> io::Result<()>,
+) -> Result<(), Failure> {
     let root_path = Path::new(STAGE).join(ROOT);
     rustix::mount::mount_change("/", MountPropagationFlags::REC | MountPropagationFlags::PRIVATE)
         .at(Step::RootTree)?;
@@ -317,6 +337,11 @@ fn leave_host_users(control: &OwnedFd, listeners: [TcpListener; 2]) -> io::Resul
     mounts::unshare(UnshareFlags::NEWUSER)?;
     say(control, &Setup::Placed, &[listeners[0].as_fd(), listeners[1].as_fd()])?;
     drop(listeners);
+    arrive(control)
+}
+
+/// Waits for the user map, and becomes root by it.
+fn arrive(control: &OwnedFd) -> io::Result<()> {
     let received = socket::receive(control)?;
     let Mapped = protocol::decode(&received.bytes).map_err(io::Error::other)?;
     let (uid, gid) = (Uid::ROOT, Gid::ROOT);

@@ -24,11 +24,13 @@ use super::{base, seccomp};
 /// The name under which the binary is started as a spawner.
 pub const NAME: &str = "dormouse-spawner";
 
-const CLONE_PIDFD: u64 = 0x1000;
+pub(super) const CLONE_PARENT: u64 = 0x8000;
+pub(super) const CLONE_PIDFD: u64 = 0x1000;
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
-/// Mount, host name, ipc, pid and network namespaces. The user and cgroup namespaces follow later,
-/// by the sandbox itself.
-const NAMESPACES: u64 = 0x0002_0000 | 0x0400_0000 | 0x0800_0000 | 0x2000_0000 | 0x4000_0000;
+/// Mount, host name, ipc and network namespaces. The user and cgroup namespaces follow later, by the
+/// sandbox itself.
+const NAMESPACES: u64 = 0x0002_0000 | 0x0400_0000 | 0x0800_0000 | 0x4000_0000;
+const NEW_PIDS: u64 = 0x2000_0000;
 
 /// A running spawner.
 #[derive(Debug)]
@@ -83,7 +85,7 @@ impl Spawner {
                 let cause = io::Error::from_raw_os_error(errno);
                 Err(io::Error::new(cause.kind(), format!("spawner step {}: {cause}", step.name())))
             }
-            Setup::Cloned { .. } | Setup::Placed | Setup::Equipped => {
+            Setup::Cloned { .. } | Setup::Apart { .. } | Setup::Placed | Setup::Equipped => {
                 Err(io::Error::other("the spawner speaks out of turn"))
             }
         }
@@ -194,7 +196,8 @@ fn make(own: &Own, place: &Place, descriptors: Vec<OwnedFd>, confinement: &Confi
         let _ = place::say(&control, &Failure { step: Step::Clone, error }.message(), &[]);
         return;
     }
-    match clone(into.as_ref()) {
+    let pids = if place.owns_pids { 0 } else { NEW_PIDS };
+    match clone(NAMESPACES | pids | CLONE_PIDFD, into.as_ref()) {
         Ok(Cloned::Child) => {
             drop(into);
             own.forsake();
@@ -214,18 +217,23 @@ fn make(own: &Own, place: &Place, descriptors: Vec<OwnedFd>, confinement: &Confi
     }
 }
 
-enum Cloned {
+/// Which of the two a process is after a clone.
+pub(super) enum Cloned {
     Child,
     Parent { pid: i32, pidfd: OwnedFd },
 }
 
-fn clone(into: Option<&OwnedFd>) -> io::Result<Cloned> {
+/// Makes a copy of this process, which has one thread; the flags include [`CLONE_PIDFD`].
+pub(super) fn clone(flags: u64, into: Option<&OwnedFd>) -> io::Result<Cloned> {
     let mut pidfd: libc::c_int = -1;
     // SAFETY: an all-zero record asks for nothing.
     let mut request: libc::clone_args = unsafe { std::mem::zeroed() };
-    request.flags = NAMESPACES | CLONE_PIDFD;
+    request.flags = flags;
     request.pidfd = (&raw mut pidfd).addr() as u64;
-    request.exit_signal = u64::try_from(libc::SIGCHLD).map_err(io::Error::other)?;
+    if flags & CLONE_PARENT == 0 {
+        // A sibling's end is told as its parent's parent has asked for.
+        request.exit_signal = u64::try_from(libc::SIGCHLD).map_err(io::Error::other)?;
+    }
     if let Some(directory) = into {
         request.flags |= CLONE_INTO_CGROUP;
         request.cgroup = u64::try_from(directory.as_raw_fd()).map_err(io::Error::other)?;

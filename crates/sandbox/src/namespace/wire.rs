@@ -37,6 +37,8 @@ pub(super) struct Place {
     pub(super) into_cgroup: bool,
     /// How many v1 task files come along.
     pub(super) tasks: usize,
+    /// Whether its process ids belong to its own root.
+    pub(super) owns_pids: bool,
 }
 
 /// What appears at one place.
@@ -57,6 +59,11 @@ pub(super) enum Setup {
     Prepared,
     /// PID 1 exists; its pidfd comes along.
     Cloned {
+        /// Its number as the spawner sees it.
+        pid: i32,
+    },
+    /// The process that was cloned makes the sandbox for another, which is PID 1; its pidfd comes along.
+    Apart {
         /// Its number as the spawner sees it.
         pid: i32,
     },

@@ -36,6 +36,8 @@ pub(crate) struct World {
     pub(crate) content: Option<tempfile::TempDir>,
     /// The name of the namespace backend's instance.
     pub(crate) instance: String,
+    /// Whether its sandboxes are made for snapshots.
+    snapshots: bool,
     fake: Option<Arc<Fake>>,
 }
 
@@ -49,7 +51,13 @@ impl World {
     pub(crate) fn fake() -> Self {
         let program: Program = Arc::new(script::probe);
         let fake = Arc::new(Fake::new(HashMap::from([(PROBE.to_owned(), program)])));
-        Self { backend: fake.clone(), content: None, instance: String::new(), fake: Some(fake) }
+        Self {
+            backend: fake.clone(),
+            content: None,
+            instance: String::new(),
+            snapshots: false,
+            fake: Some(fake),
+        }
     }
 
     /// The world of namespaces; the spawner was started on the main thread.
@@ -60,7 +68,14 @@ impl World {
         let cgroups = Cgroups::detect(&instance).unwrap();
         let config = Config { instance: instance.clone(), spawner, cgroups, network: None };
         let backend = Arc::new(Namespace::new(config).unwrap());
-        Self { backend, content: Some(content()), instance, fake: None }
+        Self { backend, content: Some(content()), instance, snapshots: false, fake: None }
+    }
+
+    /// The same, with sandboxes that are made for snapshots.
+    pub(crate) fn namespace_for_snapshots(spawner: Spawner) -> Self {
+        let mut world = Self::namespace(spawner);
+        world.snapshots = true;
+        world
     }
 
     /// The usual sandbox.
@@ -76,7 +91,7 @@ impl World {
             tmp_bytes: 4 << 20,
             trees: self.trees(),
             network: Network::None,
-            snapshots: false,
+            snapshots: self.snapshots,
         }
     }
 
