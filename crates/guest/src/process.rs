@@ -209,6 +209,14 @@ enum NotStarted {
     Step(io::Error),
 }
 
+/// Makes the calling process one that the kernel ends first when memory is short, and that has its pages as
+/// the kernel likes them. Only for root: afterwards the file belongs to somebody else.
+pub fn be_expendable() -> io::Result<()> {
+    std::fs::write("/proc/self/oom_score_adj", "1000")?;
+    default_huge_pages();
+    Ok(())
+}
+
 /// Turns the forked child into the program. Returns only if that did not work.
 fn become_program(
     start: &Start,
@@ -219,10 +227,8 @@ fn become_program(
     let prepare = || -> io::Result<()> {
         rustix::process::setsid()?;
         wire(ends)?;
-        // While still root: afterwards the file belongs to somebody else.
-        std::fs::write("/proc/self/oom_score_adj", "1000")?;
+        be_expendable()?;
         limit(start.identity);
-        default_huge_pages();
         rustix::process::umask(Mode::from_raw_mode(0o022));
         give_up_privileges(start.identity)?;
         rustix::process::chdir(image.cwd.as_c_str())?;

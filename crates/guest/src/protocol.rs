@@ -34,6 +34,14 @@ pub enum ToGuest {
     },
     /// Kill everything but the guest itself; answered by [`FromGuest::Empty`].
     KillAll,
+    /// A process with this number will come from a snapshot, and is from then on like one that was
+    /// started; answered by [`FromGuest::Started`].
+    Adopt {
+        /// The host's name for it.
+        id: u32,
+        /// Its number.
+        pid: i32,
+    },
 }
 
 /// A process to start.

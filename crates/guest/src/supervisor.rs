@@ -31,6 +31,7 @@ impl Supervisor {
                 self.signal(id, signal);
                 None
             }
+            ToGuest::Adopt { id, pid } => Some(self.adopt(id, pid)),
             ToGuest::KillAll => {
                 self.emptying = true;
                 process::kill_everyone();
@@ -69,6 +70,15 @@ impl Supervisor {
             }
             Err(failure) => FromGuest::StartFailed { id, failure },
         }
+    }
+
+    /// What comes from a snapshot becomes a child of PID 1 when those who brought it leave.
+    fn adopt(&mut self, id: u32, pid: i32) -> FromGuest {
+        if pid <= 1 || self.running.contains_key(&pid) {
+            return FromGuest::StartFailed { id, failure: StartFailure::Errno(libc::EINVAL) };
+        }
+        self.running.insert(pid, id);
+        FromGuest::Started { id }
     }
 
     fn signal(&self, id: u32, signal: Signal) {

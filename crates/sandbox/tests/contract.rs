@@ -26,7 +26,7 @@ use common::{PATIENCE, PROBE, World, answer, is_quiet, next, probe};
 use dormouse_sandbox::namespace::spawner::{self, Spawner};
 use dormouse_sandbox::{
     BRIEFING_BYTES_MAX, BriefError, ConnectError, CreateError, Dialled, EquipError, Equipment,
-    Event, Gone, ProcessId, ProcessSpec, SandboxSpec, Service, Signal, StartError,
+    Event, Gone, ProcessId, ProcessSpec, SandboxSpec, Service, Signal, SnapshotError, StartError,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -92,6 +92,7 @@ contract!(
     a_process_started_ahead_waits_for_its_briefing,
     a_briefing_is_had_once_and_by_whom_waits_for_one,
     a_sandbox_made_ahead_gets_its_content_later,
+    a_process_goes_on_from_a_snapshot_in_another_sandbox,
     after_shutdown_there_are_no_new_sandboxes,
     a_listener_can_be_connected_to,
     where_nobody_listens_a_connection_is_refused,
@@ -176,6 +177,39 @@ async fn a_briefing_is_had_once_and_by_whom_waits_for_one(world: &World) {
     sandbox.sandbox.destroy().await;
     let gone = sandbox.sandbox.brief(ProcessId(3), word()).await;
     assert!(matches!(gone, Err(BriefError::Gone(Gone))));
+}
+
+async fn a_process_goes_on_from_a_snapshot_in_another_sandbox(world: &World) {
+    if let Err(reason) = world.backend.snapshots() {
+        return println!("NOT TESTED HERE: {reason}");
+    }
+    let spec = || SandboxSpec { snapshots: true, ..world.spec() };
+    let mut first = world.backend.create(spec()).await.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let path = || directory.path().to_owned();
+    let nobody = first.sandbox.checkpoint(ProcessId(1), path()).await;
+    assert!(matches!(nobody, Err(SnapshotError::Unfit(_))), "{nobody:?}");
+    first.sandbox.start(probe(1, &["print", "up", "sleep"])).await.unwrap();
+    assert_eq!(next(&mut first).await, "1 out up");
+    first.sandbox.checkpoint(ProcessId(1), path()).await.unwrap();
+    assert_eq!(next(&mut first).await, "1 killed 9");
+    first.sandbox.destroy().await;
+    let gone = first.sandbox.checkpoint(ProcessId(1), path()).await;
+    assert!(matches!(gone, Err(SnapshotError::Gone(Gone))), "{gone:?}");
+    for id in [5, 6] {
+        let mut other = world.backend.create(spec()).await.unwrap();
+        other.sandbox.restore(ProcessId(id), path()).await.unwrap();
+        other.sandbox.freeze().await.unwrap();
+        other.sandbox.signal(ProcessId(id), Signal::Kill).await.unwrap();
+        other.sandbox.thaw().await.unwrap();
+        while next(&mut other).await != format!("{id} killed 9") {}
+        other.sandbox.destroy().await;
+    }
+    let other = world.backend.create(spec()).await.unwrap();
+    let nothing = tempfile::tempdir().unwrap();
+    let refused = other.sandbox.restore(ProcessId(1), nothing.path().to_owned()).await;
+    assert!(matches!(refused, Err(SnapshotError::Step { .. })), "{refused:?}");
+    other.sandbox.destroy().await;
 }
 
 async fn a_sandbox_made_ahead_gets_its_content_later(world: &World) {

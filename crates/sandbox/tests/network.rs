@@ -27,7 +27,7 @@ use common::harness::{self, Trial};
 use dormouse_sandbox::namespace::cgroup::Cgroups;
 use dormouse_sandbox::namespace::network::{Lease, NetworkHost};
 use dormouse_sandbox::namespace::spawner::{self, Spawner};
-use dormouse_sandbox::namespace::{Config, Namespace};
+use dormouse_sandbox::namespace::{Config, Criu, Namespace};
 use dormouse_sandbox::{Backend, Network, ProcessId, ProcessSpec, Root, SandboxSpec};
 
 /// How long a packet that must not arrive is waited for. Within one machine they take microseconds.
@@ -478,7 +478,8 @@ async fn converse(spawner: Spawner, network: NetworkHost, to: u16, forbidden: u1
     let instance = format!("test-network-{}", std::process::id());
     let cgroups = Cgroups::detect(&instance).unwrap();
     let network = Some(network.attach_fn());
-    let backend = Namespace::new(Config { instance, spawner, cgroups, network }).unwrap();
+    let backend =
+        Namespace::new(Config { instance, spawner, cgroups, network, criu: Criu::Off }).unwrap();
     let spec = SandboxSpec {
         root: Root::Host,
         id: format!("{:032x}", std::process::id()),

@@ -204,7 +204,7 @@ async fn listen(
             Setup::Failed { step: at, errno } => {
                 failed = Some(step(at.name())(io::Error::from_raw_os_error(errno)));
             }
-            Setup::Prepared | Setup::Equipped => {}
+            Setup::Prepared | Setup::Equipped | Setup::Ended { .. } => {}
         }
         let pid = if is_apart { cloned.and(apart) } else { cloned };
         match (cloned, failed.take(), pid, listeners.take()) {

@@ -16,11 +16,13 @@ use super::cgroup::Cgroup;
 use super::connect::connect;
 use super::establish::ESTABLISH_DEADLINE;
 use super::output::Unread;
+use super::owner::{Adopted, Adoption};
+use super::snapshot::{self, Whose};
 use super::{Host, equip};
 use crate::{
     BoxFuture, BriefError, CONNECT_DEADLINE, CONNECTS_MAX, ConnectError, Connection, EquipError,
     Equipment, Gone, ProcessId, ProcessSpec, SERVICE_PORTS, Sandbox, Signal, SnapshotError,
-    StartError,
+    StartError, Stream,
 };
 
 /// What the task is asked to do.
@@ -31,6 +33,9 @@ pub(super) enum Command {
     KillAll,
     Drain(u64),
     Brief(ProcessId, Bytes, oneshot::Sender<io::Result<()>>),
+    /// The pipes of a process, by their numbers in the kernel.
+    Pipes(ProcessId, oneshot::Sender<io::Result<Vec<(Stream, u64)>>>),
+    Adopt(Adoption, oneshot::Sender<Adopted>),
     /// A descriptor of PID 1.
     Process(oneshot::Sender<io::Result<OwnedFd>>),
     /// Its network namespace. It lives as long as the descriptor: let go of it soon.
@@ -133,6 +138,35 @@ impl Handle {
         asked.unwrap_or_else(|_| Err(failed("deadline")(io::ErrorKind::TimedOut.into())))
     }
 
+    async fn write_down(&self, process: ProcessId, into: PathBuf) -> Result<(), SnapshotError> {
+        self.shared.thaw()?;
+        let pipes = self.ask(|reply| Command::Pipes(process, reply)).await?;
+        let pipes = pipes.map_err(snapshot::step("pipes"))?;
+        if pipes.is_empty() {
+            return Err(SnapshotError::Unfit("there is no such process".to_owned()));
+        }
+        let host = self.shared.host.upgrade().ok_or(Gone)?;
+        snapshot::checkpoint(self.whose(&host).await?, pipes, into).await
+    }
+
+    async fn bring_back(&self, id: ProcessId, from: PathBuf) -> Result<(), SnapshotError> {
+        self.shared.thaw()?;
+        let about = snapshot::about(from.clone()).await?;
+        let adoption = Adoption { id, pid: about.pid, records: about.has_records() };
+        let adopted = self.ask(|reply| Command::Adopt(adoption, reply)).await?;
+        let (ends, told) = adopted.map_err(snapshot::step("pipes"))?;
+        let told = told.await.map_err(|_| Gone)?;
+        told.map_err(io::Error::other).map_err(snapshot::step("guest"))?;
+        let host = self.shared.host.upgrade().ok_or(Gone)?;
+        snapshot::restore(self.whose(&host).await?, (about, from), ends).await
+    }
+
+    async fn whose<'a>(&'a self, host: &'a Host) -> Result<Whose<'a>, SnapshotError> {
+        let process = self.ask(Command::Process).await?;
+        let pidfd = process.map_err(snapshot::step("guest"))?;
+        Ok(Whose { host, cgroup: &self.shared.cgroup, pidfd })
+    }
+
     fn read(
         &self,
         what: &'static str,
@@ -181,18 +215,18 @@ impl Sandbox for Handle {
 
     fn checkpoint(
         &self,
-        _process: ProcessId,
-        _into: PathBuf,
+        process: ProcessId,
+        into: PathBuf,
     ) -> BoxFuture<'_, Result<(), SnapshotError>> {
-        Box::pin(async { Err(SnapshotError::Unfit("no criu".to_owned())) })
+        Box::pin(self.write_down(process, into))
     }
 
     fn restore(
         &self,
-        _process: ProcessId,
-        _from: PathBuf,
+        process: ProcessId,
+        from: PathBuf,
     ) -> BoxFuture<'_, Result<(), SnapshotError>> {
-        Box::pin(async { Err(SnapshotError::Unfit("no criu".to_owned())) })
+        Box::pin(self.bring_back(process, from))
     }
 
     fn signal(&self, process: ProcessId, signal: Signal) -> BoxFuture<'_, Result<(), Gone>> {

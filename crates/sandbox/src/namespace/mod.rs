@@ -31,6 +31,7 @@ mod output;
 mod owner;
 mod place;
 mod seccomp;
+mod snapshot;
 mod wire;
 
 use std::io;
@@ -48,6 +49,8 @@ use cgroup::Cgroups;
 use handle::{Handle, Shared};
 use ids::HostIds;
 use owner::Owner;
+use snapshot::Lookup;
+pub use snapshot::Setting as Criu;
 use spawner::Spawner;
 
 /// How many calls on one sandbox may wait for its task.
@@ -67,6 +70,8 @@ pub struct Config {
     pub cgroups: Cgroups,
     /// How sandboxes reach the outside; `None` refuses [`crate::Network::Outbound`].
     pub network: Option<Attach>,
+    /// What writes and restores snapshots.
+    pub criu: Criu,
 }
 
 /// The backend.
@@ -85,6 +90,7 @@ struct Host {
     cgroups: Cgroups,
     network: Option<Attach>,
     ids: Arc<HostIds>,
+    criu: Lookup,
 }
 
 impl Namespace {
@@ -97,6 +103,7 @@ impl Namespace {
             cgroups: config.cgroups,
             network: config.network,
             ids: HostIds::new(&config.instance),
+            criu: Lookup::new(config.criu),
         };
         Ok(Self {
             host: Mutex::new(Some(Arc::new(host))),
@@ -117,7 +124,8 @@ impl Backend for Namespace {
     }
 
     fn snapshots(&self) -> Result<String, String> {
-        Err("the namespace backend does not use criu yet".to_owned())
+        let host = self.host().map_err(|error| error.to_string())?;
+        host.criu.get().map(|criu| criu.identity()).map_err(str::to_owned)
     }
 
     fn create(&self, spec: SandboxSpec) -> BoxFuture<'_, Result<Created, CreateError>> {

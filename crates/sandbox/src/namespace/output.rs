@@ -145,6 +145,13 @@ impl Output {
         Ok(writer.into())
     }
 
+    /// The pipes of a process, by their numbers in the kernel.
+    pub(super) fn numbers(&self, process: ProcessId) -> io::Result<Vec<(Stream, u64)>> {
+        let own = self.pipes.iter().filter(|pipe| pipe.process == process);
+        own.map(|pipe| Ok((pipe.stream, rustix::fs::fstat(pipe.reader.get_ref())?.st_ino)))
+            .collect()
+    }
+
     /// Forgets the pipes of a process that was not started.
     pub(super) fn forget(&mut self, process: ProcessId) {
         self.pipes.retain(|pipe| pipe.process != process);

@@ -58,6 +58,19 @@ pub(super) struct Owner {
     pub(super) processes_max: u32,
 }
 
+/// A process that will come from a snapshot.
+#[derive(Debug)]
+pub(super) struct Adoption {
+    pub(super) id: ProcessId,
+    /// Its number inside.
+    pub(super) pid: i32,
+    /// Whether it writes framed log records.
+    pub(super) records: bool,
+}
+
+/// Where it will write to, in the order of a start, and when the guest knows of it.
+pub(super) type Adopted = io::Result<(Vec<OwnedFd>, oneshot::Receiver<Result<(), StartError>>)>;
+
 /// What [`Owner::run`] keeps besides what it was made of.
 struct State {
     output: Output,
@@ -206,6 +219,10 @@ impl Owner {
                 };
                 let _ = reply.send(told);
             }
+            Command::Pipes(id, reply) => {
+                let _ = reply.send(state.output.numbers(id));
+            }
+            Command::Adopt(adoption, reply) => self.adopt(&adoption, reply, state),
             Command::Process(reply) => {
                 let _ = reply.send(self.parts.pidfd.get_ref().try_clone());
             }
@@ -256,6 +273,24 @@ impl Owner {
             state.briefings.remove(&id);
             refuse(reply, io::ErrorKind::ArgumentListTooLong.into());
         }
+    }
+
+    /// Makes ready for a process that comes from a snapshot: what it will write to goes to who brings it.
+    fn adopt(&self, adoption: &Adoption, reply: oneshot::Sender<Adopted>, state: &mut State) {
+        let Adoption { id, pid, records } = *adoption;
+        let ends = match state.output.open(id, records) {
+            Ok(ends) => ends.into_descriptors(),
+            Err(error) => {
+                let _ = reply.send(Err(error));
+                return;
+            }
+        };
+        let (told, started) = oneshot::channel();
+        if self.ask(&ToGuest::Adopt { id: id.0, pid }, Vec::new(), state) {
+            state.starts.insert(id.0, Starting { programs: Vec::new(), reply: told });
+        }
+        // The caller may have stopped waiting.
+        let _ = reply.send(Ok((ends, started)));
     }
 
     /// Sends a request, at once or when the guest can take it.

@@ -11,6 +11,8 @@
 
 mod apart;
 
+pub(super) use apart::{ended_with, wait_for_children};
+
 use std::ffi::CStr;
 use std::io;
 use std::net::TcpListener;
@@ -108,7 +110,7 @@ fn names_and_listeners() -> Result<[TcpListener; 2], Failure> {
     Ok([runtime_api, endpoint])
 }
 
-fn die_with_parent() -> io::Result<()> {
+pub(super) fn die_with_parent() -> io::Result<()> {
     Ok(rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?)
 }
 

@@ -18,7 +18,8 @@ use rustix::process::Signal;
 
 use super::equip::{self, Home};
 use super::place::{self, Handed};
-use super::wire::{At, Equip, Failure, Order, Place, Setup, Step};
+use super::snapshot::enter;
+use super::wire::{Aside, At, Equip, Failure, Order, Place, Setup, Step};
 use super::{base, seccomp};
 
 /// The name under which the binary is started as a spawner.
@@ -85,9 +86,11 @@ impl Spawner {
                 let cause = io::Error::from_raw_os_error(errno);
                 Err(io::Error::new(cause.kind(), format!("spawner step {}: {cause}", step.name())))
             }
-            Setup::Cloned { .. } | Setup::Apart { .. } | Setup::Placed | Setup::Equipped => {
-                Err(io::Error::other("the spawner speaks out of turn"))
-            }
+            Setup::Cloned { .. }
+            | Setup::Apart { .. }
+            | Setup::Placed
+            | Setup::Equipped
+            | Setup::Ended { .. } => Err(io::Error::other("the spawner speaks out of turn")),
         }
     }
 }
@@ -113,7 +116,7 @@ fn serve() -> io::Result<()> {
         return Ok(());
     }
     let confinement = Confinement { filter: seccomp::filter() };
-    let own = Own { socket, home: Home::here()? };
+    let mut own = Own { socket, home: Home::here()?, cache: None };
     place::say(&own.socket, &Setup::Prepared, &[])?;
     loop {
         let received = socket::receive(&own.socket)?;
@@ -123,6 +126,7 @@ fn serve() -> io::Result<()> {
         match protocol::decode(&received.bytes).map_err(io::Error::other)? {
             Order::Place(place) => make(&own, &place, received.descriptors, &confinement),
             Order::Equip(order) => equip(&own, &order, received.descriptors),
+            Order::Aside(order) => aside(&mut own, &order, received.descriptors),
         }
     }
 }
@@ -131,12 +135,16 @@ fn serve() -> io::Result<()> {
 struct Own {
     socket: OwnedFd,
     home: Home,
+    /// Where CRIU keeps what it knows; made when it is first needed.
+    cache: Option<OwnedFd>,
 }
 
 impl Own {
     /// Closes all of it in a child, which never returns to the loop that uses it.
     fn forsake(&self) {
-        for descriptor in [self.socket.as_fd()].into_iter().chain(self.home.descriptors()) {
+        let cache = self.cache.as_ref().map(AsFd::as_fd);
+        let kept = [self.socket.as_fd()].into_iter().chain(self.home.descriptors()).chain(cache);
+        for descriptor in kept {
             // SAFETY: nothing in the child uses the descriptor any more, and its owner is never
             // dropped there.
             unsafe { libc::close(descriptor.as_raw_fd()) };
@@ -156,6 +164,15 @@ fn equip(own: &Own, order: &Equip, descriptors: Vec<OwnedFd>) {
     let _ = place::say(&reply, &message, &[]);
 }
 
+fn aside(own: &mut Own, order: &Aside, descriptors: Vec<OwnedFd>) {
+    if own.cache.is_none() {
+        own.cache = enter::cache().ok();
+    }
+    // Whoever waits sees that nobody answers.
+    let Some(Ok(cache)) = own.cache.as_ref().map(OwnedFd::try_clone) else { return };
+    enter::begin(order, descriptors, cache, || own.forsake());
+}
+
 /// The socket came as standard input; moves it to where no child inherits it by accident. What whoever
 /// started the daemon left open beside it is nobody's here, and no sandbox's.
 fn own_socket() -> io::Result<OwnedFd> {
@@ -173,6 +190,9 @@ fn own_socket() -> io::Result<OwnedFd> {
 /// daemon drains.
 fn stand_apart() -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    // Whoever a killed child of ours leaves behind ends here and not with the host's first process, which
+    // may be one that forgets nobody: its sandbox would never be gone.
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     // Fails only if we lead a session already.
     let _ = rustix::process::setsid();
     for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGCHLD] {

@@ -10,6 +10,21 @@ pub(super) enum Order {
     Place(Place),
     /// Give a sandbox that was made ahead what it lacks.
     Equip(Equip),
+    /// Run CRIU in a sandbox.
+    Aside(Aside),
+}
+
+/// A run of CRIU in a sandbox. With it come: the pidfd of PID 1, the program, the directory of the images, the
+/// log, the v2 cgroup directory if `into_cgroup`, `tasks` v1 files to write "0" to, and the pipes for the
+/// processes that come back.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Aside {
+    /// The arguments, the name first.
+    pub(super) args: Vec<String>,
+    /// Whether a v2 cgroup directory comes along.
+    pub(super) into_cgroup: bool,
+    /// How many v1 task files come along.
+    pub(super) tasks: usize,
 }
 
 /// What a sandbox that was made ahead gets. With it comes the pidfd of its PID 1.
@@ -71,6 +86,11 @@ pub(super) enum Setup {
     Placed,
     /// It has what it lacked.
     Equipped,
+    /// CRIU has ended.
+    Ended {
+        /// Its exit code; of a signal, 128 and its number.
+        code: i32,
+    },
     /// A step went wrong; the sender ends.
     Failed {
         /// Which.
@@ -100,6 +120,7 @@ pub(super) enum Step {
     Listeners,
     UserNamespace,
     Enter,
+    Criu,
 }
 
 impl Step {
@@ -118,7 +139,8 @@ impl Step {
             Self::Loopback => "loopback",
             Self::Listeners => "listeners",
             Self::UserNamespace => "user namespace",
-            Self::Enter => "mount namespace",
+            Self::Enter => "namespaces",
+            Self::Criu => "criu",
         }
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use dormouse_sandbox::fake::{Fake, Program};
 use dormouse_sandbox::namespace::cgroup::Cgroups;
 use dormouse_sandbox::namespace::spawner::Spawner;
-use dormouse_sandbox::namespace::{Config, Namespace};
+use dormouse_sandbox::namespace::{Config, Criu, Namespace};
 use dormouse_sandbox::{
     Backend, Created, Event, Exit, Links, Network, ProcessId, ProcessSpec, Root, SandboxSpec,
     Stream, Tree,
@@ -51,6 +51,7 @@ impl World {
     pub(crate) fn fake() -> Self {
         let program: Program = Arc::new(script::probe);
         let fake = Arc::new(Fake::new(HashMap::from([(PROBE.to_owned(), program)])));
+        fake.allow_snapshots();
         Self {
             backend: fake.clone(),
             content: None,
@@ -66,7 +67,8 @@ impl World {
         let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let instance = format!("test-{}-{number}", std::process::id());
         let cgroups = Cgroups::detect(&instance).unwrap();
-        let config = Config { instance: instance.clone(), spawner, cgroups, network: None };
+        let criu = Criu::Search;
+        let config = Config { instance: instance.clone(), spawner, cgroups, network: None, criu };
         let backend = Arc::new(Namespace::new(config).unwrap());
         Self { backend, content: Some(content()), instance, snapshots: false, fake: None }
     }

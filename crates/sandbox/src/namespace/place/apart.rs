@@ -59,7 +59,7 @@ fn be_guest(control: &OwnedFd, confinement: Confinement) -> ! {
 }
 
 /// The spawner has its children forgotten; this one must hear how one ended.
-fn wait_for_children() {
+pub(in super::super) fn wait_for_children() {
     // SAFETY: changes only this process's disposition.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
 }
@@ -75,21 +75,24 @@ fn among(pid_1: &OwnedFd, what: impl FnOnce() -> io::Result<()>) -> io::Result<(
             // SAFETY: as above.
             unsafe { libc::_exit(errno) }
         }
-        pid if pid > 0 => ended(pid),
+        pid if pid > 0 => match ended_with(pid)? {
+            0 => Ok(()),
+            errno => Err(io::Error::from_raw_os_error(errno)),
+        },
         _ => Err(io::Error::last_os_error()),
     }
 }
 
-/// Waits for a child, which ends with an error's number or with 0.
-fn ended(pid: libc::pid_t) -> io::Result<()> {
+/// Waits for a child and says its exit code; of a signal, 128 and its number.
+pub(in super::super) fn ended_with(pid: libc::pid_t) -> io::Result<i32> {
     let mut status = 0;
     // SAFETY: status is a valid place for the result.
     if unsafe { libc::waitpid(pid, &raw mut status, 0) } != pid {
         return Err(io::Error::last_os_error());
     }
-    match (libc::WIFEXITED(status), libc::WEXITSTATUS(status)) {
-        (true, 0) => Ok(()),
-        (true, errno) => Err(io::Error::from_raw_os_error(errno)),
-        (false, _) => Err(io::ErrorKind::Interrupted.into()),
+    if libc::WIFSIGNALED(status) {
+        Ok(128 + libc::WTERMSIG(status))
+    } else {
+        Ok(libc::WEXITSTATUS(status))
     }
 }
