@@ -16,6 +16,7 @@ use dormouse_identity::SigningKey;
 use dormouse_model::limits;
 use dormouse_model::names::Scope;
 use dormouse_sandbox::Network;
+use dormouse_sandbox::namespace::Criu;
 use dormouse_sandbox::namespace::doctor::Guarantee;
 use dormouse_worker::{CpuModel, StandbySetting};
 use serde::Deserialize;
@@ -73,6 +74,10 @@ pub(crate) struct Typed {
     /// lately; 0 for none [default: auto].
     #[arg(long, env = "DORMOUSE_STANDBY", value_name = "auto|N")]
     standby: Option<String>,
+    /// The program that takes the snapshots of `SnapStart`, criu 4.2 or newer: one that is installed if there
+    /// is one, `none`, or this one. Without it each environment is initialised [default: auto].
+    #[arg(long, env = "DORMOUSE_CRIU", value_name = "auto|none|FILE")]
+    criu: Option<PathBuf>,
     /// Directories below which functions may have their code as `S3Bucket=hot-reload,S3Key=/path`; may be
     /// repeated, in the variable separated by colons.
     #[arg(long, env = "DORMOUSE_HOT_RELOAD", value_name = "DIR", value_delimiter = ':')]
@@ -160,6 +165,8 @@ pub(crate) struct Config {
     pub(crate) cpu: CpuModel,
     /// How many sandboxes stand by.
     pub(crate) standby: StandbySetting,
+    /// What takes snapshots.
+    pub(crate) criu: Criu,
     pub(crate) hot_reload: Vec<PathBuf>,
     pub(crate) image_dir: Vec<PathBuf>,
     pub(crate) registries: Registries,
@@ -236,6 +243,7 @@ impl Config {
                 .unwrap_or("auto")
                 .parse()
                 .map_err(|reason| anyhow::anyhow!("--standby: {reason}"))?,
+            criu: criu(typed.criu)?,
             hot_reload: typed.hot_reload.unwrap_or_default(),
             image_dir: typed.image_dir.unwrap_or_default(),
             registries: registries(&typed.registry.unwrap_or_default())?,
@@ -271,6 +279,7 @@ impl Typed {
             capacity_mb: self.capacity_mb.or(there.capacity_mb),
             cpu: self.cpu.or(there.cpu),
             standby: self.standby.or(there.standby),
+            criu: self.criu.or(there.criu),
             hot_reload: self.hot_reload.or(there.hot_reload),
             image_dir: self.image_dir.or(there.image_dir),
             registry: self.registry.or(there.registry),
@@ -282,6 +291,17 @@ impl Typed {
             drain_timeout: self.drain_timeout.or(there.drain_timeout),
             async_retry_base: self.async_retry_base.or(there.async_retry_base),
             config: self.config,
+        }
+    }
+}
+
+fn criu(typed: Option<PathBuf>) -> anyhow::Result<Criu> {
+    match typed.as_deref().map(|program| program.as_os_str().as_encoded_bytes()) {
+        None | Some(b"auto") => Ok(Criu::Search),
+        Some(b"none") => Ok(Criu::Off),
+        Some(_) => {
+            let program = std::path::absolute(typed.unwrap_or_default()).context("--criu")?;
+            Ok(Criu::Program(program))
         }
     }
 }

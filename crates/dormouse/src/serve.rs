@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use dormouse_frontend::{Frontend, Images, Listeners, Server};
 use dormouse_identity::Signer;
 use dormouse_model::chance::Chance;
@@ -24,7 +24,7 @@ use dormouse_sandbox::namespace::cgroup::Cgroups;
 use dormouse_sandbox::namespace::doctor::{Guarantee, examine, refusal};
 use dormouse_sandbox::namespace::network::NetworkHost;
 use dormouse_sandbox::namespace::spawner::Spawner;
-use dormouse_sandbox::namespace::{self, Namespace};
+use dormouse_sandbox::namespace::{self, Criu, Namespace};
 use dormouse_sandbox::{Backend, Network};
 use dormouse_store::Store;
 use dormouse_store::directories::Directories;
@@ -310,8 +310,12 @@ impl Isolation {
             spawner,
             cgroups,
             network: network.as_ref().map(NetworkHost::attach_fn),
+            criu: config.criu.clone(),
         })
         .context("namespace sandbox")?;
+        if let (Criu::Program(_), Err(reason)) = (&config.criu, backend.snapshots()) {
+            bail!("--criu: {reason}");
+        }
         Ok(Self { backend: Arc::new(backend), network })
     }
 

@@ -32,6 +32,16 @@ pub enum Setting {
     Off,
 }
 
+impl Setting {
+    /// The program and its version.
+    ///
+    /// # Errors
+    /// Why it cannot be used, and what to do.
+    pub fn look(&self) -> Result<String, String> {
+        find(self).map(|criu| format!("criu {}", criu.version))
+    }
+}
+
 /// The program, looked for when it is first needed.
 #[derive(Debug)]
 pub(in super::super) struct Lookup {
