@@ -106,7 +106,8 @@ pub trait Sandbox: fmt::Debug + Send + Sync {
     fn brief(&self, process: ProcessId, briefing: Bytes) -> BoxFuture<'_, Result<(), BriefError>>;
 
     /// Writes a process and all it has started to a directory of the host, which is there and empty, and ends
-    /// them: the exit comes as usual. `/tmp` is written with them. The sandbox was made
+    /// them: the exit comes as usual. `/tmp` is written with them. Whoever reaches the directory may read it, so
+    /// it lies where nobody else gets to. The sandbox was made
     /// [for it](SandboxSpec::snapshots), and afterwards is fit for nothing but its end, on an error too.
     /// Takes as long as writing the memory takes; the caller has the deadline.
     fn checkpoint(

@@ -9,6 +9,8 @@
 #[expect(dead_code, reason = "shared with tests that use more of it")]
 mod common;
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -94,6 +96,7 @@ async fn dialled(created: &mut Created) -> Dialled {
 async fn written(world: &World, script: &str) -> tempfile::TempDir {
     let (mut created, dialled) = waiting(world, script).await;
     let directory = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(directory.path(), Permissions::from_mode(0o700)).unwrap();
     created.sandbox.checkpoint(ProcessId(1), directory.path().to_owned()).await.unwrap();
     assert_eq!(next(&mut created).await, "1 killed 9");
     drop(dialled);

@@ -20,9 +20,10 @@ pub(super) mod enter;
 mod images;
 mod tmp;
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{self, Read, Seek};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -121,7 +122,9 @@ pub(super) async fn checkpoint(
     blocking(move || {
         tmp::write(&guest.tmp()?, &into)?;
         images::forget_users(&into)?;
-        about.write(&into)
+        about.write(&into)?;
+        // Those who come back read them as root inside, who is nobody here.
+        std::fs::set_permissions(&into, Permissions::from_mode(0o755))
     })
     .await
 }
