@@ -287,13 +287,80 @@ def test_a_pending_version_goes_on_after_a_kill(servers, able):
     server.restart()
     aws = Aws(server)
     assert settled(aws, name)["State"] == "Active"
-    assert aws.invoke(f"{name}:1").payload["ran"] == ["before 2", "before 1", "after 1", "after 2"]
-    # One that served serves at once.
+    before = aws.invoke(f"{name}:1").payload
+    assert before["ran"] == ["before 2", "before 1", "after 1", "after 2"]
+    # One that served serves at once, from the same snapshot if there is one.
     server.kill()
     server.restart()
     aws = Aws(server)
     assert configuration(aws, name)["State"] == "Active"
-    assert aws.invoke(f"{name}:1").payload["version"] == "1"
+    after = aws.invoke(f"{name}:1").payload
+    assert after["version"] == "1"
+    if any(server.data_dir.glob("snapshots/*")):
+        assert after["made"] == before["made"]
+
+
+def test_a_snapshot_that_is_spoilt_costs_no_caller_his_answer(servers, able):
+    server = servers().start()
+    aws = Aws(server)
+    name = published(aws, able, "spoilt")
+    kept = list(server.data_dir.glob("snapshots/*"))
+    if not kept:
+        pytest.skip("this machine takes no snapshots")
+    before = aws.invoke(f"{name}:1").payload
+    server.kill()
+    for image in kept[0].glob("images/**/*"):
+        if image.is_file():
+            image.write_bytes(b"spoilt")
+    server.restart()
+    aws = Aws(server)
+    served = aws.invoke(f"{name}:1").payload
+    assert served["ran"] == ["before 2", "before 1", "after 1", "after 2"]
+    assert served["made"] != before["made"]
+    # Meanwhile another is made.
+    made = lambda: [it for it in server.data_dir.glob("snapshots/*") if it.name != kept[0].name and (it / "stamp").exists()]
+    eventually(made, "another snapshot is there")
+
+
+def test_extensions_hear_of_the_restore(aws, able, extended):
+    program = """
+import http.server, threading
+
+class Listener(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        for event in json.loads(self.rfile.read(int(self.headers["Content-Length"]))):
+            print("heard", event["type"], json.dumps(event["record"], sort_keys=True), flush=True)
+        self.send_response(200)
+        self.end_headers()
+    def log_message(self, *args): pass
+
+threading.Thread(target=http.server.HTTPServer(("0.0.0.0", 4243), Listener).serve_forever, daemon=True).start()
+me = register("INVOKE", "SHUTDOWN")
+wanted = {"schemaVersion": "2022-12-13", "types": ["platform"],
+          "buffering": {"timeoutMs": 25}, "destination": {"protocol": "HTTP", "URI": "http://sandbox.localdomain:4243"}}
+api = http.client.HTTPConnection(API)
+api.request("PUT", "/2022-07-01/telemetry", json.dumps(wanted), {"Lambda-Extension-Identifier": me})
+assert api.getresponse().status == 200
+while next_event(me)["eventType"] != "SHUTDOWN":
+    pass
+"""
+    name = extended("heard", {"listener": program}, KIT, SnapStart=ON)
+    aws.functions.publish_version(FunctionName=name)
+    assert settled(aws, name)["State"] == "Active"
+    told = aws.invoke(f"{name}:1")
+    assert told.payload["ran"] == ["before 2", "before 1", "after 1", "after 2"]
+    found = lines(
+        aws,
+        name,
+        r'^heard platform\.initStart .*"initializationType": "snap-start".*"phase": "snap-start"',
+        r'^heard platform\.restoreStart .*"functionVersion": "1"',
+        r'^heard platform\.restoreRuntimeDone .*"status": "success"',
+        r'^heard platform\.restoreReport .*"durationMs": [\d.]+.*"status": "success"',
+        r'^heard platform\.report .*"billedRestoreDurationMs": \d+.*"restoreDurationMs": [\d.]+',
+    )
+    heard = [line.split()[1] for line in found if line.startswith("heard platform.restore")]
+    order = ["platform.restoreStart", "platform.restoreRuntimeDone", "platform.restoreReport"]
+    assert [kind for kind in heard if kind in order] == order
 
 
 def test_a_deleted_version_is_not_initialised_any_more(aws, able):

@@ -76,7 +76,7 @@ impl Assignment {
             book,
             handles: HashMap::new(),
             tasks: JoinSet::new(),
-            donors: watch::channel(()).0,
+            donors: Some(watch::channel(()).0),
             facts: facts_sender,
             told: Allocation::default(),
         };
@@ -90,8 +90,8 @@ struct Owner {
     book: Book<Job>,
     handles: HashMap<EnvironmentId, EnvironmentHandle>,
     tasks: JoinSet<()>,
-    /// Held for those who make snapshots: they end when it is dropped.
-    donors: watch::Sender<()>,
+    /// Held for those who make snapshots, until the version retires: they end when it is dropped.
+    donors: Option<watch::Sender<()>>,
     facts: mpsc::Sender<Fact>,
     /// What was told last of the environments that are to be ready.
     told: Allocation,
@@ -125,7 +125,7 @@ impl Owner {
             }
             self.do_what_is_ordered();
         }
-        drop(self.donors);
+        self.donors = None;
         while self.tasks.join_next().await.is_some() {}
     }
 
@@ -142,8 +142,14 @@ impl Owner {
                     let _ = begun.send(());
                 }
             }
-            Request::Retire(cause) => self.book.retire(cause),
-            Request::Kill(cause) => self.book.kill(cause),
+            Request::Retire(cause) => {
+                self.donors = None;
+                self.book.retire(cause);
+            }
+            Request::Kill(cause) => {
+                self.donors = None;
+                self.book.kill(cause);
+            }
         }
     }
 
@@ -223,14 +229,13 @@ impl Owner {
     /// unusable. Callers do not wait for it.
     fn renew_snapshot(&mut self) {
         let worker = &self.assignment.worker;
-        if !worker.wants_snapshot(&self.assignment.version) {
-            return;
-        }
+        let wanted = worker.wants_snapshot(&self.assignment.version);
+        let Some(donors) = self.donors.as_ref().filter(|_| wanted) else { return };
         let donor = Donor {
             worker: worker.clone(),
             version: self.assignment.version.clone(),
             clock: self.assignment.clock.clone(),
-            stop: self.donors.subscribe(),
+            stop: donors.subscribe(),
         };
         self.tasks.spawn(async move {
             // Kept to the end: who makes it looks whether somebody waits.

@@ -1,6 +1,6 @@
 //! Effects on the sandbox and its processes. What takes time is started here; its end is an event.
 
-use dormouse_model::environment::{ExtensionFault, ExtensionId, InitPhase};
+use dormouse_model::environment::{ExtensionFault, ExtensionId, InitPhase, InitializationType};
 use dormouse_model::telemetry::Record;
 use dormouse_runtime_api::RuntimeState;
 use dormouse_runtimes::briefing;
@@ -18,7 +18,8 @@ impl Owner {
         self.journal.moment("init", None);
         self.journal.telemetry = Telemetry::new(self.shared.clock.clone());
         self.journal.tell(Record::InitStart(self.init_start(phase)));
-        let restorable = self.spec.version.is_snap_start();
+        // Not where provisioned concurrency keeps the version ready: there it is initialised and ready.
+        let restorable = self.spec.initialization == InitializationType::SnapStart;
         self.runtime = Runtime::new(RuntimeState::Started { restorable });
         self.forget_dialled();
         self.init_error = None;

@@ -78,9 +78,10 @@ impl Owner {
     }
 
     pub(super) fn release_restore(&mut self) {
-        self.journal.moment("restoring", None);
-        // It goes on; what it came from is not needed for that.
-        self.snapshot = None;
+        // It goes on; what it came from is not needed for that. Without, its restore begins here.
+        if self.snapshot.take().is_none() {
+            self.journal.moment("restoring", None);
+        }
         self.runtime.release();
     }
 
