@@ -1,7 +1,7 @@
 //! What tests need and a new machine lacks: said, installed where we may, skipped where it is there.
 //!
 //! It installs Debian packages as root, a Python environment in `.venv` and the SAM CLI's own in
-//! `.venv-sam`. What it cannot install it names with the command that does.
+//! `.venv-sam`; CRIU is compiled by `criu`. What it cannot install it names with the command that does.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -94,7 +94,7 @@ fn debian(missing: &[Need]) {
     }
 }
 
-fn apt(args: &[&str]) -> anyhow::Result<()> {
+pub(crate) fn apt(args: &[&str]) -> anyhow::Result<()> {
     shell::run(Command::new("apt-get").args(args).env("DEBIAN_FRONTEND", "noninteractive"))
 }
 

@@ -9,6 +9,7 @@ mod build;
 mod check;
 mod clients;
 mod counts;
+mod criu;
 mod demo;
 mod deps;
 mod fuzz;
@@ -36,6 +37,7 @@ usage: cargo xtask <command>
           (--quick: in under a minute; --rivals: beside other servers, too;
           --json FILE: appends the figures)
   counts  instructions of the warm path against those recorded (--record: records them)
+  criu    compiles CRIU, which takes snapshots, below target/ where none is installed
   fuzz    each fuzz target for a minute, where cargo-fuzz and nightly are there
 ";
 
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         ("build", []) => build::main(),
         ("demo", []) => demo::main(None),
         ("demo", [option, binary]) if option == "--binary" => demo::main(Some(binary.into())),
+        ("criu", []) => criu::main(),
         ("fuzz", []) => fuzz::main(),
         ("" | "help" | "--help" | "-h", []) => {
             print!("{USAGE}");

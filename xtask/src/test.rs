@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::bail;
 
 use crate::shell::{self, Watched};
-use crate::{build, clients, install};
+use crate::{build, clients, criu, install};
 
 /// Names the binary under test to the conformance suite.
 const BINARY_VARIABLE: &str = "DORMOUSE_BIN";
@@ -51,12 +51,13 @@ pub(crate) fn main() -> anyhow::Result<()> {
 fn tests() -> anyhow::Result<Watched> {
     if shell::succeeds(&mut shell::cargo(&["nextest", "--version"])) {
         let mut nextest = shell::cargo(&["nextest", "run", "--workspace", "--locked"]);
+        nextest.env("PATH", criu::path());
         return shell::watch(nextest.arg("--no-fail-fast"), is_summary);
     }
     shell::warn("cargo-nextest is missing, cargo test runs instead (slower, same tests)");
     // Not all targets: the bench of instructions needs Valgrind and its own runner.
     let mut test = shell::cargo(&["test", "--workspace", "--lib", "--bins", "--tests", "--locked"]);
-    shell::watch(test.arg("--no-fail-fast"), is_summary)
+    shell::watch(test.arg("--no-fail-fast").env("PATH", criu::path()), is_summary)
 }
 
 fn documentation() -> anyhow::Result<Watched> {
@@ -74,7 +75,7 @@ fn conformance() -> anyhow::Result<Watched> {
     pytest.args(["-m", "pytest", "--color=no", "-n", "2"]).env(BINARY_VARIABLE, binary);
     pytest.env(EXAMPLE_VARIABLE, build::rust_example()?);
     pytest.env(PROGRAMS_VARIABLE, build::test_programs()?);
-    pytest.env(CLIENTS_VARIABLE, clients::rust()?);
+    pytest.env(CLIENTS_VARIABLE, clients::rust()?).env("PATH", criu::path());
     shell::watch(&mut pytest, is_summary)
 }
 
