@@ -21,7 +21,8 @@ use crate::time::until;
 /// One vCPU: the share of CPU then throttles nobody.
 const MEMORY_MB: u32 = 1_769;
 const SETTLED_WITHIN: Duration = Duration::from_secs(20);
-const FUNCTIONS: &str = "/2015-03-31/functions";
+/// The path of all functions.
+pub(crate) const FUNCTIONS: &str = "/2015-03-31/functions";
 
 const PYTHON: &str = "import time
 
@@ -208,7 +209,13 @@ pub(crate) fn delete(client: &mut Client, name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn settled(client: &mut Client, name: &str, key: &str, value: &str) -> anyhow::Result<()> {
+/// Waits until a function's configuration says this.
+pub(crate) fn settled(
+    client: &mut Client,
+    name: &str,
+    key: &str,
+    value: &str,
+) -> anyhow::Result<()> {
     let path = format!("{FUNCTIONS}/{name}/configuration");
     until(SETTLED_WITHIN, &format!("{name} to be {value}"), || {
         let configuration = client.call("GET", &path, &Value::Null)?;

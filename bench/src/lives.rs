@@ -70,6 +70,11 @@ pub(crate) fn at_rest(client: &mut Client, function: &str) -> anyhow::Result<usi
     })
 }
 
+/// How many environments of a function have not ended.
+pub(crate) fn living(client: &mut Client, function: &str) -> anyhow::Result<usize> {
+    Ok(of(client, function)?.iter().filter(|life| life.ended.is_none()).count())
+}
+
 /// The time between two moments, over all these lives.
 pub(crate) fn steps(lives: &[Life], from: &str, to: &str) -> Samples {
     let mut samples = Samples::default();

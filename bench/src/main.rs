@@ -21,6 +21,7 @@ mod pace;
 mod pool;
 mod processes;
 mod report;
+mod restore;
 mod rivals;
 mod server;
 mod time;
@@ -57,6 +58,9 @@ struct Typed {
     /// Also measures the rivals that are installed in this directory; two minutes more.
     #[arg(long, value_name = "DIR")]
     rivals: Option<PathBuf>,
+    /// Also measures restores, of a function whose boto3 lies in this directory.
+    #[arg(long, value_name = "DIR")]
+    boto3: Option<PathBuf>,
     /// Appends the figures as one line, as in bench/history.jsonl; `-` prints it.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -68,6 +72,7 @@ enum Group {
     Warm,
     Cold,
     Density,
+    Restore,
     None,
 }
 
@@ -151,7 +156,9 @@ fn groups(
         let mut measures = measures.peekable();
         // They are compared with cold starts that no pool made shorter.
         let rivals = typed.rivals.as_deref().filter(|_| pool == Pool::Empty);
-        if measures.peek().is_none() && rivals.is_none() {
+        let restores = typed.boto3.as_deref().filter(|_| pool == Pool::Empty);
+        let restores = restores.filter(|_| wanted(Group::Restore));
+        if measures.peek().is_none() && rivals.is_none() && restores.is_none() {
             continue;
         }
         let server = Server::start(binary, directory, pool)?;
@@ -162,6 +169,9 @@ fn groups(
             let figures =
                 figures.with_context(|| format!("the server's log ends:\n{}", server.log()))?;
             groups.insert(format!("{name}{}", pool.suffix()), figures);
+        }
+        if let Some(packages) = restores {
+            groups.insert("restore".to_owned(), restore::run(bench, packages)?);
         }
         if let Some(installed) = rivals {
             groups.insert("rivals".to_owned(), rivals::run(bench, &installed.canonicalize()?)?);
