@@ -25,7 +25,7 @@ macro_rules! ahead {
     ($($name:ident),* $(,)?) => {
         fn trials() -> Vec<Trial> {
             vec![$(Trial::new(stringify!($name), || {
-                in_world(|world| Box::pin(async move {
+                in_world(World::namespace, |world| Box::pin(async move {
                     $name(&world).await;
                     world.close().await;
                 }));

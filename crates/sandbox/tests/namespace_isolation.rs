@@ -28,12 +28,22 @@ const VICTIM: &str = "--victim";
 macro_rules! isolation {
     ($($name:ident),* $(,)?) => {
         fn trials() -> Vec<Trial> {
-            vec![$(Trial::new(stringify!($name), || {
-                in_world(|world| Box::pin(async move {
-                    $name(&world).await;
-                    world.close().await;
+            let mut all = Vec::new();
+            $(
+                all.push(Trial::new(stringify!($name), || {
+                    in_world(World::namespace, |world| Box::pin(async move {
+                        $name(&world).await;
+                        world.close().await;
+                    }));
                 }));
-            })),*]
+                all.push(Trial::new(concat!("for_snapshots::", stringify!($name)), || {
+                    in_world(World::namespace_for_snapshots, |world| Box::pin(async move {
+                        $name(&world).await;
+                        world.close().await;
+                    }));
+                }));
+            )*
+            all
         }
     };
 }
@@ -82,9 +92,9 @@ fn main() -> ExitCode {
     harness::main(all)
 }
 
-fn in_world(test: impl FnOnce(World) -> BoxFuture<'static, ()>) {
+fn in_world(world: fn(Spawner) -> World, test: impl FnOnce(World) -> BoxFuture<'static, ()>) {
     let mounts = mounts();
-    intruder::in_world(test);
+    intruder::in_world(world, test);
     assert_eq!(self::mounts(), mounts, "a mount is left on the host");
 }
 

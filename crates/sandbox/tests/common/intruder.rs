@@ -10,12 +10,15 @@ use crate::common::{self, World};
 /// Where it lies inside.
 pub(crate) const INTRUDER: &str = "/var/task/intruder";
 
-/// Runs a test in a world of namespaces whose content has the intruder.
-pub(crate) fn in_world(test: impl FnOnce(World) -> BoxFuture<'static, ()>) {
+/// Runs a test in a world, made like this, whose content has the intruder.
+pub(crate) fn in_world(
+    world: fn(Spawner) -> World,
+    test: impl FnOnce(World) -> BoxFuture<'static, ()>,
+) {
     let spawner = Spawner::launch().expect("the spawner starts");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let world = World::namespace(spawner);
+        let world = world(spawner);
         let path = world.content.as_ref().unwrap().path().join("intruder");
         std::fs::copy(env!("CARGO_BIN_EXE_dormouse-sandbox-intruder"), &path).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
