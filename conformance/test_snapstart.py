@@ -136,6 +136,11 @@ def environments(aws, name, version="1", cold=None):
     return [life for life in lives if cold is None or life["coldReason"] == cold]
 
 
+def snapshots(server):
+    """The snapshots that a server has, complete ones."""
+    return [stamp.parent for stamp in server.data_dir.glob("snapshots/*/stamp")]
+
+
 def refused_invoke(aws, name, **more):
     return aws.refused("lambda", "invoke", FunctionName=name, **more)
 
@@ -264,6 +269,13 @@ def test_one_that_crashes_is_followed_by_one_that_is_restored(aws, able):
     assert told.payload["ran"] == ["before 2", "before 1", "after 1", "after 2"]
     assert "Restore Duration" in told.log
 
+    def counted():
+        _, _, body = aws.server.request("GET", "/metrics")
+        counts = r'^dormouse_restore_duration_seconds_count\{.*function="crash".*\} (\d+)'
+        return re.findall(counts, body.decode(), re.MULTILINE) == ["2"]
+
+    eventually(counted, "both restores are in the metrics")
+
 
 def test_it_is_not_provisioned_besides(aws, able):
     name = published(aws, able, "provisioned")
@@ -296,7 +308,7 @@ def test_a_pending_version_goes_on_after_a_kill(servers, able):
     assert configuration(aws, name)["State"] == "Active"
     after = aws.invoke(f"{name}:1").payload
     assert after["version"] == "1"
-    if any(server.data_dir.glob("snapshots/*")):
+    if snapshots(server):
         assert after["made"] == before["made"]
 
 
@@ -304,7 +316,7 @@ def test_a_snapshot_that_is_spoilt_costs_no_caller_his_answer(servers, able):
     server = servers().start()
     aws = Aws(server)
     name = published(aws, able, "spoilt")
-    kept = list(server.data_dir.glob("snapshots/*"))
+    kept = snapshots(server)
     if not kept:
         pytest.skip("this machine takes no snapshots")
     before = aws.invoke(f"{name}:1").payload
@@ -318,8 +330,10 @@ def test_a_snapshot_that_is_spoilt_costs_no_caller_his_answer(servers, able):
     assert served["ran"] == ["before 2", "before 1", "after 1", "after 2"]
     assert served["made"] != before["made"]
     # Meanwhile another is made.
-    made = lambda: [it for it in server.data_dir.glob("snapshots/*") if it.name != kept[0].name and (it / "stamp").exists()]
-    eventually(made, "another snapshot is there")
+    eventually(lambda: set(snapshots(server)) - set(kept), "another snapshot is there")
+    # They go with their version.
+    aws.functions.delete_function(FunctionName=name, Qualifier="1")
+    eventually(lambda: not snapshots(server), "no snapshot is left")
 
 
 def test_extensions_hear_of_the_restore(aws, able, extended):

@@ -95,7 +95,8 @@ impl Meter {
     /// An invocation was answered with an error because nothing could be made to run it.
     pub fn not_run(&self, subject: Arc<Subject>, outcome: Outcome) {
         let at_ms = self.0.clock.wall_ms();
-        let ran = Ran { at_ms, outcome, duration: None, init: None, extensions: None };
+        let ran =
+            Ran { at_ms, outcome, duration: None, init: None, restore: None, extensions: None };
         self.tell(Fact::Ended { run: self.next_run(), subject, ran });
     }
 
@@ -168,6 +169,7 @@ impl Running {
             outcome,
             duration: Some(report.duration),
             init: report.init_duration,
+            restore: report.restored.map(|restored| restored.duration),
             extensions: extensions.map(|span| span.ended.saturating_sub(span.began)),
         };
         self.meter.tell(Fact::Ended { run, subject: self.subject.clone(), ran });

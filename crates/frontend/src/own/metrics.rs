@@ -102,6 +102,12 @@ impl Collector for Scrape {
             }
         });
         histograms(encoder, "init_duration", "How long the Init phase took", &inits)?;
+        let restores = self.each(|totals, labels, out| {
+            if totals.restores.count() > 0 {
+                out.push((labels.clone(), &totals.restores));
+            }
+        });
+        histograms(encoder, "restore_duration", "How long the Restore phase took", &restores)?;
         for (metric, name, help) in NOTED {
             counters(encoder, name, help, self.noted(metric))?;
         }
@@ -374,6 +380,7 @@ mod tests {
             outcome: Outcome::Timeout,
             duration: Some(1_500_000),
             init: Some(20_000),
+            restore: None,
             extensions: None,
         };
         board.take(Fact::Ended { run: 1, subject: subject.clone(), ran });

@@ -73,6 +73,8 @@ pub struct Ran {
     pub duration: Option<Micros>,
     /// How long the Init before it took, on the first invocation of an environment.
     pub init: Option<Micros>,
+    /// How long the restore before it took, likewise.
+    pub restore: Option<Micros>,
     /// How long extensions went on after the runtime.
     pub extensions: Option<Micros>,
 }
@@ -81,7 +83,11 @@ impl Ran {
     /// What it found.
     #[must_use]
     pub fn start(&self) -> Start {
-        if self.init.is_some() { Start::Cold } else { Start::Warm }
+        match (self.init, self.restore) {
+            (_, Some(_)) => Start::Restored,
+            (Some(_), None) => Start::Cold,
+            (None, None) => Start::Warm,
+        }
     }
 }
 
@@ -350,7 +356,7 @@ mod tests {
     use crate::names::Version;
 
     fn ran(at_ms: u64, outcome: Outcome) -> Ran {
-        Ran { at_ms, outcome, duration: Some(1_500), init: None, extensions: None }
+        Ran { at_ms, outcome, duration: Some(1_500), init: None, restore: None, extensions: None }
     }
 
     fn shown(points: &[Point]) -> String {

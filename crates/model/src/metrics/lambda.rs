@@ -133,6 +133,8 @@ impl Outcome {
 pub enum Start {
     /// An environment that had to be initialised first.
     Cold,
+    /// An environment that had to be restored first (`SnapStart`).
+    Restored,
     /// One that was ready.
     Warm,
 }
@@ -143,6 +145,7 @@ impl Start {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Cold => "cold",
+            Self::Restored => "restored",
             Self::Warm => "warm",
         }
     }

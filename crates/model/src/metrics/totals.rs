@@ -48,6 +48,8 @@ pub struct Totals {
     pub durations: BTreeMap<Start, Histogram>,
     /// How long environments took to initialise.
     pub inits: Histogram,
+    /// How long environments took to be restored.
+    pub restores: Histogram,
     /// What others told, added up.
     pub noted: BTreeMap<LambdaMetric, f64>,
 }
@@ -69,6 +71,9 @@ impl Totals {
         }
         if let Some(init) = ran.init {
             self.inits.add(init);
+        }
+        if let Some(restore) = ran.restore {
+            self.restores.add(restore);
         }
     }
 }
