@@ -10,8 +10,10 @@ use crate::limits;
 impl Environment {
     pub(super) fn provisioning(&mut self, event: &Event, now: Micros) -> Option<Vec<Effect>> {
         match event {
-            Event::Provisioned { snapshot: true, .. } => Some(self.restore_processes(now)),
-            Event::Provisioned { external, snapshot: false } => {
+            Event::Provisioned { snapshot: true, .. } if self.may_be_restored() => {
+                Some(self.restore_processes(now))
+            }
+            Event::Provisioned { external, .. } => {
                 self.external.clone_from(external);
                 Some(self.begin_init(None, after(now, self.init_limit_ms), now))
             }

@@ -2,13 +2,18 @@
 //! asks for work.
 
 use super::{
-    Cause, Effect, Ending, Environment, Errand, Event, Failure, Lease, Micros, Phase,
-    RestoreReport, RestoreStep, Restored, Restoring, RuntimeAt, RuntimeDone, ShutdownReason, Span,
-    Then, after,
+    Cause, Effect, Ending, Environment, Errand, Event, Failure, InitializationType, Lease, Micros,
+    Phase, RestoreReport, RestoreStep, Restored, Restoring, RuntimeAt, RuntimeDone, ShutdownReason,
+    Span, Then, after,
 };
 use crate::limits;
 
 impl Environment {
+    /// Whether it has any use for a snapshot: a donor is to show that its function initialises.
+    pub(super) fn may_be_restored(&self) -> bool {
+        self.initialization == InitializationType::SnapStart && self.errand == Errand::Serve
+    }
+
     /// The processes of the snapshot take the place of an Init.
     pub(super) fn restore_processes(&mut self, now: Micros) -> Vec<Effect> {
         self.runtime_up = true;

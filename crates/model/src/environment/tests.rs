@@ -428,6 +428,17 @@ fn a_donor_ends_when_its_snapshot_is_written() {
 }
 
 #[test]
+fn who_has_no_use_for_a_snapshot_initialises() {
+    check("snapshot; restore_point; next", "init start | denied | ready");
+    check_snap_start(
+        0,
+        Errand::Donate,
+        "snapshot; restore_point; next; checkpointed",
+        "init start | donated() checkpoint | denied | destroy",
+    );
+}
+
+#[test]
 fn a_donor_that_cannot_initialise_says_why() {
     check_snap_start(
         0,
