@@ -6,9 +6,9 @@
 //! `node/ahead.cjs`. Pure: must never look at the machine.
 
 use std::collections::BTreeMap;
+use std::ffi::{CString, NulError};
 
 use dormouse_model::runtime::Runtime;
-use serde::Serialize;
 
 use crate::interpreter::{Interpreter, Language};
 use crate::launch::{Launch, launch};
@@ -71,27 +71,18 @@ pub fn may_be_briefed(
         })
 }
 
-#[derive(Serialize)]
-struct Briefing<'a> {
-    cwd: &'a str,
-    variables: Ordered<'a>,
-}
-
-/// Variables as a JSON object that keeps their order.
-struct Ordered<'a>(&'a [(String, String)]);
-
-impl Serialize for Ordered<'_> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
-    }
-}
-
-/// What tells such a process which variables and which working directory it has.
+/// What tells such a process which working directory and, behind it, which variables it has: what a
+/// kernel hands over at a start, so that nothing has to be parsed before it is used.
 ///
 /// # Errors
-/// Never for text: it says so because JSON of other things could fail.
-pub fn briefing(variables: &[(String, String)], cwd: &str) -> Result<Vec<u8>, serde_json::Error> {
-    serde_json::to_vec(&Briefing { cwd, variables: Ordered(variables) })
+/// When something in it cannot be handed to a process at all: it has a byte of zero.
+pub fn briefing(variables: &[(String, String)], cwd: &str) -> Result<Vec<u8>, NulError> {
+    let lines = variables.iter().map(|(name, value)| format!("{name}={value}"));
+    let pieces: Vec<String> = std::iter::once(cwd.to_owned()).chain(lines).collect();
+    for piece in &pieces {
+        CString::new(piece.as_str())?;
+    }
+    Ok(pieces.join("\0").into_bytes())
 }
 
 #[cfg(test)]
@@ -145,10 +136,11 @@ mod tests {
     }
 
     #[test]
-    fn a_briefing_keeps_the_order_of_variables() {
+    fn a_briefing_keeps_the_order_of_variables_and_refuses_what_no_process_can_have() {
         let variables =
-            [("B", "1"), ("A", "\"\n\u{e9}")].map(|(name, value)| (name.into(), value.into()));
+            [("B", "1=2"), ("A", "\"\n\u{e9}")].map(|(name, value)| (name.into(), value.into()));
         let text = String::from_utf8(briefing(&variables, "/var/task").unwrap()).unwrap();
-        assert_eq!(text, r#"{"cwd":"/var/task","variables":{"B":"1","A":"\"\né"}}"#);
+        assert_eq!(text, "/var/task\0B=1=2\0A=\"\n\u{e9}");
+        assert!(briefing(&[("A".into(), "1\x002".into())], "/").is_err());
     }
 }

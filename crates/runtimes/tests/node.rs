@@ -507,6 +507,29 @@ exports.handler = async () => {
     assert!(seen["procEnviron"].to_string().contains("OWN=\u{e9} = x"), "{seen}");
 }
 
+/// Who sees the connection takes the process for ready: what it still rehearsed would be waited for.
+#[test]
+fn a_process_that_is_started_ahead_rehearses_before_it_connects() {
+    let rehearsal = r"
+const fs = require('fs');
+const isSocket = (fd) => {
+  try { return fs.readlinkSync(`/proc/self/fd/${fd}`).startsWith('socket:'); } catch { return false; }
+};
+exports.handler = async () => {
+  const sockets = fs.readdirSync('/proc/self/fd').filter(isSocket);
+  fs.appendFileSync(`${__dirname}/sockets`, `${sockets.length} `);
+};
+";
+    let source = r"
+const fs = require('fs');
+exports.handler = async () => fs.readFileSync(`${process.env.LAMBDA_RUNTIME_DIR}/sockets`, 'utf8');
+";
+    let case = Case::new(RUNTIME, "fn.handler", "fn.js", source);
+    let case = case.file("../runtime/node/rehearsal.js", rehearsal).event("{}");
+    let Some(outcome) = case.run_in(Begun::Ahead) else { return };
+    assert_eq!(outcome.posts[0].json(), "0 0 0 ", "{}", outcome.stderr);
+}
+
 #[test]
 fn processes_that_were_started_ahead_have_no_chance_in_common() {
     let source = "exports.handler = async () => [Math.random(), crypto.randomUUID(), require('crypto').randomBytes(8).toString('hex')];";

@@ -345,9 +345,13 @@ function isStartedAhead() {
 async function main() {
   // Waited for in either case, so that a stack shows no difference.
   const connected = await (isStartedAhead()
-    && require('./ahead.cjs').briefed(BRIEFING_DESCRIPTOR, Runtime, loadHandler));
+    && require('./ahead.cjs').briefed(BRIEFING_DESCRIPTOR, serve));
+  await serve(connected || new Client(net, process.env.AWS_LAMBDA_RUNTIME_API));
+}
+
+// Loads the handler that the variables name and has it serve what comes to this client.
+async function serve(client) {
   logs.patchConsole();
-  const client = connected || new Client(net, process.env.AWS_LAMBDA_RUNTIME_API);
   let runtime = { client, handler: null, current: null };
   process.on('uncaughtException', (error) => fatal(runtime, 129, 'Uncaught Exception', error));
   process.on('unhandledRejection', (reason) => {

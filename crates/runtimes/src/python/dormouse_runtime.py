@@ -719,26 +719,25 @@ def wait_for_briefing():
     os.close(BRIEFING_DESCRIPTOR)
     if not text:
         sys.exit(0)  # nobody needs it any more
-    briefing = decode(text)
-    variables = briefing["variables"]
+    cwd, *lines = text.split(b"\0")
+    variables = dict(line.decode().split("=", 1) for line in lines)
     # The interpreter sets some for itself (LC_CTYPE): they come last, as in any other process.
     own = {name: value for name, value in os.environ.items() if name not in variables}
     del own[ROOM]
     os.environ.clear()
     os.environ.update(variables)
     os.environ.update(own)
-    show_variables(variables)
-    os.chdir(briefing["cwd"])
+    show_variables(text[len(cwd) + 1:])
+    os.chdir(cwd)
     return api
 
 
-def show_variables(variables):
+def show_variables(block):
     """Makes /proc/self/environ say what it would if the process had been started with them: it shows
     the memory in which the first variables lay, where room was left for those to come."""
     with open("/proc/self/stat", "rb") as stat:
         fields = stat.read().rpartition(b")")[2].split()
     start, end = int(fields[47]), int(fields[48])
-    block = b"".join(os.fsencode(name + "=" + value) + b"\0" for name, value in variables.items())
     try:
         with open("/proc/self/mem", "r+b", 0) as memory:
             memory.seek(start)
