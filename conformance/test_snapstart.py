@@ -385,7 +385,7 @@ def test_a_deleted_version_is_not_initialised_any_more(aws, able):
     ended = lambda: all(life["ended"] for life in environments(aws, name))
     eventually(ended, "its environment has ended")
     lives = environments(aws, name)
-    assert [life["ended"]["cause"] for life in lives] == ["server-shutdown"], json.dumps(lives)
+    assert [life["ended"]["cause"] for life in lives] == ["update"], json.dumps(lives)
 
 
 def test_which_of_the_two_was_seen(aws, able):

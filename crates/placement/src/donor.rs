@@ -60,13 +60,13 @@ impl Donor {
         place.is_busy();
         let (environment, mut initialised, life) = self.worker.donor(self.version.clone());
         let mut life = pin!(life);
-        let is_wanted = tokio::select! {
-            () = &mut life => true,
-            () = reply.closed() => false,
-            _ = self.stop.changed() => false,
+        let unwanted = tokio::select! {
+            () = &mut life => None,
+            () = reply.closed() => Some(Cause::Update),
+            _ = self.stop.changed() => Some(Cause::Shutdown),
         };
-        if !is_wanted {
-            environment.kill(Cause::Shutdown);
+        if let Some(cause) = unwanted {
+            environment.kill(cause);
             life.await;
             return Err(NotDonated::Unwanted);
         }

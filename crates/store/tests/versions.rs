@@ -245,3 +245,31 @@ async fn an_update_that_makes_nothing_new_is_kept_and_answers_the_newest_version
     assert_eq!(store.functions().get(&key).await.unwrap().unwrap().revision, revision(9));
     assert_eq!(publish_anew(&store, &key).await, 2);
 }
+
+#[tokio::test]
+async fn a_version_of_snap_start_is_changed_alone_once_it_is_initialised() {
+    let (_directory, store) = store();
+    let key = active(&store, "f").await;
+    let snapped = |function: &mut Function| {
+        function.configuration.snap_start = true;
+        *function = function.activated(revision(5));
+    };
+    assert_eq!(publish(&store, &key, snapped).await, Ok(1));
+    let stored = || async { store.versions().get(&key, 1).await.unwrap().unwrap() };
+    assert!(stored().await.initialising().is_some());
+    // What waits for the function's update is another matter.
+    let versions = store.versions();
+    let settled = versions.settle(
+        &key,
+        |function| Ok::<_, ()>(function.clone()),
+        |version| version.settled(Err(("c", "r"))),
+    );
+    assert!(settled.await.unwrap().is_ok());
+    assert!(stored().await.initialising().is_some());
+    store.versions().change(&key, 1, |version| version.initialised(Ok(()))).await.unwrap();
+    assert!(stored().await.resolved().is_some());
+    // One that was deleted meanwhile is left alone.
+    store.versions().change(&key, 2, |version| version.initialised(Ok(()))).await.unwrap();
+    assert_eq!(store.versions().all(Some(&key)).await.unwrap().len(), 1);
+    store.close().await;
+}

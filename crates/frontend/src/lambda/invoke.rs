@@ -190,12 +190,17 @@ pub(super) async fn resolve(
     if let Some(version) = served() {
         return Ok(version);
     }
-    match stored(inner, target).await?.function.state {
+    let found = stored(inner, target).await?.function;
+    let initialising = || ApiError::new(Exception::SnapStartNotReady, NOT_READY);
+    match found.state {
         State::Pending => Err(ApiError::function_in_state("Pending")),
-        State::Initialising => Err(ApiError::new(Exception::SnapStartNotReady, NOT_READY)),
+        State::Initialising => Err(initialising()),
         State::Failed { .. } => Err(ApiError::function_in_state("Failed")),
-        // It became ready between the two looks.
-        State::Active { .. } => served().ok_or_else(|| ApiError::function_in_state("Pending")),
+        // It became ready between the two looks, or an alias of two versions has rolled for the other one.
+        State::Active { .. } => served().ok_or_else(|| match found.configuration.snap_start {
+            true => initialising(),
+            false => ApiError::function_in_state("Pending"),
+        }),
     }
 }
 

@@ -20,3 +20,43 @@ impl Failure {
         (code, format!("The function could not be initialized: {why}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::{Exit, ExtensionFault};
+
+    #[test]
+    fn each_failure_has_awss_code() {
+        let exit = Exit::Signal(9);
+        let error_type = "Runtime.ImportModuleError".to_owned();
+        for (failure, expected) in [
+            (Failure::Timeout, "FunctionError.InitTimeout it took too long"),
+            (
+                Failure::Exited { exit, out_of_memory: true },
+                "FunctionError.InitResourceExhausted Runtime.OutOfMemory",
+            ),
+            (
+                Failure::Exited { exit, out_of_memory: false },
+                "FunctionError.RuntimeInitError Runtime.ExitError",
+            ),
+            (
+                Failure::InitError { error_type },
+                "FunctionError.RuntimeInitError Runtime.ImportModuleError",
+            ),
+            (
+                Failure::InvalidEntrypoint,
+                "FunctionError.InvalidEntryPoint Runtime.InvalidEntrypoint",
+            ),
+            (
+                Failure::Extension(ExtensionFault::Crash { exit }),
+                "FunctionError.ExtensionInitError Extension.Crash",
+            ),
+            (Failure::Sandbox, "InternalError Sandbox.Failure"),
+        ] {
+            let (code, words) = failure.state_reason();
+            let (_, why) = words.rsplit_once(": ").unwrap();
+            assert_eq!(format!("{code} {why}"), expected);
+        }
+    }
+}

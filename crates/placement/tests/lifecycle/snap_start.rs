@@ -127,7 +127,7 @@ async fn a_donor_ends_with_the_server_and_with_who_waits_for_it() {
             () = begun => {}
         }
     }
-    world.until_told(&["snapshot snap-start server-shutdown"]).await;
+    world.until_told(&["snapshot snap-start update"]).await;
     let placement = world.placement.clone();
     let version = world.snap_start();
     let mut donating = JoinSet::new();
@@ -219,10 +219,11 @@ async fn a_snapshot_that_cannot_be_used_is_made_anew_and_its_caller_is_served() 
     let world = snapping(&[]).await;
     assert_eq!(donated(&world).await, Ok(None));
     let [old] = &snapshots(&world)[..] else { panic!("one was made") };
+    crash(&world).await;
     std::fs::remove_dir_all(old.join("images")).unwrap();
     let version = world.snap_start();
     assert_eq!(&world.invoke_version(&version, "1").await.unwrap().payload[..], b"1");
-    until_ended(&world, &["alive", "donated", "donated", "snapshot-unusable"]).await;
+    until_ended(&world, &["alive", "crashed", "donated", "donated", "snapshot-unusable"]).await;
     let [new] = &snapshots(&world)[..] else { panic!("one was made anew") };
     assert_ne!(new, old);
     let logs = world.drain_and_read_logs().await;

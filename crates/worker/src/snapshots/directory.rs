@@ -66,7 +66,10 @@ fn read(path: &Path) -> Option<Found> {
     }
     let (name, _environment) = name.rsplit_once('.')?;
     let stamp = fs::read_to_string(path.join(STAMP)).ok()?;
-    Some(Found { name: name.to_owned(), snapshot: Snapshot::new(path.to_owned(), stamp) })
+    let snapshot = Snapshot::new(path.to_owned(), stamp);
+    // Whatever becomes of it here, it was of use where it was made.
+    snapshot.has_proved();
+    Some(Found { name: name.to_owned(), snapshot })
 }
 
 /// A directory that is being written; it goes with this value unless it is finished.
@@ -105,17 +108,29 @@ pub(crate) struct Snapshot(Arc<Directory>);
 struct Directory {
     path: PathBuf,
     stamp: String,
+    /// An environment has gone on from it.
+    proven: AtomicBool,
     unwanted: AtomicBool,
 }
 
 impl Snapshot {
     fn new(path: PathBuf, stamp: String) -> Self {
-        Self(Arc::new(Directory { path, stamp, unwanted: AtomicBool::new(false) }))
+        let (proven, unwanted) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self(Arc::new(Directory { path, stamp, proven, unwanted }))
     }
 
     /// What the machinery has written.
     pub(crate) fn images(&self) -> PathBuf {
         self.0.path.join(IMAGES)
+    }
+
+    /// An environment has gone on from it.
+    pub(crate) fn has_proved(&self) {
+        self.0.proven.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_proven(&self) -> bool {
+        self.0.proven.load(Ordering::Acquire)
     }
 
     pub(super) fn has(&self, stamp: &str) -> bool {

@@ -5,7 +5,7 @@
 //!        claim             keep                  find, by as many environments as like
 //! none ---------> Making ---------> Kept(snapshot) ------------------------------------>
 //!   ^               | dropped         | spoil: it could not be used; find: it is of another machinery
-//!   +--- later -- Vain <              v
+//!   +--- later -- Vain <--------------+ nobody has ever gone on from it
 //!   +------------------------------- none
 //! ```
 //!
@@ -90,7 +90,7 @@ enum Entry {
     Kept(Snapshot),
     /// By the holder of the turn.
     Making,
-    /// The last turn brought none; none is wanted before this moment.
+    /// The last turn brought none of use; none is wanted before this moment.
     Vain {
         not_before: Micros,
     },
@@ -184,10 +184,21 @@ impl Snapshots {
         Some(Turn { snapshots: self.clone(), key })
     }
 
-    /// One could not be used: it is not used again.
-    pub(crate) fn spoil(&self, snapshot: &Snapshot) {
+    /// One could not be used: it is not used again. Another is made at once, unless this one never was of use:
+    /// then the next would be no better, and callers would wait for its failure each time.
+    pub(crate) fn spoil(&self, version: &ResolvedVersion, snapshot: &Snapshot) {
         snapshot.discard();
-        self.take(|_, entry| matches!(entry, Entry::Kept(kept) if kept.is(snapshot)));
+        let is_it = |_: &SnapshotKey, entry: &mut Entry| matches!(entry, Entry::Kept(kept) if kept.is(snapshot));
+        let was_there = !self.take(is_it).is_empty();
+        if was_there && !snapshot.is_proven() {
+            let vain = Entry::Vain { not_before: self.retry_at() };
+            self.lock().entry(SnapshotKey::of(version)).or_insert(vain);
+        }
+    }
+
+    /// When an attempt that begins to fail now may be made again.
+    fn retry_at(&self) -> Micros {
+        self.0.clock.now() + limits::SNAPSHOT_RETRY_MS * 1_000
     }
 
     /// A version was deleted, or all of a function.
@@ -252,7 +263,7 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let not_before = self.snapshots.0.clock.now() + limits::SNAPSHOT_RETRY_MS * 1_000;
+        let not_before = self.snapshots.retry_at();
         if let Some(entry @ Entry::Making) = self.snapshots.lock().get_mut(&self.key) {
             *entry = Entry::Vain { not_before };
         }

@@ -89,14 +89,28 @@ fn one_that_cannot_be_used_goes_with_its_last_user_and_another_is_wanted() {
     let snapshots = world.start("criu", &[]);
     world.make(&snapshots, 1);
     let used = snapshots.find(&world.version, None).unwrap();
-    snapshots.spoil(&used);
+    used.has_proved();
+    snapshots.spoil(&world.version, &used);
     assert_eq!((world.count(), snapshots.wants(&world.version)), (1, true));
     world.make(&snapshots, 2);
     // Who finds out later that the old one is of no use says nothing of the new one.
-    snapshots.spoil(&used);
+    snapshots.spoil(&world.version, &used);
     drop(used);
     assert_eq!(world.count(), 1);
     assert!(snapshots.find(&world.version, None).is_some());
+}
+
+#[test]
+fn after_one_that_never_was_of_use_another_comes_later() {
+    let world = World::new();
+    let snapshots = world.start("criu", &[]);
+    world.make(&snapshots, 1);
+    let useless = snapshots.find(&world.version, None).unwrap();
+    snapshots.spoil(&world.version, &useless);
+    drop(useless);
+    assert_eq!((world.count(), snapshots.wants(&world.version)), (0, false));
+    world.now.store(limits::SNAPSHOT_RETRY_MS * 1_000, Ordering::Relaxed);
+    assert!(snapshots.wants(&world.version));
 }
 
 #[test]

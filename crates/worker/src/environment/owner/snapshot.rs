@@ -79,8 +79,9 @@ impl Owner {
 
     pub(super) fn release_restore(&mut self) {
         // It goes on; what it came from is not needed for that. Without, its restore begins here.
-        if self.snapshot.take().is_none() {
-            self.journal.moment("restoring", None);
+        match self.snapshot.take() {
+            Some(snapshot) => snapshot.has_proved(),
+            None => self.journal.moment("restoring", None),
         }
         self.runtime.release();
     }
@@ -96,7 +97,7 @@ impl Owner {
         let unusable =
             matches!(self.machine.phase(), Phase::Draining { cause: Cause::SnapshotUnusable });
         if let Some(snapshot) = self.snapshot.take().filter(|_| unusable) {
-            self.shared.snapshots.spoil(&snapshot);
+            self.shared.snapshots.spoil(&self.spec.version, &snapshot);
         }
     }
 }
