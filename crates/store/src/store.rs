@@ -56,6 +56,7 @@ const LOGS: Schema = Schema {
         logs::schema::GROUP_SETTINGS,
         metrics::schema::TABLES,
         logs::streams::TO_SWEEP,
+        logs::rows::LENGTHS,
     ],
     sweep: logs::write::sweep,
 };
@@ -362,16 +363,42 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn log_events_of_before_stay_and_newer_ones_follow_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let step = LOGS.migrations.iter().position(|it| *it == logs::rows::LENGTHS).unwrap();
+        let before = Schema { migrations: &LOGS.migrations[..step], ..LOGS };
+        let old = lock(directory.path()).unwrap();
+        let old = Database::open(directory.path(), &before, Arc::new(old)).unwrap();
+        let insert = |connection: &Connection| {
+            let sql = "INSERT INTO log_groups VALUES (1, '123456789012', 'us-east-1', 'g', 1, NULL, 0, 'STANDARD', '{}');
+                INSERT INTO log_streams VALUES (1, 1, 's', 1, 5, 5, 6);
+                INSERT INTO log_events VALUES (7, 1, 1, 5, 6, 'a');";
+            Ok::<_, StorageError>(connection.execute_batch(sql)?)
+        };
+        old.handle().write(insert).await.unwrap();
+        old.close().await;
+        let store = Store::open(directory.path()).unwrap();
+        let stream = logs::StreamKey { group: group("g"), name: "s".into() };
+        let events = ["b", "c"].map(|text| logs::Event { timestamp_ms: 5, message: text.into() });
+        store.logs().append(&stream, events.into(), 8).await.unwrap();
+        let query = logs::EventsQuery { between: 0..9, from: logs::EventsFrom::Tail, limit: 9 };
+        let page = store.logs().events(&stream, query).await.unwrap();
+        let told: Vec<_> = page.events.iter().map(|it| (it.id, it.message.as_str())).collect();
+        assert_eq!(told, [(7, "a"), (8, "b"), (9, "c")]);
+    }
+
+    fn group(name: &str) -> logs::GroupKey {
+        let scope = dormouse_model::names::Scope {
+            account: "123456789012".parse().unwrap(),
+            region: "us-east-1".parse().unwrap(),
+        };
+        logs::GroupKey { scope, name: name.into() }
+    }
+
+    #[tokio::test]
     async fn what_is_swept_leaves_only_what_lives() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path()).unwrap();
-        let group = |name: &str| logs::GroupKey {
-            scope: dormouse_model::names::Scope {
-                account: "123456789012".parse().unwrap(),
-                region: "us-east-1".parse().unwrap(),
-            },
-            name: name.into(),
-        };
         let stream = |name| logs::StreamKey { group: group(name), name: "s".into() };
         let event = |at| logs::Event { timestamp_ms: at, message: "x".into() };
         for name in ["gone", "kept"] {

@@ -5,7 +5,7 @@ mod support;
 
 use dormouse_store::logs::{
     CreateGroupError, Event, EventsFrom, EventsQuery, FilterQuery, GroupKey, GroupSettings, Logs,
-    ReadLogsError, StreamKey, StreamsFilter, StreamsOrder, StreamsQuery,
+    ReadLogsError, Round, StreamKey, StreamsFilter, StreamsOrder, StreamsQuery,
 };
 use dormouse_store::{ChangeError, Store};
 use proptest::prelude::*;
@@ -60,6 +60,30 @@ mod asked {
         }
     }
 
+    /// All messages of a stream, page by page in one direction, in the order of their time.
+    pub(crate) async fn paged(
+        logs: &Logs,
+        name: &str,
+        from: EventsFrom,
+        limit: usize,
+    ) -> Vec<String> {
+        let (mut from, mut pages) = (from, Vec::new());
+        let forward = matches!(from, EventsFrom::Head);
+        loop {
+            let query = EventsQuery { between: 0..u64::MAX, from, limit };
+            let page = logs.events(&stream("g", name), query).await.unwrap();
+            if page.events.is_empty() {
+                break;
+            }
+            from = EventsFrom::Cursor(if forward { page.forward } else { page.backward });
+            pages.push(page.events.into_iter().map(|event| event.message).collect::<Vec<_>>());
+        }
+        if !forward {
+            pages.reverse();
+        }
+        pages.concat()
+    }
+
     /// All messages of a filter, in its order, however many pages they take.
     pub(crate) async fn filtered(logs: &Logs, streams: StreamsFilter, limit: usize) -> Vec<String> {
         let mut messages = Vec::new();
@@ -77,7 +101,7 @@ mod asked {
     }
 }
 
-use asked::{event, filtered, group, page, stream, streams};
+use asked::{event, filtered, group, page, paged, stream, streams};
 
 #[tokio::test]
 async fn events_are_paged_both_ways_and_a_page_without_any_stays_where_it_is() {
@@ -106,6 +130,30 @@ async fn events_are_paged_both_ways_and_a_page_without_any_stays_where_it_is() {
     let first = page(&logs, before.backward, 3).await;
     assert_eq!(first.text, "a");
     assert_eq!(page(&logs, first.backward, 3).await.text, "");
+}
+
+#[tokio::test]
+async fn events_of_one_moment_are_paged_and_counted_as_any_others() {
+    let (_directory, store) = store();
+    let logs = store.logs();
+    let names: Vec<String> = (0..150).map(|number| format!("{number:03}")).collect();
+    let events = names.iter().map(|name| event(5, name)).collect();
+    logs.append(&stream("g", "s"), events, 10).await.unwrap();
+    for limit in [1, 7, 64, 100] {
+        assert_eq!(paged(&logs, "s", EventsFrom::Head, limit).await, names);
+        assert_eq!(paged(&logs, "s", EventsFrom::Tail, limit).await, names);
+    }
+    let query =
+        FilterQuery { streams: StreamsFilter::All, between: 0..u64::MAX, after: None, limit: 150 };
+    let page = logs.filter(&group("g"), query, |_| true).await.unwrap();
+    let ids: Vec<u64> = page.events.iter().map(|event| event.id).collect();
+    assert_eq!(ids, (ids[0]..ids[0] + 150).collect::<Vec<_>>());
+    let scope = group("g").scope;
+    let found = logs.groups(&scope, "g", None, 1).await.unwrap();
+    assert_eq!(found[0].stored_bytes, 150 * 29);
+    logs.set_retention(&group("g"), Some(1)).await.unwrap();
+    logs.expire(3 * 86_400_000, Round::default()).await.unwrap();
+    assert_eq!(logs.groups(&scope, "g", None, 1).await.unwrap()[0].stored_bytes, 0);
 }
 
 #[tokio::test]
@@ -215,11 +263,11 @@ async fn a_stream_that_is_named_must_be_there() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// Whatever the pages, a filter yields each wanted event once, by time and then by arrival.
+    /// Whatever the pages, a filter and a stream yield each wanted event once, by time and then by arrival.
     #[test]
     fn filters_and_pages_yield_every_event_once_and_in_order(
         batches in prop::collection::vec(
-            (0..3_usize, prop::collection::vec((0..6_u64, "[a-c-]{0,2}"), 0..6)), 0..8),
+            (0..3_usize, prop::collection::vec((0..3_u64, "[a-c-]{0,2}"), 0..9)), 0..8),
         limit in 1..7_usize,
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -250,6 +298,12 @@ proptest! {
                 let wanted = all.iter().filter(|(_, name, m)| of.contains(name) && !m.contains('-'));
                 let wanted: Vec<String> = wanted.map(|(_, _, m)| m.clone()).collect();
                 assert_eq!(filtered(&logs, streams, limit).await, wanted);
+            }
+            for name in ["sa", "sb", "t"] {
+                let own = all.iter().filter(|(_, of, _)| *of == name);
+                let own: Vec<String> = own.map(|(_, _, m)| m.clone()).collect();
+                assert_eq!(paged(&logs, name, EventsFrom::Head, limit).await, own);
+                assert_eq!(paged(&logs, name, EventsFrom::Tail, limit).await, own);
             }
         });
     }

@@ -5,6 +5,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::logs::rows::ROW_EVENTS;
+
 /// A text that is not a cursor of the kind asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a cursor")]
@@ -24,6 +26,11 @@ impl Position {
     /// Before every event of that time and later: ids begin at 1.
     pub(super) fn before(timestamp_ms: u64) -> Self {
         Self { timestamp_ms: timestamp_ms.min(i64::MAX as u64), id: 0 }
+    }
+
+    /// Behind every row that has an event before this place.
+    pub(super) fn after_row(self) -> Self {
+        Self { id: (self.id + ROW_EVENTS as u64).min(i64::MAX as u64), ..self }
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod cursor;
 mod read;
 mod retention;
+pub(crate) mod rows;
 pub(crate) mod schema;
 pub(crate) mod streams;
 mod tags;

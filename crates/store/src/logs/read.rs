@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::StorageError;
 use crate::database::after_prefix;
 use crate::logs::cursor::{Direction, EventsCursor, FilterCursor, Position, StreamsCursor};
+use crate::logs::rows::{COLUMNS, RowEvent, StoredRow, TABLES};
 use crate::logs::write::group_id;
 use crate::logs::{
     EventTimes, EventsFrom, EventsPage, EventsQuery, FilterPage, FilterQuery, Group, GroupKey,
@@ -188,24 +189,6 @@ fn stream(row: &Row<'_>) -> rusqlite::Result<Stream> {
     Ok(Stream { name: row.get(0)?, created_ms: row.get(1)?, events })
 }
 
-/// The columns of an event, as [`event`] reads them.
-const EVENT: &str = "e.id, s.name, e.timestamp_ms, e.ingestion_ms, e.message
-    FROM log_events e JOIN log_streams s ON s.id = e.stream_id";
-
-fn event(row: &Row<'_>) -> rusqlite::Result<StoredEvent> {
-    Ok(StoredEvent {
-        id: row.get(0)?,
-        stream: row.get(1)?,
-        timestamp_ms: row.get(2)?,
-        ingestion_ms: row.get(3)?,
-        message: row.get(4)?,
-    })
-}
-
-fn position(event: &StoredEvent) -> Position {
-    Position { timestamp_ms: event.timestamp_ms, id: event.id }
-}
-
 /// A page that fills up to a number of events or bytes.
 struct Page {
     events: Vec<StoredEvent>,
@@ -226,6 +209,16 @@ impl Page {
         self.bytes += event.message.len();
         self.events.push(event);
     }
+
+    /// Adds events until it is full.
+    fn fill<'a>(&mut self, events: impl Iterator<Item = RowEvent<'a>>) {
+        for event in events {
+            if self.is_full() {
+                return;
+            }
+            self.push(event.stored());
+        }
+    }
 }
 
 fn events(
@@ -244,18 +237,24 @@ fn events(
         Direction::Forward => (">", "ASC", from.max(start), "<", end),
         Direction::Backward => ("<", "DESC", from.min(end), ">=", start),
     };
+    // A row stands at its last event: the first row going back may stand behind the position.
+    let seek = if direction == Direction::Forward { position } else { position.after_row() };
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT {EVENT} WHERE e.stream_id = ?1 AND (e.timestamp_ms, e.id) {sign} (?2, ?3)
+        "SELECT {COLUMNS} FROM {TABLES} WHERE e.stream_id = ?1 AND (e.timestamp_ms, e.id) {sign} (?2, ?3)
              AND e.timestamp_ms {limit_sign} ?4
          ORDER BY e.timestamp_ms {order}, e.id {order}",
     ))?;
-    let of = params![stream, position.timestamp_ms, position.id, limit.timestamp_ms];
+    let of = params![stream, seek.timestamp_ms, seek.id, limit.timestamp_ms];
     let mut rows = statement.query(of)?;
     let mut page = Page::new(query.limit);
     while !page.is_full()
         && let Some(row) = rows.next()?
     {
-        page.push(event(row)?);
+        let events = StoredRow::of(row)?.events().into_iter();
+        match direction {
+            Direction::Forward => page.fill(events.filter(|it| it.position() > position)),
+            Direction::Backward => page.fill(events.rev().filter(|it| it.position() < position)),
+        }
     }
     if direction == Direction::Backward {
         page.events.reverse();
@@ -266,6 +265,8 @@ fn events(
 }
 
 fn events_page(events: Vec<StoredEvent>, empty_at: Position) -> EventsPage {
+    let position =
+        |event: &StoredEvent| Position { timestamp_ms: event.timestamp_ms, id: event.id };
     let first = events.first().map_or(empty_at, position);
     let last = events.last().map_or(empty_at, position);
     EventsPage {
@@ -332,26 +333,29 @@ fn filter(
         Source::Stream(stream) => ("stream_id", stream, Streams::All),
     };
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT {EVENT} WHERE e.{column} = ?1 AND (e.timestamp_ms, e.id) > (?2, ?3)
+        "SELECT {COLUMNS} FROM {TABLES} WHERE e.{column} = ?1 AND (e.timestamp_ms, e.id) > (?2, ?3)
              AND e.timestamp_ms < ?4
          ORDER BY e.timestamp_ms, e.id",
     ))?;
     let start = Position::before(query.between.start);
-    let mut last = query.after.map_or(start, |cursor| cursor.0.max(start));
+    let seek = query.after.map_or(start, |cursor| cursor.0.max(start));
     let end_ms = Position::before(query.between.end).timestamp_ms;
-    let mut rows = statement.query(params![id, last.timestamp_ms, last.id, end_ms])?;
+    let mut rows = statement.query(params![id, seek.timestamp_ms, seek.id, end_ms])?;
     let mut page = Page::new(query.limit);
     let mut looked_at = 0;
-    while !page.is_full() && looked_at < FILTER_EVENTS {
-        let Some(row) = rows.next()? else {
-            return Ok(FilterPage { events: page.events, next: None });
-        };
-        looked_at += 1;
-        last = Position { timestamp_ms: row.get(2)?, id: row.get(0)? };
-        let text = |column| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
-        if streams.contain(text(1)?) && wanted(text(4)?) {
-            page.push(event(row)?);
+    while let Some(row) = rows.next()? {
+        let row = StoredRow::of(row)?;
+        let is_asked_for = streams.contain(row.stream());
+        for event in row.events().into_iter().filter(|it| it.position() > seek) {
+            looked_at += 1;
+            if is_asked_for && wanted(event.message) {
+                page.push(event.stored());
+            }
+            if page.is_full() || looked_at >= FILTER_EVENTS {
+                let next = Some(FilterCursor(event.position()));
+                return Ok(FilterPage { events: page.events, next });
+            }
         }
     }
-    Ok(FilterPage { events: page.events, next: Some(FilterCursor(last)) })
+    Ok(FilterPage { events: page.events, next: None })
 }

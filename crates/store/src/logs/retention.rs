@@ -10,14 +10,14 @@ use rusqlite::{Connection, params};
 use tokio::sync::watch;
 
 use crate::StorageError;
-use crate::logs::write::EVENT_OVERHEAD_BYTES;
+use crate::logs::rows::counted_bytes;
 use crate::logs::{Logs, stored_ms};
 
 const DAY_MS: u64 = 86_400_000;
 /// Between two rounds over all groups (ours; AWS removes within 72 hours).
 const ROUND: Duration = Duration::from_secs(60);
-/// Events a step removes at most (ours). Others wait for the next one.
-const STEP_EVENTS: usize = 2_000;
+/// Rows of events that a step removes at most (ours). Others wait for the next one.
+const STEP_ROWS: usize = 2_000;
 /// Groups a step looks at at most (ours).
 const STEP_GROUPS: usize = 100;
 
@@ -70,7 +70,7 @@ fn kept_from_ms(now_ms: u64, days: u32) -> u64 {
 }
 
 fn step(connection: &Connection, now_ms: u64, at: Round) -> Result<Option<Round>, StorageError> {
-    let mut left = STEP_EVENTS;
+    let mut left = STEP_ROWS;
     let mut done = at;
     let groups = groups(connection, at)?;
     for (group, days) in &groups {
@@ -92,27 +92,28 @@ fn groups(connection: &Connection, at: Round) -> Result<Vec<(i64, u32)>, Storage
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Removes at most so many events of a group, the oldest first, and says how many.
+/// Removes at most so many rows of a group's events, the oldest first, and says how many.
 fn remove(
     connection: &Connection,
     group: i64,
     kept_from_ms: u64,
     limit: usize,
 ) -> Result<usize, StorageError> {
-    let mut statement = connection.prepare_cached(
+    let sql = format!(
         "DELETE FROM log_events WHERE id IN
              (SELECT id FROM log_events WHERE group_id = ?1 AND timestamp_ms < ?2
               ORDER BY timestamp_ms, id LIMIT ?3)
-         RETURNING OCTET_LENGTH(message)",
-    )?;
+         RETURNING {}",
+        counted_bytes(),
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
     let of = params![group, stored_ms(kept_from_ms), limit];
     let sizes = statement.query_map(of, |row| row.get::<_, usize>(0))?;
     let sizes = sizes.collect::<Result<Vec<_>, _>>()?;
     if !sizes.is_empty() {
-        let bytes = sizes.iter().sum::<usize>() + sizes.len() * EVENT_OVERHEAD_BYTES;
         connection
             .prepare_cached("UPDATE log_groups SET stored_bytes = stored_bytes - ?2 WHERE id = ?1")?
-            .execute(params![group, bytes])?;
+            .execute(params![group, sizes.iter().sum::<usize>()])?;
     }
     Ok(sizes.len())
 }

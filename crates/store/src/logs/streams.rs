@@ -3,12 +3,13 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::StorageError;
-use crate::logs::write::{EVENT_OVERHEAD_BYTES, append, group_id};
+use crate::logs::rows::counted_bytes;
+use crate::logs::write::{append, group_id};
 use crate::logs::{Event, GroupKey, Logs, ReadLogsError, StreamKey, stored_ms};
 
-/// Events of deleted streams that are removed at once (ours). Others wait for the next step, so
+/// Rows of deleted streams that are removed at once (ours). Others wait for the next step, so
 /// that no append waits for more than a step.
-const SWEEP_EVENTS: usize = 2_000;
+const SWEEP_ROWS: usize = 2_000;
 
 /// Streams whose events are still to be removed.
 pub(crate) const TO_SWEEP: &str = "
@@ -135,20 +136,22 @@ pub(super) fn sweep(connection: &Connection) -> Result<bool, StorageError> {
         return Ok(false);
     };
     let transaction = connection.unchecked_transaction()?;
-    let mut statement = transaction.prepare_cached(
+    let sql = format!(
         "DELETE FROM log_events WHERE id IN
              (SELECT id FROM log_events WHERE stream_id = ?1 LIMIT ?2)
-         RETURNING OCTET_LENGTH(message)",
-    )?;
-    let sizes = statement.query_map(params![stream, SWEEP_EVENTS], |row| row.get::<_, usize>(0))?;
+         RETURNING {}",
+        counted_bytes(),
+    );
+    let mut statement = transaction.prepare_cached(&sql)?;
+    let sizes = statement.query_map(params![stream, SWEEP_ROWS], |row| row.get::<_, usize>(0))?;
     let sizes = sizes.collect::<Result<Vec<_>, _>>()?;
     drop(statement);
-    let bytes = sizes.iter().sum::<usize>() + sizes.len() * EVENT_OVERHEAD_BYTES;
+    let bytes: usize = sizes.iter().sum();
     // The group may be gone, too; then there is nothing to count.
     transaction
         .prepare_cached("UPDATE log_groups SET stored_bytes = stored_bytes - ?2 WHERE id = ?1")?
         .execute(params![group, bytes])?;
-    if sizes.len() < SWEEP_EVENTS {
+    if sizes.len() < SWEEP_ROWS {
         transaction
             .prepare_cached("DELETE FROM log_streams_to_sweep WHERE stream_id = ?1")?
             .execute([stream])?;

@@ -11,6 +11,7 @@ use dormouse_model::limits;
 use dormouse_model::names::Scope;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::rows::{COLUMNS, StoredRow, TABLES};
 use super::write::of;
 use super::{GroupKey, Logs, StoredEvent};
 use crate::StorageError;
@@ -194,10 +195,9 @@ impl Tail {
         let (groups, streams, last) = (self.groups.clone(), self.streams.clone(), self.last);
         let wanted = wanted.clone();
         let look = move |connection: &Connection| {
-            let matches = |group: &GroupKey, event: &StoredEvent| {
-                groups.contains(group) && streams.contain(&event.stream) && wanted(&event.message)
-            };
-            look(connection, last, matches)
+            let is_followed =
+                |group: &GroupKey, stream: &str| groups.contains(group) && streams.contain(stream);
+            look(connection, last, is_followed, |message| wanted(message))
         };
         let (page, last) = self.logs.database.read(look).await?;
         match last {
@@ -238,55 +238,50 @@ fn last(connection: &Connection) -> Result<i64, StorageError> {
 fn look(
     connection: &Connection,
     after: i64,
-    matches: impl Fn(&GroupKey, &StoredEvent) -> bool,
+    is_followed: impl Fn(&GroupKey, &str) -> bool,
+    wanted: impl Fn(&str) -> bool,
 ) -> Result<(TailPage, Looked), StorageError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT e.id, s.name, e.timestamp_ms, e.ingestion_ms, e.message,
-                g.account, g.region, g.name
-         FROM log_events e JOIN log_streams s ON s.id = e.stream_id
-              JOIN log_groups g ON g.id = e.group_id
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS}, g.account, g.region, g.name
+         FROM {TABLES} JOIN log_groups g ON g.id = e.group_id
          WHERE e.id > ?1 ORDER BY e.id LIMIT ?2",
-    )?;
+    ))?;
     let mut rows = statement.query(params![after, LOOKED_AT])?;
     let (mut page, mut bytes, mut at, mut seen) = (TailPage::default(), 0, after, 0);
     while let Some(row) = rows.next()? {
         (at, seen) = (row.get(0)?, seen + 1);
-        let Some((group, event)) = read(row)? else { continue };
-        if !matches(&group, &event) {
+        let Some(group) = group(row)? else { continue };
+        let row = StoredRow::of(row)?;
+        if !is_followed(&group, row.stream()) {
             continue;
         }
-        if page.events.len() >= limits::LIVE_TAIL_EVENTS || bytes >= PAGE_BYTES {
-            page.sampled = true;
-            return Ok((page, Looked::ToTheEnd(last(connection)?)));
+        for event in row.events().into_iter().filter(|event| wanted(event.message)) {
+            if page.events.len() >= limits::LIVE_TAIL_EVENTS || bytes >= PAGE_BYTES {
+                page.sampled = true;
+                return Ok((page, Looked::ToTheEnd(last(connection)?)));
+            }
+            bytes += event.message.len();
+            page.events.push(Followed { group: group.name.clone(), event: event.stored() });
         }
-        bytes += event.message.len();
-        page.events.push(Followed { group: group.name, event });
     }
     let looked = if seen < LOOKED_AT { Looked::ToTheEnd(at) } else { Looked::Until(at) };
     Ok((page, looked))
 }
 
-fn read(row: &Row<'_>) -> Result<Option<(GroupKey, StoredEvent)>, StorageError> {
+/// Whose a row is; its columns follow those of the events.
+fn group(row: &Row<'_>) -> Result<Option<GroupKey>, StorageError> {
     let text = |at| row.get::<_, String>(at);
-    let (Ok(account), Ok(region)) = (text(5)?.parse(), text(6)?.parse()) else {
+    let (Ok(account), Ok(region)) = (text(6)?.parse(), text(7)?.parse()) else {
         return Ok(None);
     };
-    let group = GroupKey { scope: Scope { account, region }, name: text(7)? };
-    let event = StoredEvent {
-        id: row.get(0)?,
-        stream: row.get(1)?,
-        timestamp_ms: row.get(2)?,
-        ingestion_ms: row.get(3)?,
-        message: row.get(4)?,
-    };
-    Ok(Some((group, event)))
+    Ok(Some(GroupKey { scope: Scope { account, region }, name: text(8)? }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn group(name: &str) -> GroupKey {
+    fn key(name: &str) -> GroupKey {
         let scope = Scope {
             account: "123456789012".parse().unwrap(),
             region: "us-east-1".parse().unwrap(),
@@ -297,15 +292,15 @@ mod tests {
     #[test]
     fn who_follows_hears_of_its_groups_alone_and_nothing_is_kept_of_it() {
         let followers = Followers::default();
-        let one = followers.follow(&[group("a"), group("b")]).unwrap();
-        let two = followers.follow(&[group("b")]).unwrap();
+        let one = followers.follow(&[key("a"), key("b")]).unwrap();
+        let two = followers.follow(&[key("b")]).unwrap();
         let heard = |place: &Place| place.news.swap(false, Ordering::AcqRel);
-        followers.came(&group("a"));
+        followers.came(&key("a"));
         assert_eq!((heard(&one), heard(&two)), (true, false));
-        followers.came(&group("b"));
+        followers.came(&key("b"));
         assert_eq!((heard(&one), heard(&two)), (true, true));
         drop(one);
-        followers.came(&group("b"));
+        followers.came(&key("b"));
         assert!(heard(&two));
         drop(two);
         assert!(followers.lock().groups.is_empty());
@@ -314,11 +309,10 @@ mod tests {
     #[test]
     fn past_the_limit_nobody_follows() {
         let followers = Followers::default();
-        let all: Vec<_> =
-            (0..limits::LIVE_TAILS).map(|_| followers.follow(&[group("a")])).collect();
+        let all: Vec<_> = (0..limits::LIVE_TAILS).map(|_| followers.follow(&[key("a")])).collect();
         assert!(all.iter().all(Option::is_some));
-        assert!(followers.follow(&[group("a")]).is_none());
+        assert!(followers.follow(&[key("a")]).is_none());
         drop(all);
-        assert!(followers.follow(&[group("a")]).is_some());
+        assert!(followers.follow(&[key("a")]).is_some());
     }
 }

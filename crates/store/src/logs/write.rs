@@ -4,15 +4,16 @@ use dormouse_model::names::Scope;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::logs::{
-    CreateGroupError, Event, GroupKey, GroupSettings, Logs, StreamKey, stored_ms, streams, tags,
+    CreateGroupError, Event, GroupKey, GroupSettings, Logs, StreamKey, rows, stored_ms, streams,
+    tags,
 };
 use crate::{ChangeError, StorageError};
 
 /// Bytes that AWS adds to each event's message when it counts (`PutLogEvents`).
 pub(super) const EVENT_OVERHEAD_BYTES: usize = 26;
-/// Events of deleted groups that are removed at once (ours). Others wait for the next step, so
+/// Rows of deleted groups that are removed at once (ours). Others wait for the next step, so
 /// that no append waits for more than a step.
-const SWEEP_EVENTS: usize = 2_000;
+const SWEEP_ROWS: usize = 2_000;
 
 impl Logs {
     /// Adds events to a stream, which is made when it is not there, and so is its group.
@@ -120,8 +121,8 @@ pub(crate) fn sweep(connection: &Connection) -> Result<bool, StorageError> {
             "DELETE FROM log_events WHERE id IN
                  (SELECT id FROM log_events WHERE group_id = ?1 LIMIT ?2)",
         )?
-        .execute(params![group, SWEEP_EVENTS])?;
-    if removed < SWEEP_EVENTS {
+        .execute(params![group, SWEEP_ROWS])?;
+    if removed < SWEEP_ROWS {
         transaction
             .prepare_cached("DELETE FROM log_groups_to_sweep WHERE group_id = ?1")?
             .execute([group])?;
@@ -174,19 +175,40 @@ pub(super) fn append(
     .expect("a group that was not there has been made in this transaction");
     let ingestion_ms = stored_ms(ingestion_ms);
     let stream = touch_stream(connection, group, &stream.name, times(events, ingestion_ms))?;
-    let mut insert = connection.prepare_cached(
-        "INSERT INTO log_events (group_id, stream_id, timestamp_ms, ingestion_ms, message)
-         VALUES (?1, ?2, ?3, ?4, ?5)",
-    )?;
-    for event in events {
-        let timestamp_ms = stored_ms(event.timestamp_ms);
-        insert.execute(params![group, stream, timestamp_ms, ingestion_ms, event.message])?;
-    }
+    insert_events(connection, (group, stream), events, ingestion_ms)?;
     let bytes: usize = events.iter().map(|event| event.message.len() + EVENT_OVERHEAD_BYTES).sum();
     connection
         .prepare_cached("UPDATE log_groups SET stored_bytes = stored_bytes + ?2 WHERE id = ?1")?
         .execute(params![group, bytes])?;
     Ok(())
+}
+
+fn insert_events(
+    connection: &Connection,
+    (group, stream): (i64, i64),
+    events: &[Event],
+    ingestion_ms: i64,
+) -> Result<(), StorageError> {
+    let mut id = last_id(connection)?;
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO log_events
+             (id, group_id, stream_id, timestamp_ms, ingestion_ms, message, lengths)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?;
+    for row in rows::rows(events) {
+        id += row.count();
+        let (timestamp_ms, message) = (stored_ms(row.timestamp_ms()), row.message());
+        let of = params![id, group, stream, timestamp_ms, ingestion_ms, message, row.lengths()];
+        insert.execute(of)?;
+    }
+    Ok(())
+}
+
+/// The last id that was ever drawn: SQLite remembers the largest, also of rows that are gone.
+fn last_id(connection: &Connection) -> Result<usize, StorageError> {
+    let sql = "SELECT seq FROM sqlite_sequence WHERE name = 'log_events'";
+    let last = connection.prepare_cached(sql)?.query_row([], |row| row.get(0)).optional()?;
+    Ok(last.unwrap_or(0))
 }
 
 /// What some events mean for their stream.
