@@ -26,7 +26,7 @@ use crate::donor::Donor;
 #[derive(Debug)]
 pub(crate) enum Request {
     /// Run this.
-    Invoke(Job),
+    Invoke(Box<Job>),
     /// Keep so many environments ready; answered when that is begun.
     Provide(u32, oneshot::Sender<()>),
     /// End every environment when it has nothing to do, then end.
@@ -87,7 +87,7 @@ impl Assignment {
 /// Does what the book orders.
 struct Owner {
     assignment: Assignment,
-    book: Book<Job>,
+    book: Book<Box<Job>>,
     handles: HashMap<EnvironmentId, EnvironmentHandle>,
     tasks: JoinSet<()>,
     /// Held for those who make snapshots, until the version retires: they end when it is dropped.
@@ -177,7 +177,7 @@ impl Owner {
         self.tell_allocation();
     }
 
-    fn obey(&mut self, order: Order<Job>) {
+    fn obey(&mut self, order: Order<Box<Job>>) {
         match order {
             Order::Lease(id, job) => self.lease(&id, job),
             Order::Start(reason, initialization, place) => {
@@ -202,7 +202,7 @@ impl Owner {
         }
     }
 
-    fn lease(&mut self, id: &EnvironmentId, job: Job) {
+    fn lease(&mut self, id: &EnvironmentId, job: Box<Job>) {
         let refused = match self.handles.get(id) {
             Some(handle) => handle.lease(job).err(),
             None => Some(job),
@@ -244,7 +244,7 @@ impl Owner {
         });
     }
 
-    fn fail(&self, mut job: Job, failure: Failure) {
+    fn fail(&self, mut job: Box<Job>, failure: Failure) {
         let message = match failure {
             Failure::ShuttingDown => "The server is shutting down",
             Failure::NoSandbox => {

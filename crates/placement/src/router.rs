@@ -149,7 +149,7 @@ impl Placement {
         let counts = self.counts.load();
         let permit = counts.permit(&version.key, version.version, &route.shared, now);
         let permit = permit.inspect_err(|_| self.throttled(version, &invocation))?;
-        let job = Job { invocation, reply, permit };
+        let job = Box::new(Job { invocation, reply, permit });
         route.requests.send(Request::Invoke(job)).await.map_err(|_| InvokeError::Superseded)?;
         match answer.await {
             Ok(Ok(answer)) => Ok(answer),

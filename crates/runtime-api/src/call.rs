@@ -20,7 +20,8 @@ pub(crate) type Verdict = oneshot::Sender<Result<(), Refusal>>;
 /// The same for an extension's call.
 type ExtensionVerdict = oneshot::Sender<Result<(), ExtensionRefusal>>;
 
-/// What a runtime or an extension asked for; sent to the owner over a bounded channel.
+/// What a runtime or an extension asked for; sent to the owner over a bounded channel. What is rare and
+/// large is boxed: each call is moved some ten times on its way.
 ///
 /// Request ids are as in the path, unchecked: [`crate::RuntimeState`] compares them. The owner puts
 /// each call of the runtime through [`crate::RuntimeState::apply`], each of an extension through
@@ -89,14 +90,14 @@ pub enum Call {
         /// The id in the path.
         request: String,
         /// How it failed.
-        report: ErrorReport,
+        report: Box<ErrorReport>,
         /// Accepted: 202.
         reply: Verdict,
     },
     /// `POST init/error`: the runtime cannot start.
     InitError {
         /// Why not.
-        report: ErrorReport,
+        report: Box<ErrorReport>,
         /// Accepted: 202.
         reply: Verdict,
     },
@@ -108,7 +109,7 @@ pub enum Call {
     /// `POST restore/error`: the runtime cannot go on after a restore. Only with SnapStart.
     RestoreError {
         /// What went wrong after the restore.
-        report: ErrorReport,
+        report: Box<ErrorReport>,
         /// Accepted: 202.
         reply: Verdict,
     },
@@ -168,7 +169,7 @@ pub enum Call {
         /// Who.
         identifier: Identifier,
         /// What it wants: valid.
-        subscription: Subscription,
+        subscription: Box<Subscription>,
         /// Accepted: 200.
         reply: ExtensionVerdict,
     },

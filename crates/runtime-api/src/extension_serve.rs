@@ -98,7 +98,7 @@ async fn subscribe(
     let identifier = identifier(headers)?;
     let place = reserve(calls).await?;
     let body = receive(body, EXTENSION_BODY_BYTES).await?;
-    let subscription = subscription::parse(api, &body)?;
+    let subscription = Box::new(subscription::parse(api, &body)?);
     let call = |reply| Call::Subscribe { api, identifier, subscription, reply };
     put(place, call).await?;
     Ok(json(StatusCode::OK, Bytes::from_static(SUBSCRIBED)))

@@ -173,7 +173,7 @@ async fn fail(
         Ok(body) => body,
         Err(broken) => return Err(refuse_body(request, broken, place).await),
     };
-    let report = report(headers, body);
+    let report = Box::new(report(headers, body));
     put(place, |reply| Call::Error { request, report, reply }).await?;
     Ok(accepted())
 }
@@ -190,8 +190,8 @@ async fn refuse_body(request: String, broken: Broken, place: Place<'_>) -> Refus
 
 /// A report outside an invocation. One that is not whole is refused without the owner: the runtime
 /// ends after it, and its end is what counts.
-async fn receive_report(headers: &HeaderMap, body: Incoming) -> Result<ErrorReport, Refusal> {
-    Ok(report(headers, receive(body, INVOKE_RESPONSE_BYTES).await?))
+async fn receive_report(headers: &HeaderMap, body: Incoming) -> Result<Box<ErrorReport>, Refusal> {
+    Ok(Box::new(report(headers, receive(body, INVOKE_RESPONSE_BYTES).await?)))
 }
 
 fn delivered(delivery: Delivery) -> Answer {

@@ -41,7 +41,8 @@ use crate::answer::Reply;
 use crate::snapshots::Turn;
 
 /// An invocation and the place where its answer goes. It outlives the connection that asked: when
-/// nobody waits any more, the function runs all the same.
+/// nobody waits any more, the function runs all the same. Handed over in a box, since it is moved some
+/// twenty times on its way.
 #[derive(Debug)]
 pub struct Job {
     /// What to run.
@@ -60,7 +61,7 @@ pub enum Fact {
     /// A lease is welcome.
     Ready(EnvironmentId),
     /// The job was not begun; somebody else must run it.
-    HandBack(EnvironmentId, Job),
+    HandBack(EnvironmentId, Box<Job>),
     /// It has ended; nothing follows.
     Dead(EnvironmentId, Cause),
 }
@@ -106,7 +107,7 @@ impl ColdReason {
 /// What an environment is told. The bound: one lease at a time, a stop and a kill.
 #[derive(Debug)]
 enum Command {
-    Lease(Job),
+    Lease(Box<Job>),
     Stop(Cause),
     Kill(Cause),
 }
@@ -131,11 +132,7 @@ impl EnvironmentHandle {
     ///
     /// # Errors
     /// The job itself, when the environment has ended.
-    #[expect(
-        clippy::result_large_err,
-        reason = "what comes back is what was sent, unboxed on the warm path"
-    )]
-    pub fn lease(&self, job: Job) -> Result<(), Job> {
+    pub fn lease(&self, job: Box<Job>) -> Result<(), Box<Job>> {
         self.commands.try_send(Command::Lease(job)).map_err(|refused| match refused.into_inner() {
             Command::Lease(job) => job,
             Command::Stop(_) | Command::Kill(_) => {

@@ -84,7 +84,7 @@ impl Owner {
                 let _ = reply.send(self.extensions.report(identifier, report));
             }
             Call::Subscribe { api, identifier, subscription, reply } => {
-                let _ = reply.send(self.subscribe(api, identifier, subscription));
+                let _ = reply.send(self.subscribe(api, identifier, *subscription));
             }
         }
     }
@@ -183,7 +183,7 @@ impl Owner {
     async fn init_failed(
         &mut self,
         (request, failed): (Request<'_>, fn(String) -> Event),
-        report: ErrorReport,
+        report: Box<ErrorReport>,
         reply: Verdict,
     ) {
         let verdict = self.runtime.admit(request);

@@ -203,7 +203,7 @@ impl Owner {
         }
     }
 
-    pub(super) async fn hand_back(&self, job: Job) {
+    pub(super) async fn hand_back(&self, job: Box<Job>) {
         self.tell(Fact::HandBack(self.spec.id.clone(), job)).await;
     }
 

@@ -113,7 +113,7 @@ pub(crate) struct Owner {
     /// The names of the external extensions.
     external: Vec<String>,
     extensions: Extensions,
-    job: Option<Job>,
+    job: Option<Box<Job>>,
     /// What metrics hear of it.
     metered: Metered,
     /// What the runtime answered, until the machine says to pass it on.
