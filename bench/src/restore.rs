@@ -42,7 +42,8 @@ const END: &[u8] = br#"{"end":true}"#;
 /// What boto3 is made of, and what of its descriptions of services one client needs.
 const PACKAGES: [&str; 7] =
     ["boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six.py"];
-const DESCRIBED: [&str; 4] = ["dynamodb/", "endpoints.json", "partitions.json", "_retry.json"];
+const DESCRIBED: [&str; 5] =
+    ["dynamodb/", "endpoints.json", "partitions.json", "_retry.json", "sdk-default"];
 
 /// Prints the table and returns its figures; nothing where there are no snapshots.
 pub(crate) fn run(bench: Bench<'_>, packages: &Path) -> anyhow::Result<Value> {
@@ -66,10 +67,10 @@ pub(crate) fn run(bench: Bench<'_>, packages: &Path) -> anyhow::Result<Value> {
         }
         client.exchange(&end)?;
         until(ENDED_WITHIN, "the environment to end", || {
-            Ok((lives::living(&mut client, &qualified)? == 0).then_some(()))
+            Ok((lives::living(&mut client, NAME)? == 0).then_some(()))
         })?;
     }
-    let lives = lives::of(&mut client, &qualified)?;
+    let lives = lives::of(&mut client, NAME)?;
     functions::delete(&mut client, NAME)?;
     // One was initialised, for the snapshot.
     if lives::count(&lives, "init") > 1.0 {
@@ -77,20 +78,18 @@ pub(crate) fn run(bench: Bench<'_>, packages: &Path) -> anyhow::Result<Value> {
         return Ok(Value::Null);
     }
     let mut sandbox = lives::steps(&lives, "created", "provisioned");
-    let mut process = lives::steps(&lives, "provisioned", "restoring");
-    let mut ready = lives::steps(&lives, "restoring", "ready");
+    let mut processes = lives::steps(&lives, "restoring", "ready");
     let mut init = lives::steps(&lives, "init", "checkpoint");
     let mut table = Table::new(
         "Restore of a function with a boto3 client, request to answer (ms)".to_owned(),
-        &["p50", "p99", "max", "sandbox", "processes", "hooks", "Init in its place", "n", "load"],
+        &["p50", "p99", "max", "sandbox", "processes", "Init in its place", "n", "load"],
     );
     table.row(vec![
         millis(restored.p50()),
         millis(restored.percentile(99.0)),
         millis(restored.max()),
         millis(sandbox.p50()),
-        millis(process.p50()),
-        millis(ready.p50()),
+        millis(processes.p50()),
         millis(init.p50()),
         restored.len().to_string(),
         format!("{load:.2}"),
@@ -98,7 +97,7 @@ pub(crate) fn run(bench: Bench<'_>, packages: &Path) -> anyhow::Result<Value> {
     table.print();
     Ok(json!([{
         "row": "restore", "runtime": "python", "load": load, "dormouse": restored.figures(),
-        "sandbox": sandbox.figures(), "processes": process.figures(), "hooks": ready.figures(),
+        "sandbox": sandbox.figures(), "processes": processes.figures(),
         "init": init.figures(),
     }]))
 }
