@@ -9,6 +9,7 @@ import time
 import warnings
 
 import pytest
+from test_scrape import scrape, total
 
 from harness.clients import Aws
 from harness.code import package
@@ -310,6 +311,25 @@ def test_a_pending_version_goes_on_after_a_kill(servers, able):
     assert after["version"] == "1"
     if snapshots(server):
         assert after["made"] == before["made"]
+
+
+def test_what_is_restored_finds_a_sandbox_that_stood_by(servers, able):
+    server = servers("--standby", "2").start()
+    aws = Aws(server)
+    name = published(aws, able, "stood-by")
+    if not snapshots(server):
+        pytest.skip("this machine takes no snapshots")
+    first = aws.invoke(f"{name}:1").payload
+    kind = f"{able}/restored"
+    eventually(
+        lambda: total(scrape(server), "dormouse_standby_sandboxes", kind=kind, state="standing") == 2,
+        "two sandboxes stand by",
+    )
+    before = {life["id"] for life in environments(aws, name)}
+    told = [answer.payload for answer in aws.invoke_many(f"{name}:1", [{"sleep": 1}] * 2)]
+    assert all((it["made"], it["ran"]) == (first["made"], first["ran"]) for it in told)
+    fresh = [life for life in environments(aws, name) if life["id"] not in before]
+    assert fresh and all(life["sandboxId"] != life["id"] for life in fresh)
 
 
 def test_a_snapshot_that_is_spoilt_costs_no_caller_his_answer(servers, able):

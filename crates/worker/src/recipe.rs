@@ -121,7 +121,7 @@ pub(crate) fn ahead(
 ) -> SandboxSpec {
     let memory_mb = match kind {
         Kind::Interpreter { memory_mb: Some(memory_mb), .. } => memory_mb,
-        Kind::Bare | Kind::Interpreter { memory_mb: None, .. } => *limits::MEMORY_MB.start(),
+        _ => *limits::MEMORY_MB.start(),
     };
     SandboxSpec {
         id: id.to_owned(),
@@ -132,7 +132,7 @@ pub(crate) fn ahead(
         root: Root::Host,
         trees: interpreter.map(|it| language_trees(it, bootstraps)).unwrap_or_default(),
         network,
-        snapshots: false,
+        snapshots: matches!(kind, Kind::Restored { .. }),
     }
 }
 

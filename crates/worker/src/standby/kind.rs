@@ -11,6 +11,11 @@ use dormouse_runtimes::{Interpreter, Language, may_be_briefed};
 pub enum Kind {
     /// Nothing runs in it: for functions that bring their own runtime.
     Bare,
+    /// Nothing runs in it: processes of a managed runtime will be brought there from a snapshot.
+    Restored {
+        /// Which.
+        runtime: Runtime,
+    },
     /// The interpreter of a managed runtime waits in it.
     Interpreter {
         /// Which.
@@ -43,13 +48,29 @@ impl Kind {
             memory_mb: (language == Language::Node).then_some(configuration.memory_mb),
         })
     }
+
+    /// The kind that will do for what goes on from a snapshot, if any. Whatever its interpreter had to know
+    /// when it started, it knows.
+    pub(crate) fn of_restored(code: &Code, configuration: &Configuration) -> Option<Self> {
+        let runtime = configuration.runtime().filter(|_| matches!(code, Code::Zip(_)))?;
+        Some(Self::Restored { runtime })
+    }
+
+    /// The managed runtime whose files it has.
+    pub(crate) fn runtime(self) -> Option<Runtime> {
+        match self {
+            Self::Bare => None,
+            Self::Restored { runtime } | Self::Interpreter { runtime, .. } => Some(runtime),
+        }
+    }
 }
 
-/// As in `bare`, `python3.12`, `nodejs22.x/512`.
+/// As in `bare`, `python3.12`, `nodejs22.x/512`, `python3.12/restored`.
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bare => f.write_str("bare"),
+            Self::Restored { runtime } => write!(f, "{runtime}/restored"),
             Self::Interpreter { runtime, memory_mb: None } => runtime.fmt(f),
             Self::Interpreter { runtime, memory_mb: Some(memory_mb) } => {
                 write!(f, "{runtime}/{memory_mb}")
@@ -98,6 +119,18 @@ mod tests {
         check(node, None, Some("nodejs20.x/512"));
         check(node, Some("NODE_OPTIONS"), None);
         check(node, Some("AWS_LAMBDA_EXEC_WRAPPER"), None);
+    }
+
+    #[test]
+    fn what_is_restored_knows_its_variables_already() {
+        let deployment = resolved().deployment;
+        let mut configuration = deployment.configuration.clone();
+        let runtime = Runtime::Python { minor: 13 };
+        configuration.program = Program::Zip { runtime, handler: "h".into() };
+        configuration.variables = Some([("PYTHONPATH".into(), "x".into())].into());
+        let kind = |code| Kind::of_restored(code, &configuration).map(|kind| kind.to_string());
+        assert_eq!(kind(&deployment.code).as_deref(), Some("python3.13/restored"));
+        assert_eq!(kind(&Code::Directory { directory: "/src".into() }), None);
     }
 
     #[test]

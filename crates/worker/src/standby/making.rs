@@ -73,11 +73,9 @@ impl Standing {
 /// In words, why there is none.
 pub(super) async fn make(means: &Means, kind: Kind) -> Result<Standing, String> {
     capacity::for_another(limits::STANDBY_ROOM_MB).map_err(|error| error.to_string())?;
-    let interpreter = match kind {
-        Kind::Bare => None,
-        Kind::Interpreter { runtime, .. } => {
-            means.interpreters.of(runtime).await.map_err(|error| error.to_string())?
-        }
+    let interpreter = match kind.runtime() {
+        None => None,
+        Some(runtime) => means.interpreters.of(runtime).await.map_err(|error| error.to_string())?,
     };
     let id = means.chance.environment_id();
     let spec =

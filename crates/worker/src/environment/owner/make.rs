@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use dormouse_model::function::{Code, ResolvedVersion};
+use dormouse_model::function::{Code, Deployment, ResolvedVersion};
 use dormouse_model::image::Image;
 use dormouse_runtimes::Interpreter;
 use dormouse_sandbox::{Connection, Created, Links, SandboxSpec};
@@ -94,7 +94,14 @@ async fn make(
     let spec = recipe::sandbox(id, version, &content, shared.network);
     let snapshot = snapshot(shared, version, interpreter.as_ref(), source);
     let spec = for_snapshots(spec, snapshot.as_ref(), source, &external);
-    let sandbox = sandbox(shared, version, (interpreter.as_ref(), spec)).await?;
+    let Deployment { code, configuration, .. } = &version.deployment;
+    let kind = match &snapshot {
+        Some(_) => Kind::of_restored(code, configuration),
+        // None of those that stand by was made to be written.
+        None if spec.snapshots => None,
+        None => Kind::of(code, configuration, interpreter.as_ref()),
+    };
+    let sandbox = sandbox(shared, kind, spec).await?;
     Ok(Made { sandbox, interpreter, external, snapshot })
 }
 
@@ -123,15 +130,8 @@ fn for_snapshots(
 }
 
 /// One that stands by if there is one that will do, else a new one.
-async fn sandbox(
-    shared: &Shared,
-    version: &ResolvedVersion,
-    (interpreter, spec): (Option<&Interpreter>, SandboxSpec),
-) -> Result<Housed, String> {
-    let deployment = &version.deployment;
-    // One that stands by was not made for snapshots.
-    if !spec.snapshots
-        && let Some(kind) = Kind::of(&deployment.code, &deployment.configuration, interpreter)
+async fn sandbox(shared: &Shared, kind: Option<Kind>, spec: SandboxSpec) -> Result<Housed, String> {
+    if let Some(kind) = kind
         && let Some(standing) = shared.standby.take(kind).await
     {
         match standing.equip(&spec).await {
