@@ -12,9 +12,11 @@ use std::process::Command;
 use crate::interpreter::{Interpreter, Language};
 use crate::probe::{Deadline, run_with_deadline};
 
-const FILES: [(&str, &str); 11] = [
+const FILES: [(&str, &str); 13] = [
     ("python/bootstrap.py", include_str!("python/bootstrap.py")),
     ("python/dormouse_runtime.py", include_str!("python/dormouse_runtime.py")),
+    ("python/dormouse_ahead.py", include_str!("python/dormouse_ahead.py")),
+    ("python/dormouse_rehearsal.py", include_str!("python/dormouse_rehearsal.py")),
     ("python/dormouse_snapstart.py", include_str!("python/dormouse_snapstart.py")),
     ("python/snapshot_restore_py.py", include_str!("python/snapshot_restore_py.py")),
     ("node/bootstrap.cjs", include_str!("node/bootstrap.cjs")),
@@ -26,9 +28,9 @@ const FILES: [(&str, &str); 11] = [
     ("node/stream.cjs", include_str!("node/stream.cjs")),
 ];
 
-/// Those of them that are imported.
-const PYTHON_MODULES: [&str; 3] =
-    ["dormouse_runtime.py", "dormouse_snapstart.py", "snapshot_restore_py.py"];
+/// Those of them that are imported, but for the rehearsal's function: it stands for one that has to be compiled.
+const PYTHON_MODULES: [&str; 4] =
+    ["dormouse_runtime.py", "dormouse_ahead.py", "dormouse_snapstart.py", "snapshot_restore_py.py"];
 
 /// Writes the bootstraps to `dir/python` and `dir/node`, each file at once or not at all. The
 /// directory of the function's language is what is mounted at `/var/runtime`.
@@ -119,6 +121,6 @@ mod tests {
             assert_eq!(stamp(name), before);
         }
         assert_eq!(fs::read_to_string(dir.path().join(FILES[0].0)).unwrap(), FILES[0].1);
-        assert_eq!(fs::read_dir(dir.path().join("python")).unwrap().count(), 4);
+        assert_eq!(fs::read_dir(dir.path().join("python")).unwrap().count(), 6);
     }
 }

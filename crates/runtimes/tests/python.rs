@@ -440,7 +440,7 @@ def lines(name):
 def handler(event, context):
     descriptors = sorted(filter(None, map(kind, os.listdir("/proc/self/fd"))))
     status = [line for line in lines("status").splitlines() if line.split(":")[0] in (
-        "Umask", "Uid", "Gid", "NoNewPrivs", "Seccomp", "CapEff", "Threads", "SigQ", "SigBlk",
+        "Umask", "Uid", "Gid", "NoNewPrivs", "Seccomp", "CapEff", "Threads", "SigBlk",
         "SigIgn", "SigCgt")]
     where = lambda entries: [str(entry) for entry in entries]
     return {
@@ -468,6 +468,36 @@ def handler(event, context):
             || seen["proc environ"].to_string().contains("OWN=\u{e9} = x"),
         "{seen}"
     );
+}
+
+/// Who sees the connection takes the process for ready: what it still rehearsed would be waited for.
+#[test]
+fn a_process_that_is_started_ahead_rehearses_before_it_connects() {
+    let rehearsal = r#"
+import os
+
+def is_socket(fd):
+    try:
+        return os.readlink("/proc/self/fd/" + fd).startswith("socket:")
+    except OSError:
+        return False
+
+def handler(event, context):
+    sockets = [fd for fd in os.listdir("/proc/self/fd") if is_socket(fd)]
+    with open(os.path.dirname(__file__) + "/sockets", "a") as seen:
+        seen.write("%d " % len(sockets))
+"#;
+    let source = r#"
+import os
+
+def handler(event, context):
+    with open(os.environ["LAMBDA_RUNTIME_DIR"] + "/sockets") as seen:
+        return seen.read()
+"#;
+    let case = Case::new(RUNTIME, "fn.handler", "fn.py", source);
+    let case = case.file("../runtime/python/dormouse_rehearsal.py", rehearsal).event("{}");
+    let Some(outcome) = case.run_in(Begun::Ahead) else { return };
+    assert_eq!(outcome.posts[0].json(), "0 0 0 ", "{}", outcome.stderr);
 }
 
 #[test]

@@ -19,7 +19,6 @@ ONE_SEND_LIMIT_BYTES = 64 * 1024
 RECEIVE_BYTES = 64 * 1024
 # Open in a process that is started before it is known for which function.
 BRIEFING_DESCRIPTOR = 61
-ROOM = "_DORMOUSE_ROOM"
 # A record of `logging` has these fields anyway: the rest of its dictionary is what the user added.
 PLAIN_RECORD_FIELDS = frozenset(
     "name msg args levelname levelno pathname filename module exc_info exc_text stack_info lineno"
@@ -713,57 +712,36 @@ def wait_for_briefing():
         os.fstat(BRIEFING_DESCRIPTOR)
     except OSError:
         return None
+    import dormouse_ahead
+
     api = Api(os.environ["AWS_LAMBDA_RUNTIME_API"])
-    api.connect()
-    text = b"".join(iter(lambda: os.read(BRIEFING_DESCRIPTOR, RECEIVE_BYTES), b""))
-    os.close(BRIEFING_DESCRIPTOR)
-    if not text:
-        sys.exit(0)  # nobody needs it any more
-    cwd, *lines = text.split(b"\0")
-    variables = dict(line.decode().split("=", 1) for line in lines)
-    # The interpreter sets some for itself (LC_CTYPE): they come last, as in any other process.
-    own = {name: value for name, value in os.environ.items() if name not in variables}
-    del own[ROOM]
-    os.environ.clear()
-    os.environ.update(variables)
-    os.environ.update(own)
-    show_variables(text[len(cwd) + 1:])
-    os.chdir(cwd)
+    dormouse_ahead.wait(api, BRIEFING_DESCRIPTOR)
+    del sys.modules["dormouse_ahead"]
     return api
 
 
-def show_variables(block):
-    """Makes /proc/self/environ say what it would if the process had been started with them: it shows
-    the memory in which the first variables lay, where room was left for those to come."""
-    with open("/proc/self/stat", "rb") as stat:
-        fields = stat.read().rpartition(b")")[2].split()
-    start, end = int(fields[47]), int(fields[48])
-    try:
-        with open("/proc/self/mem", "r+b", 0) as memory:
-            memory.seek(start)
-            memory.write(block[:end - start].ljust(end - start, b"\0"))
-    except OSError:
-        pass  # a hardened kernel refuses it, and nothing but the show depends on it
-
-
 def main():
-    connected = wait_for_briefing()
-    prepare_logs()
-    runtime_dir = os.environ.get("LAMBDA_RUNTIME_DIR", "/var/runtime")
-    restore_site_builtins()
-    run_sitecustomize(runtime_dir)
-    prepare_path(os.environ.get("LAMBDA_TASK_ROOT", "/var/task"), runtime_dir)
-    api = connected or Api(os.environ["AWS_LAMBDA_RUNTIME_API"])
-    try:
-        handler = find_handler(os.environ.get("_HANDLER", ""))
-    except Exception as error:
-        give_up(api, error, "init/error", 1)
+    api = wait_for_briefing() or Api(os.environ["AWS_LAMBDA_RUNTIME_API"])
+    handler = initialise(api)
     if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
         import dormouse_snapstart
 
         dormouse_snapstart.pass_restore_point(api)
     while True:
         invoke(api, handler)
+
+
+def initialise(api):
+    """Makes this process what the variables say, and returns its handler."""
+    prepare_logs()
+    runtime_dir = os.environ.get("LAMBDA_RUNTIME_DIR", "/var/runtime")
+    restore_site_builtins()
+    run_sitecustomize(runtime_dir)
+    prepare_path(os.environ.get("LAMBDA_TASK_ROOT", "/var/task"), runtime_dir)
+    try:
+        return find_handler(os.environ.get("_HANDLER", ""))
+    except Exception as error:
+        give_up(api, error, "init/error", 1)
 
 
 def give_up(api, error, path, code, error_type=None):
