@@ -92,6 +92,9 @@ impl Floor {
             let directory = path.parent().unwrap_or(&self.bootstraps).to_owned();
             // As in the sandbox: the client beside the bootstrap must be found however python starts.
             command.arg(&path).env("PYTHONPATH", directory);
+            // In the sandbox as on Lambda the code's directory is read-only: each start compiles the
+            // function, where the floor would find the byte code of the start before.
+            command.env("PYTHONDONTWRITEBYTECODE", "1");
         }
         command
             .current_dir(&self.task)
