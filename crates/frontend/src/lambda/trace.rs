@@ -2,7 +2,12 @@
 //!
 //! Nothing collects segments yet; what a function is told is what it would be told on AWS.
 
+use std::fmt::Write as _;
+
 use dormouse_model::function::Tracing;
+
+/// What a new header has.
+const NEW_BYTES: usize = 74;
 
 /// The header to hand on. What the caller decided stays; without its decision a function that traces
 /// actively is sampled. `bits` are drawn only for what is missing.
@@ -13,18 +18,19 @@ pub(super) fn complete(
     mut bits: impl FnMut() -> u128,
 ) -> String {
     let given = asked.filter(|header| field(header, "Root").is_some()).unwrap_or_default();
-    let mut header = given.trim_end_matches(';').to_owned();
+    let mut header = String::with_capacity(given.len().max(NEW_BYTES));
+    header.push_str(given.trim_end_matches(';'));
+    // Writing to a String cannot fail.
     if given.is_empty() {
         let root = bits() & ((1 << 96) - 1);
-        header = format!("Root=1-{seconds:08x}-{root:024x}");
+        let _ = write!(header, "Root=1-{seconds:08x}-{root:024x}");
     }
     if field(given, "Parent").is_none() {
         let parent = bits() & u128::from(u64::MAX);
-        header = format!("{header};Parent={parent:016x}");
+        let _ = write!(header, ";Parent={parent:016x}");
     }
     if field(given, "Sampled").is_none() {
-        let sampled = u8::from(tracing == Tracing::Active);
-        header = format!("{header};Sampled={sampled}");
+        header.push_str(if tracing == Tracing::Active { ";Sampled=1" } else { ";Sampled=0" });
     }
     header
 }

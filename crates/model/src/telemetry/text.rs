@@ -33,9 +33,10 @@ pub fn to_text(record: &Record) -> Option<String> {
         Record::Extension(extension) => extension_line(extension),
         Record::Subscribed(subscribed) => subscription(subscribed),
         Record::Start { request, version, .. } => {
-            format!("START RequestId: {request} Version: {version}\n")
+            let version = version.to_string();
+            ["START RequestId: ", request.as_str(), " Version: ", &version, "\n"].concat()
         }
-        Record::End { request } => format!("END RequestId: {request}\n"),
+        Record::End { request } => ["END RequestId: ", request.as_str(), "\n"].concat(),
         Record::Report { request, report, memory, caller } => {
             let trace = caller.trace.as_deref().and_then(xray_line).unwrap_or_default();
             report_line(request, report, *memory) + &trace

@@ -90,7 +90,7 @@ impl Journal {
             Format::Json { .. } => None,
         };
         if let Some(line) = line {
-            self.remark(line);
+            self.platform_line(line, event.wall_ms, event.now);
         }
     }
 
@@ -101,12 +101,16 @@ impl Journal {
     /// A line of the platform: not part of the function's budget, and dropped only when the store
     /// has taken nothing for long.
     pub(super) fn remark(&mut self, line: String) {
+        self.platform_line(line, self.clock.wall_ms(), self.clock.now());
+    }
+
+    fn platform_line(&mut self, line: String, wall_ms: u64, now: Micros) {
         if self.waiting.len() < 2 * limits::LOG_QUEUE_EVENTS {
-            self.push(line, self.clock.wall_ms());
+            self.push(line, wall_ms, now);
         } else {
             self.tail.push(&line);
             self.budget.count_dropped(line.len());
-            self.touch();
+            self.touch(now);
         }
         if self.waiting.len().is_multiple_of(BATCH_LINES) {
             self.flush();
@@ -137,7 +141,7 @@ impl Journal {
         if self.waiting.len() < limits::LOG_QUEUE_EVENTS
             && let Some(notice) = self.budget.notice()
         {
-            self.push(notice, self.clock.wall_ms());
+            self.push(notice, self.clock.wall_ms(), self.clock.now());
         }
     }
 
@@ -150,14 +154,14 @@ impl Journal {
             let wall_ms = self.believed(wall_ms);
             let Some(line) = self.heard(process, text, wall_ms) else { continue };
             if !self.budget.admit(line.len(), now) {
-                self.touch();
+                self.touch(now);
                 continue;
             }
             if self.waiting.len() < limits::LOG_QUEUE_EVENTS {
-                self.push(line, wall_ms);
+                self.push(line, wall_ms, now);
             } else {
                 self.budget.count_dropped(line.len());
-                self.touch();
+                self.touch(now);
             }
         }
     }
@@ -187,14 +191,13 @@ impl Journal {
         }
     }
 
-    fn push(&mut self, line: String, wall_ms: u64) {
+    fn push(&mut self, line: String, wall_ms: u64, now: Micros) {
         self.tail.push(&line);
         self.waiting.push(logs::Event { timestamp_ms: wall_ms, message: line });
-        self.touch();
+        self.touch(now);
     }
 
-    fn touch(&mut self) {
-        let now = self.clock.now();
+    fn touch(&mut self, now: Micros) {
         let (first, _) = self.came.unwrap_or((now, now));
         self.came = Some((first, now));
     }
@@ -212,7 +215,7 @@ impl Journal {
             && let Err(kept) = self.sink.offer(&self.destination, std::mem::take(&mut self.waiting))
         {
             self.waiting = kept;
-            self.touch();
+            self.touch(self.clock.now());
             return;
         }
         self.tell_dropped();
