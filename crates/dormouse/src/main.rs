@@ -6,6 +6,8 @@
 mod cli;
 mod config;
 mod doctor;
+#[cfg(all(target_arch = "x86_64", any(target_env = "musl", test)))]
+mod memory;
 mod network;
 mod runtimes;
 mod serve;
