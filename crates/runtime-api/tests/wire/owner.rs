@@ -1,6 +1,7 @@
 //! The smallest owner that keeps the rules: what a worker does, without a process behind it.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use dormouse_runtime_api::{
     Call, Collected, Credentials, Delivery, Destination, ErrorReport, ExtensionEvent,
@@ -32,6 +33,9 @@ pub(crate) fn event(n: usize) -> Delivery {
 pub(crate) fn identifier(n: u128) -> Identifier {
     Identifier::from_u128(n)
 }
+
+/// How long an environment is kept that nobody asks anything. Time is paused: it costs nothing.
+const LIFE: Duration = Duration::from_secs(86_400);
 
 #[derive(Default)]
 pub(crate) struct Owner {
@@ -82,9 +86,10 @@ impl Owner {
         Self { extensions_are_off: true, ..Self::default() }
     }
 
-    /// Serves calls until all connections are gone; says what it was asked for.
+    /// Serves calls until all connections are gone; says what it was asked for. Bytes behind a parked call
+    /// hide the end of its connection: such a one ends with its environment, here after a day of silence.
     pub(crate) async fn run(mut self, mut calls: mpsc::Receiver<Call>) -> Vec<String> {
-        while let Some(call) = calls.recv().await {
+        while let Ok(Some(call)) = tokio::time::timeout(LIFE, calls.recv()).await {
             if let Call::ResponseStream { request, content_type, body, reply } = call {
                 let collected = body.collect(1_000_000_000).await;
                 let content_type = content_type.map(|value| value.to_str().unwrap().to_owned());
