@@ -191,6 +191,8 @@ async fn an_idle_environment_ends_after_its_time() {
         }
     };
     tokio::time::timeout(Duration::from_secs(10), ended).await.expect("it ends");
+    // Its sandbox goes first.
+    world.until_lives(|life| life.ended.is_some()).await;
     world.invoke("1").await.unwrap();
     let lives = world.lives().await;
     assert_eq!(

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use dormouse_model::concurrency::{Allocation, AllocationFailure};
 use dormouse_model::environment::Cause;
 use dormouse_placement::{FunctionClaim, InvokeError};
+use dormouse_worker::lives::Phase;
 
 use crate::world::{PATIENCE, World};
 use crate::{LONG, mask, world};
@@ -104,7 +105,8 @@ async fn more_callers_than_are_provisioned_for_get_environments_of_their_own() {
         (&b"\"slept\""[..], &b"\"slept\""[..])
     );
     assert_eq!(world.told().await, [KEPT, "scale-out on-demand alive"]);
-    // What is provisioned goes first.
+    // What is provisioned goes first, if it is free: answers come before an environment is.
+    world.until_lives(|life| life.phase == Phase::Frozen).await;
     world.invoke("1").await.unwrap();
     let lives = world.lives().await;
     assert_eq!(lives.iter().map(|life| life.invocations).collect::<Vec<_>>(), [2, 1]);

@@ -226,6 +226,16 @@ impl World {
         self.placement.lives().look(Filter::default()).await
     }
 
+    /// Waits until all that has become of the environments is like this.
+    pub(crate) async fn until_lives(&self, so: impl Fn(&Life) -> bool) {
+        let all = async {
+            while !self.lives().await.iter().all(&so) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, all).await.expect("it becomes so in time");
+    }
+
     /// How many lines of the function's environments are in the store.
     pub(crate) async fn lines(&self) -> usize {
         let mut lines = 0;
