@@ -9,7 +9,8 @@
 //!   owner   <===================== guest protocol ==============>
 //! ```
 //!
-//! A sandbox that was made ahead gets what it lacks by way of the spawner, too: `equip`.
+//! A sandbox that was made ahead gets what it lacks by way of the spawner, too: `equip`. So do processes get
+//! into and out of a snapshot: `snapshot`.
 //!
 //! [`Namespace`] is the daemon's side; [`spawner`] is a process of its own that never saw a secret
 //! of the daemon; `place` runs in the new process. A network namespace lives until the last

@@ -43,8 +43,8 @@ const OUTGOING_MAX: usize = 64;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
 /// The user inside, as on Lambda.
-const UID: u32 = 993;
-const GID: u32 = 990;
+pub(super) const UID: u32 = 993;
+pub(super) const GID: u32 = 990;
 const FILES_MAX: u32 = 1024;
 const STACK_BYTES: u64 = 8 << 20;
 

@@ -13,11 +13,10 @@ use std::path::Path;
 
 use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid};
 
+use crate::namespace::owner::{GID, UID};
+
 /// The directory beside the images.
 const BESIDE: &str = "tmp";
-
-/// The user inside, as on Lambda.
-const INSIDE: (u32, u32) = (993, 990);
 
 /// How many files and directories go along (ours), and how deep they may lie.
 const ENTRIES_MAX: usize = 100_000;
@@ -28,7 +27,7 @@ pub(super) fn write(tmp: &OwnedFd, into: &Path) -> io::Result<()> {
     let root = rustix::fs::fstat(tmp)?.st_uid;
     std::fs::create_dir(into.join(BESIDE))?;
     let beside = rustix::fs::open(into.join(BESIDE), directory(), Mode::empty())?;
-    let owner = |uid| if uid == root { (0, 0) } else { INSIDE };
+    let owner = |uid| if uid == root { (0, 0) } else { (UID, GID) };
     Copy { owner: &owner, left: ENTRIES_MAX }.directory((tmp, &beside), DEPTH_MAX)
 }
 
