@@ -12,11 +12,13 @@ use std::process::Command;
 use crate::interpreter::{Interpreter, Language};
 use crate::probe::{Deadline, run_with_deadline};
 
-const FILES: [(&str, &str); 13] = [
+const FILES: [(&str, &str); 15] = [
     ("python/bootstrap.py", include_str!("python/bootstrap.py")),
     ("python/dormouse_runtime.py", include_str!("python/dormouse_runtime.py")),
     ("python/dormouse_ahead.py", include_str!("python/dormouse_ahead.py")),
     ("python/dormouse_rehearsal.py", include_str!("python/dormouse_rehearsal.py")),
+    ("python/dormouse_bytecode.py", include_str!("python/dormouse_bytecode.py")),
+    ("python/dormouse_compile.py", include_str!("python/dormouse_compile.py")),
     ("python/dormouse_snapstart.py", include_str!("python/dormouse_snapstart.py")),
     ("python/snapshot_restore_py.py", include_str!("python/snapshot_restore_py.py")),
     ("node/bootstrap.cjs", include_str!("node/bootstrap.cjs")),
@@ -29,11 +31,21 @@ const FILES: [(&str, &str); 13] = [
 ];
 
 /// Those of them that are imported, but for the rehearsal's function: it stands for one that has to be compiled.
-const PYTHON_MODULES: [&str; 4] =
-    ["dormouse_runtime.py", "dormouse_ahead.py", "dormouse_snapstart.py", "snapshot_restore_py.py"];
+const PYTHON_MODULES: [&str; 5] = [
+    "dormouse_runtime.py",
+    "dormouse_ahead.py",
+    "dormouse_bytecode.py",
+    "dormouse_snapstart.py",
+    "snapshot_restore_py.py",
+];
+
+/// Below the directory of the Python bootstraps, where the bytecode of a function is attached. Empty.
+pub(crate) const BYTECODE: &str = "bytecode";
 
 /// Writes the bootstraps to `dir/python` and `dir/node`, each file at once or not at all. The
 /// directory of the function's language is what is mounted at `/var/runtime`.
+///
+/// An empty directory below that of Python is where bytecode can be [attached](crate::BYTECODE_DIR).
 ///
 /// A file that is already as it should be is left alone: its time stamp is what compiled python is
 /// checked against.
@@ -41,11 +53,11 @@ const PYTHON_MODULES: [&str; 4] =
 /// # Errors
 /// What the file system says.
 pub fn install_bootstraps(dir: &Path) -> io::Result<()> {
+    directory(&dir.join(Language::Python.directory()).join(BYTECODE))?;
     for (name, text) in FILES {
         let target = dir.join(name);
         let parent = target.parent().unwrap_or(dir);
-        fs::create_dir_all(parent)?;
-        fs::set_permissions(parent, fs::Permissions::from_mode(0o755))?;
+        directory(parent)?;
         if fs::read(&target).is_ok_and(|present| present == text.as_bytes()) {
             continue;
         }
@@ -60,6 +72,12 @@ pub fn install_bootstraps(dir: &Path) -> io::Result<()> {
         )?;
     }
     Ok(())
+}
+
+/// One that the function's user can look into, whatever the daemon's umask is.
+fn directory(path: &Path) -> io::Result<()> {
+    fs::create_dir_all(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755))
 }
 
 /// Tells the bootstraps of this build apart from those of others: a process that was started with others is not
@@ -121,6 +139,6 @@ mod tests {
             assert_eq!(stamp(name), before);
         }
         assert_eq!(fs::read_to_string(dir.path().join(FILES[0].0)).unwrap(), FILES[0].1);
-        assert_eq!(fs::read_dir(dir.path().join("python")).unwrap().count(), 6);
+        assert_eq!(fs::read_dir(dir.path().join("python")).unwrap().count(), 9);
     }
 }

@@ -12,6 +12,10 @@ use crate::interpreter::{Interpreter, Language, host_trees};
 /// Where the bootstrap's directory is mounted in the sandbox.
 pub const RUNTIME_DIR: &str = "/var/runtime";
 
+/// Where the bootstrap of Python looks for bytecode that was compiled ahead: files of any name that
+/// [`compiler`]'s command has written.
+pub const BYTECODE_DIR: &str = "/var/runtime/bytecode";
+
 /// Where the program of a `provided.*` runtime is looked for, in this order.
 pub const PROVIDED_BOOTSTRAPS: [&str; 3] =
     ["/var/task/bootstrap", "/opt/bootstrap", "/var/runtime/bootstrap"];
@@ -61,6 +65,16 @@ fn command(runtime: Runtime, interpreter: &Interpreter, memory_mb: u32) -> Vec<S
         }
         None => Vec::new(),
     }
+}
+
+/// The command that compiles all source below `root` ahead and writes the bytecode to its standard output; none
+/// for an interpreter whose language has no use for it. It needs no variables.
+#[must_use]
+pub fn compiler(interpreter: &Interpreter, root: &str) -> Option<Vec<String>> {
+    let program = interpreter.program.to_string_lossy().into_owned();
+    let script = format!("{RUNTIME_DIR}/dormouse_compile.py");
+    (interpreter.language == Language::Python)
+        .then(|| vec![program, "-S".to_owned(), script, root.to_owned()])
 }
 
 /// AWS gives a tenth of the memory to the young generation and the rest to the old one.
@@ -146,6 +160,21 @@ mod tests {
         let libraries = value(&launch, "LD_LIBRARY_PATH").unwrap();
         assert!(libraries.ends_with(":/var/runtime/lib:/var/task:/var/task/lib:/opt/lib"));
         assert_eq!(value(&launch, "NODE_PATH"), None);
+    }
+
+    #[test]
+    fn only_python_is_compiled_ahead() {
+        let python = interpreter(Language::Python, "3.12.1", "/usr", "bin/python3.12");
+        let argv = ["/usr/bin/python3.12", "-S", "/var/runtime/dormouse_compile.py", "/opt"];
+        assert_eq!(compiler(&python, "/opt").unwrap(), argv);
+        assert_eq!(
+            compiler(&interpreter(Language::Node, "22.1.0", "/usr", "bin/node"), "/opt"),
+            None
+        );
+        assert!(
+            BYTECODE_DIR.starts_with(RUNTIME_DIR)
+                && BYTECODE_DIR.ends_with(crate::bootstraps::BYTECODE)
+        );
     }
 
     #[test]

@@ -19,4 +19,4 @@ pub use bootstraps::{bootstraps_stamp, install_bootstraps, precompile};
 pub use choose::{Choice, choose, runtime_version};
 pub use discover::{discover, standard_candidates};
 pub use interpreter::{Interpreter, Language, Version, host_trees};
-pub use launch::{Launch, PROVIDED_BOOTSTRAPS, RUNTIME_DIR, launch};
+pub use launch::{BYTECODE_DIR, Launch, PROVIDED_BOOTSTRAPS, RUNTIME_DIR, compiler, launch};

@@ -680,6 +680,14 @@ def prepare_path(task_root, runtime_dir):
     sys.path[:] = first + listed + [entry for entry in rest if entry not in listed]
 
 
+def use_bytecode(directory):
+    """What was compiled ahead, if anything was."""
+    if os.listdir(directory):
+        import dormouse_bytecode
+
+        dormouse_bytecode.use(directory)
+
+
 def find_handler(handler):
     module_name, dot, function_name = handler.rpartition(".")
     if not dot:
@@ -735,6 +743,7 @@ def initialise(api):
     """Makes this process what the variables say, and returns its handler."""
     prepare_logs()
     runtime_dir = os.environ.get("LAMBDA_RUNTIME_DIR", "/var/runtime")
+    use_bytecode(__file__.rpartition("/")[0] + "/bytecode")
     restore_site_builtins()
     run_sitecustomize(runtime_dir)
     prepare_path(os.environ.get("LAMBDA_TASK_ROOT", "/var/task"), runtime_dir)

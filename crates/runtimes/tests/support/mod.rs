@@ -11,12 +11,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use dormouse_model::runtime::Runtime;
 use dormouse_runtimes::{
-    Choice, Interpreter, Language, RUNTIME_DIR, briefing, choose, discover, install_bootstraps,
-    launch, launch_ahead, may_be_briefed,
+    Choice, Interpreter, Language, RUNTIME_DIR, briefing, choose, compiler, discover,
+    install_bootstraps, launch, launch_ahead, may_be_briefed,
 };
 use rustix::net::sockopt::set_socket_linger;
 use rustix::process::{Pid, Signal, kill_process};
@@ -83,6 +83,8 @@ pub(crate) struct Case {
     pub(crate) runtime: Runtime,
     pub(crate) handler: String,
     pub(crate) files: Vec<(String, String)>,
+    /// Files that were something else when they were compiled ahead.
+    pub(crate) compiled: Vec<(String, String)>,
     pub(crate) events: Vec<Event>,
     pub(crate) variables: Vec<(String, String)>,
     pub(crate) wire: Wire,
@@ -150,6 +152,7 @@ impl Case {
             runtime: Runtime::parse(runtime).unwrap(),
             handler: handler.to_owned(),
             files: vec![(file.to_owned(), source.to_owned())],
+            compiled: Vec::new(),
             events: Vec::new(),
             variables: Vec::new(),
             wire: Wire::Plain,
@@ -160,6 +163,12 @@ impl Case {
 
     pub(crate) fn file(mut self, name: &str, source: &str) -> Self {
         self.files.push((name.to_owned(), source.to_owned()));
+        self
+    }
+
+    /// The file's bytecode was made ahead from this source. Its time stamp is that of the file.
+    pub(crate) fn compiled(mut self, name: &str, source: &str) -> Self {
+        self.compiled.push((name.to_owned(), source.to_owned()));
         self
     }
 
@@ -234,14 +243,15 @@ impl Case {
         let dir = tempfile::tempdir().unwrap();
         let runtime_dir = dir.path().join("runtime");
         install_bootstraps(&runtime_dir).unwrap();
-        let task = dir.path().join("task");
-        for (name, source) in &self.files {
-            let path = task.join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, source).unwrap();
-        }
         let language = Language::of(self.runtime).unwrap();
         let runtime_dir = runtime_dir.join(language.directory());
+        let task = dir.path().join("task");
+        if !self.compiled.is_empty() {
+            write(&task, &self.compiled);
+            let archive = compile(&interpreter, &runtime_dir, &task);
+            fs::write(runtime_dir.join("bytecode/one"), archive).unwrap();
+        }
+        write(&task, &self.files);
         let frames = dir.path().join("frames");
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -303,6 +313,31 @@ impl Case {
         variables.extend(self.variables.iter().cloned());
         Started { argv, variables: variables.into_iter().collect(), descriptors: Vec::new() }
     }
+}
+
+/// Files of one age.
+fn write(task: &Path, files: &[(String, String)]) {
+    for (name, source) in files {
+        let path = task.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, source).unwrap();
+        fs::File::options()
+            .write(true)
+            .open(path)
+            .unwrap()
+            .set_modified(SystemTime::UNIX_EPOCH)
+            .unwrap();
+    }
+}
+
+/// An archive of the bytecode of all that lies below a directory.
+pub(crate) fn compile(interpreter: &Interpreter, runtime_dir: &Path, below: &Path) -> Vec<u8> {
+    let argv = compiler(interpreter, below.to_str().unwrap()).unwrap();
+    let here = runtime_dir.to_str().unwrap();
+    let argv: Vec<String> = argv.iter().map(|word| word.replace(RUNTIME_DIR, here)).collect();
+    let ran = Command::new(&argv[0]).args(&argv[1..]).env_clear().output().unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    ran.stdout
 }
 
 /// A process to be started.
