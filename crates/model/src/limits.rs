@@ -141,6 +141,18 @@ pub const SNAPSHOT_TRIES: u32 = 5;
 /// Milliseconds after which a snapshot that could not be made is tried again (ours), when an environment of its
 /// version is made.
 pub const SNAPSHOT_RETRY_MS: u64 = 3_600_000;
+/// Bytes of Python source for which bytecode is compiled ahead at least (ours): compiling as much takes some two
+/// milliseconds, finding what is kept takes one.
+pub const BYTECODE_SOURCE_BYTES_MIN: u64 = 16 * 1024;
+/// Bytes that an archive of bytecode may have (ours): it is about as large as its source, of which a function has
+/// no more (`spec/lambda-api.md`).
+pub const BYTECODE_BYTES_MAX: u64 = UNZIPPED_BYTES;
+/// Milliseconds that compiling one archive may take (ours). Past it there is none.
+pub const BYTECODE_MS: u64 = 300_000;
+/// Megabytes that the compiler of bytecode may use (ours): one source file at a time, of a few megabytes at most.
+pub const BYTECODE_MEMORY_MB: u32 = 512;
+/// Thousandths of a core that the compiler of bytecode may use (ours): functions go first.
+pub const BYTECODE_CPU_MILLIS: u32 = 500;
 /// Milliseconds that writing a snapshot may take (ours). Past it there is none.
 pub const CHECKPOINT_MS: u64 = 60_000;
 /// Environments of provisioned concurrency that one function version has in the making at once (ours).

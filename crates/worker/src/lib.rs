@@ -8,6 +8,7 @@
 //! | [`environment`] (one each) | one sandbox, its lifecycle | jobs and stops by [`EnvironmentHandle`]; events of its sandbox; calls of its runtime | [`Fact`]s to whoever started it; lines to [`logs`]; transitions to [`lives`] |
 //! | stream (one each, while a response is streamed) | the way of its pieces, no faster than the bandwidth | pieces from the runtime's connection | pieces to the caller, its end to the environment |
 //! | [`artifacts`] | the directory of unpacked code | requests for a digest | the directory, one unpacking at a time per digest |
+//! | `bytecode` | archives of compiled Python, on their shelf | packages that functions have | their archives, compiled one at a time |
 //! | [`logs`] | the way of lines to the store | batches of lines | one append per batch |
 //! | [`metrics`] | what invocations come to in each minute | facts about them; requests to write or show it | points to the store, totals to whoever asks |
 //! | [`standby`] | the sandboxes that were made ahead | functions that are there; requests for one | a sandbox, once |
@@ -20,6 +21,7 @@
 
 mod answer;
 pub mod artifacts;
+mod bytecode;
 pub mod capacity;
 pub mod environment;
 mod interpreters;
@@ -27,6 +29,7 @@ pub mod lives;
 pub mod logs;
 pub mod metrics;
 mod recipe;
+mod shelf;
 pub mod snapshots;
 pub mod standby;
 mod stillness;

@@ -9,7 +9,7 @@ use dormouse_model::function::{Code, Configuration, Program, ResolvedVersion};
 use dormouse_model::limits;
 use dormouse_model::runtime::Runtime;
 use dormouse_runtimes::{
-    Interpreter, Launch, PROVIDED_BOOTSTRAPS, host_trees, launch, launch_ahead,
+    BYTECODE_DIR, Interpreter, Launch, PROVIDED_BOOTSTRAPS, host_trees, launch, launch_ahead,
 };
 use dormouse_sandbox::{
     CreateError, Links, Network, ProcessId, ProcessSpec, RUNTIME_API_ADDRESS, Root, SandboxSpec,
@@ -45,6 +45,8 @@ pub(crate) struct Parts {
     pub(crate) bootstraps: PathBuf,
     /// The interpreter, for a managed runtime.
     pub(crate) interpreter: Option<Interpreter>,
+    /// Directories with its bytecode, as far as it was compiled ahead.
+    pub(crate) bytecode: Vec<PathBuf>,
 }
 
 /// What the processes of one environment are told of it.
@@ -97,6 +99,14 @@ fn trees(parts: &Parts) -> Vec<Tree> {
     }
     if let Some(interpreter) = &parts.interpreter {
         trees.extend(language_trees(interpreter, &parts.bootstraps));
+    }
+    if !parts.bytecode.is_empty() {
+        // In what the one before has brought.
+        trees.push(Tree {
+            hosts: parts.bytecode.clone(),
+            at: BYTECODE_DIR.to_owned(),
+            links: Links::Followed,
+        });
     }
     trees
 }
@@ -152,6 +162,41 @@ pub(crate) fn waiting(kind: Kind, interpreter: Option<&Interpreter>) -> Option<P
         records: true,
         briefed: true,
     })
+}
+
+/// The sandbox and the process that compile Python source ahead, which lies on the host in these directories and is
+/// seen at a place inside. None for another language.
+pub(crate) fn compiler(
+    id: &str,
+    (hosts, at): (Vec<PathBuf>, &str),
+    interpreter: &Interpreter,
+    bootstraps: &Path,
+) -> Option<(SandboxSpec, ProcessSpec)> {
+    let argv = dormouse_runtimes::compiler(interpreter, at)?;
+    let (program, args) = argv.split_first()?;
+    let mut trees = vec![Tree { hosts, at: at.to_owned(), links: Links::Followed }];
+    trees.extend(language_trees(interpreter, bootstraps));
+    let spec = SandboxSpec {
+        id: id.to_owned(),
+        memory_bytes: u64::from(limits::BYTECODE_MEMORY_MB) << 20,
+        cpu_millis: Some(limits::BYTECODE_CPU_MILLIS),
+        pids_max: limits::PROCESSES,
+        tmp_bytes: u64::from(*limits::EPHEMERAL_MB.start()) << 20,
+        root: Root::Host,
+        trees,
+        network: Network::None,
+        snapshots: false,
+    };
+    let process = ProcessSpec {
+        id: RUNTIME,
+        programs: vec![program.clone()],
+        args: args.to_vec(),
+        variables: Vec::new(),
+        cwd: "/".to_owned(),
+        records: false,
+        briefed: false,
+    };
+    Some((spec, process))
 }
 
 /// Why there is no sandbox.
@@ -293,6 +338,7 @@ mod tests {
             layers: vec![],
             bootstraps: "/bootstraps".into(),
             interpreter: None,
+            bytecode: vec![],
         };
         let task = one("/code".into(), "/var/task");
         assert_eq!(trees(&parts), vec![task.clone()]);

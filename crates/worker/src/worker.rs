@@ -23,6 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::artifacts::{Artifacts, Unavailable};
+use crate::bytecode::{self, Bytecode};
 use crate::capacity::{self, Capacity};
 use crate::environment::{
     self, ColdReason, EnvironmentHandle, Fact, Names, Owner, Purpose, Shared, Spec,
@@ -35,6 +36,9 @@ use crate::snapshots::{self, SnapshotKey, Snapshots};
 use crate::standby::{Kind, Means, Setting, Standby};
 use crate::stillness::Stillness;
 use crate::watch::Watch;
+
+/// Where bytecode lies that is kept, beside unpacked code.
+const BYTECODE: &str = "bytecode";
 
 /// How much CPU a function gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +117,14 @@ impl Worker {
             chance: config.chance.clone(),
             shortage: capacity.shortage(),
         };
+        let means_of_bytecode = bytecode::Means {
+            backend: config.backend.clone(),
+            artifacts: artifacts.clone(),
+            bootstraps: config.bootstraps.clone(),
+            chance: config.chance.clone(),
+        };
+        let bytecode = config.directory.join(BYTECODE);
+        let bytecode = Bytecode::start(&bytecode, means_of_bytecode, &config.needed, tasks)?;
         let snapshots = Snapshots::open(snapshots::Setting {
             directory: &config.snapshots,
             machinery: config.backend.snapshots(),
@@ -122,6 +134,7 @@ impl Worker {
         })?;
         let shared = Shared {
             snapshots,
+            bytecode,
             standby: Standby::start(config.standby, means, config.clock.clone(), tasks),
             backend: config.backend,
             artifacts,
@@ -151,7 +164,8 @@ impl Worker {
         self.shared.interpreters.of(runtime).await.map(|_| ())
     }
 
-    /// A function is there that may be called soon: a sandbox that will do for it is made ahead.
+    /// A function is there that may be called soon: a sandbox that will do for it is made ahead, and what can be
+    /// compiled of it is.
     pub async fn expect(&self, code: &Code, configuration: &Configuration) {
         let interpreter = match configuration.runtime() {
             Some(runtime) => self.shared.interpreters.of(runtime).await.ok().flatten(),
@@ -160,6 +174,7 @@ impl Worker {
         if let Some(kind) = Kind::of(code, configuration, interpreter.as_ref()) {
             self.shared.standby.want(kind);
         }
+        self.shared.bytecode.expect(code, configuration, interpreter.as_ref());
     }
 
     /// The sandboxes that stand by.

@@ -30,8 +30,11 @@ use dormouse_runtimes::{Interpreter, bootstraps_stamp};
 use dormouse_sandbox::Network;
 use tracing::{debug, info};
 
-use self::directory::{Found, Home};
-pub(crate) use self::directory::{Snapshot, Unfinished};
+pub(crate) use self::directory::Snapshot;
+use crate::shelf::{Shelf, Unfinished};
+
+/// What the machinery writes is only for the daemon.
+const MODE: u32 = 0o700;
 
 /// Tells a version apart from all others, also from those of an earlier function of that name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -74,7 +77,7 @@ pub(crate) struct Snapshots(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    home: Home,
+    shelf: Shelf,
     /// Nothing where none can be made.
     machinery: Option<String>,
     network: Network,
@@ -108,11 +111,11 @@ impl Snapshots {
                 info!(reason, "no snapshots here: environments of SnapStart are initialised");
             })
             .ok();
-        let home = Home::open(directory)?;
+        let shelf = Shelf::open(directory)?;
         let names: HashMap<String, &SnapshotKey> =
             versions.iter().map(|key| (key.file_name(), key)).collect();
         let mut entries = HashMap::new();
-        for Found { name, snapshot } in home.look()? {
+        for (name, snapshot) in shelf.look()?.into_iter().map(Snapshot::found) {
             let is_ours = |made_by: &String| snapshot.is_made_by(made_by);
             match names.get(&name).filter(|_| machinery.as_ref().is_some_and(is_ours)) {
                 Some(key) if !entries.contains_key(*key) => {
@@ -124,7 +127,7 @@ impl Snapshots {
         info!(kept = entries.len(), "snapshots of a former process");
         let entries = Mutex::new(entries);
         let bootstraps = bootstraps_stamp();
-        Ok(Self(Arc::new(Shared { home, machinery, network, bootstraps, clock, entries })))
+        Ok(Self(Arc::new(Shared { shelf, machinery, network, bootstraps, clock, entries })))
     }
 
     /// What a snapshot is stamped with that an environment with this interpreter can go on from.
@@ -238,7 +241,7 @@ impl Turn {
     /// What the file system says.
     pub(crate) fn begin(&self, environment: &EnvironmentId) -> io::Result<Unfinished> {
         let name = format!("{}.{environment}", self.key.file_name());
-        self.snapshots.0.home.begin(name)
+        self.snapshots.0.shelf.begin(&name, MODE)
     }
 
     /// From now on environments with this interpreter go on from it, unless the version is not there any more.
@@ -251,7 +254,7 @@ impl Turn {
         interpreter: Option<&Interpreter>,
     ) -> io::Result<()> {
         let stamp = self.snapshots.stamp(interpreter).unwrap_or_default();
-        let snapshot = unfinished.finish(stamp)?;
+        let snapshot = Snapshot::new(unfinished.finish(&stamp)?, stamp);
         let mut entries = self.snapshots.lock();
         match entries.get_mut(&self.key) {
             Some(entry @ Entry::Making) => *entry = Entry::Kept(snapshot),

@@ -42,7 +42,7 @@ impl World {
     fn make(&self, snapshots: &Snapshots, environment: u128) {
         let turn = snapshots.claim(&self.version).expect("one is wanted");
         let unfinished = turn.begin(&id(environment)).unwrap();
-        fs::write(unfinished.images().join("memory"), "m").unwrap();
+        fs::write(unfinished.content().join("memory"), "m").unwrap();
         turn.keep(unfinished, None).unwrap();
     }
 
@@ -64,7 +64,7 @@ fn one_at_a_time_makes_it_and_any_number_use_it() {
     let turn = snapshots.claim(&world.version).unwrap();
     assert!(!snapshots.wants(&world.version) && snapshots.claim(&world.version).is_none());
     let unfinished = turn.begin(&id(1)).unwrap();
-    assert_eq!(fs::read_dir(unfinished.images()).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(unfinished.content()).unwrap().count(), 0);
     turn.keep(unfinished, None).unwrap();
     let (one, other) = (snapshots.find(&world.version, None), snapshots.find(&world.version, None));
     assert!(one.unwrap().is(&other.unwrap()) && !snapshots.wants(&world.version));

@@ -89,17 +89,24 @@ async fn make(
     }
     let bootstraps = shared.bootstraps.clone();
     let external = external(layers.clone()).await.map_err(|e| e.to_string())?;
-    let content =
-        Content::Code(Parts { code, links, layers, bootstraps, interpreter: interpreter.clone() });
+    let Deployment { code: origin, configuration, .. } = &version.deployment;
+    let bytecode = shared.bytecode.find(origin, configuration, interpreter.as_ref());
+    let content = Content::Code(Parts {
+        code,
+        links,
+        layers,
+        bootstraps,
+        interpreter: interpreter.clone(),
+        bytecode,
+    });
     let spec = recipe::sandbox(id, version, &content, shared.network);
     let snapshot = snapshot(shared, version, interpreter.as_ref(), source);
     let spec = for_snapshots(spec, snapshot.as_ref(), source, &external);
-    let Deployment { code, configuration, .. } = &version.deployment;
     let kind = match &snapshot {
-        Some(_) => Kind::of_restored(code, configuration),
+        Some(_) => Kind::of_restored(origin, configuration),
         // None of those that stand by was made to be written.
         None if spec.snapshots => None,
-        None => Kind::of(code, configuration, interpreter.as_ref()),
+        None => Kind::of(origin, configuration, interpreter.as_ref()),
     };
     let sandbox = sandbox(shared, kind, spec).await?;
     Ok(Made { sandbox, interpreter, external, snapshot })

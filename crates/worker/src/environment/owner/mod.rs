@@ -47,6 +47,7 @@ use super::runtime::Runtime;
 use super::streaming::{Forwarded, Offered, Streaming};
 use super::{Command, Commands, Fact, Job, Spec};
 use crate::artifacts::Artifacts;
+use crate::bytecode::Bytecode;
 use crate::interpreters::Interpreters;
 use crate::lives::{Birth, Lives};
 use crate::logs::LogSink;
@@ -81,6 +82,7 @@ pub(crate) struct Shared {
     pub(crate) interpreters: Interpreters,
     pub(crate) standby: Standby,
     pub(crate) snapshots: Snapshots,
+    pub(crate) bytecode: Bytecode,
 }
 
 /// The end of a slow effect.

@@ -109,7 +109,7 @@ async fn write(
     interpreter: Option<&Interpreter>,
 ) -> Result<(), NotWritten> {
     let unfinished = turn.begin(id)?;
-    sandbox.checkpoint(RUNTIME, unfinished.images()).await?;
+    sandbox.checkpoint(RUNTIME, unfinished.content()).await?;
     turn.keep(unfinished, interpreter)?;
     Ok(())
 }
