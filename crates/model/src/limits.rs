@@ -143,7 +143,9 @@ pub const SNAPSHOT_TRIES: u32 = 5;
 pub const SNAPSHOT_RETRY_MS: u64 = 3_600_000;
 /// Bytes of Python source for which bytecode is compiled ahead at least (ours): compiling as much takes some two
 /// milliseconds, finding what is kept takes one.
-pub const BYTECODE_SOURCE_BYTES_MIN: u64 = 16 * 1024;
+pub const BYTECODE_PYTHON_BYTES_MIN: u64 = 16 * 1024;
+/// As [`BYTECODE_PYTHON_BYTES_MIN`], of JavaScript, which is compiled more quickly.
+pub const BYTECODE_NODE_BYTES_MIN: u64 = 128 * 1024;
 /// Bytes that an archive of bytecode may have (ours): it is about as large as its source, of which a function has
 /// no more (`spec/lambda-api.md`).
 pub const BYTECODE_BYTES_MAX: u64 = UNZIPPED_BYTES;

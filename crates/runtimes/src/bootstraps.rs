@@ -12,7 +12,7 @@ use std::process::Command;
 use crate::interpreter::{Interpreter, Language};
 use crate::probe::{Deadline, run_with_deadline};
 
-const FILES: [(&str, &str); 15] = [
+const FILES: [(&str, &str); 16] = [
     ("python/bootstrap.py", include_str!("python/bootstrap.py")),
     ("python/dormouse_runtime.py", include_str!("python/dormouse_runtime.py")),
     ("python/dormouse_ahead.py", include_str!("python/dormouse_ahead.py")),
@@ -22,6 +22,7 @@ const FILES: [(&str, &str); 15] = [
     ("python/dormouse_snapstart.py", include_str!("python/dormouse_snapstart.py")),
     ("python/snapshot_restore_py.py", include_str!("python/snapshot_restore_py.py")),
     ("node/bootstrap.cjs", include_str!("node/bootstrap.cjs")),
+    ("node/compile.cjs", include_str!("node/compile.cjs")),
     ("node/ahead.cjs", include_str!("node/ahead.cjs")),
     ("node/rehearsal.js", include_str!("node/rehearsal.js")),
     ("node/rehearsed.mjs", include_str!("node/rehearsed.mjs")),
@@ -39,13 +40,13 @@ const PYTHON_MODULES: [&str; 5] = [
     "snapshot_restore_py.py",
 ];
 
-/// Below the directory of the Python bootstraps, where the bytecode of a function is attached. Empty.
+/// Below the directory of a language's bootstraps, where the bytecode of a function is attached. Empty.
 pub(crate) const BYTECODE: &str = "bytecode";
 
 /// Writes the bootstraps to `dir/python` and `dir/node`, each file at once or not at all. The
 /// directory of the function's language is what is mounted at `/var/runtime`.
 ///
-/// An empty directory below that of Python is where bytecode can be [attached](crate::BYTECODE_DIR).
+/// An empty directory below each is where bytecode can be [attached](crate::BYTECODE_DIR).
 ///
 /// A file that is already as it should be is left alone: its time stamp is what compiled python is
 /// checked against.
@@ -53,7 +54,9 @@ pub(crate) const BYTECODE: &str = "bytecode";
 /// # Errors
 /// What the file system says.
 pub fn install_bootstraps(dir: &Path) -> io::Result<()> {
-    directory(&dir.join(Language::Python.directory()).join(BYTECODE))?;
+    for language in [Language::Python, Language::Node] {
+        directory(&dir.join(language.directory()).join(BYTECODE))?;
+    }
     for (name, text) in FILES {
         let target = dir.join(name);
         let parent = target.parent().unwrap_or(dir);

@@ -7,13 +7,12 @@ use std::path::{Path, PathBuf};
 
 use dormouse_model::runtime::Runtime;
 
-use crate::interpreter::{Interpreter, Language, host_trees};
+use crate::interpreter::{Interpreter, Language, Version, host_trees};
 
 /// Where the bootstrap's directory is mounted in the sandbox.
 pub const RUNTIME_DIR: &str = "/var/runtime";
 
-/// Where the bootstrap of Python looks for bytecode that was compiled ahead: files of any name that
-/// [`compiler`]'s command has written.
+/// Where the bootstraps look for bytecode that was compiled ahead, as [`compiler`]'s commands write it.
 pub const BYTECODE_DIR: &str = "/var/runtime/bytecode";
 
 /// Where the program of a `provided.*` runtime is looked for, in this order.
@@ -67,14 +66,34 @@ fn command(runtime: Runtime, interpreter: &Interpreter, memory_mb: u32) -> Vec<S
     }
 }
 
-/// The command that compiles all source below `root` ahead and writes the bytecode to its standard output; none
-/// for an interpreter whose language has no use for it. It needs no variables.
+/// The first Node.js that says when its compile cache is written (`module.flushCompileCache`).
+const FIRST_CACHING_NODE: Version = Version { major: 22, minor: 10, patch: 0 };
+
+/// The command that compiles all source below `root` ahead, for functions with so much memory, and writes the
+/// bytecode to its standard output: that of Python as a file for [`BYTECODE_DIR`], that of Node.js as a tar of
+/// such files. None where the interpreter cannot keep bytecode. It needs no variables.
 #[must_use]
-pub fn compiler(interpreter: &Interpreter, root: &str) -> Option<Vec<String>> {
-    let program = interpreter.program.to_string_lossy().into_owned();
-    let script = format!("{RUNTIME_DIR}/dormouse_compile.py");
-    (interpreter.language == Language::Python)
-        .then(|| vec![program, "-S".to_owned(), script, root.to_owned()])
+pub fn compiler(
+    runtime: Runtime,
+    interpreter: &Interpreter,
+    memory_mb: u32,
+    root: &str,
+) -> Option<Vec<String>> {
+    let mut argv = vec![interpreter.program.to_string_lossy().into_owned()];
+    match interpreter.language {
+        Language::Python => {
+            argv.extend(["-S".to_owned(), format!("{RUNTIME_DIR}/dormouse_compile.py")]);
+        }
+        Language::Node if interpreter.version < FIRST_CACHING_NODE => return None,
+        Language::Node => {
+            // V8 takes bytecode only from a process with the same flags.
+            argv.extend(node_flags(runtime, interpreter, memory_mb));
+            argv.extend(["--expose-internals", "--no-warnings"].map(str::to_owned));
+            argv.push(format!("{RUNTIME_DIR}/compile.cjs"));
+        }
+    }
+    argv.push(root.to_owned());
+    Some(argv)
 }
 
 /// AWS gives a tenth of the memory to the young generation and the rest to the old one.
@@ -136,7 +155,6 @@ fn search_path(interpreter: Option<&Interpreter>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::interpreter::Version;
 
     fn interpreter(language: Language, version: &str, root: &str, program: &str) -> Interpreter {
         Interpreter {
@@ -163,18 +181,20 @@ mod tests {
     }
 
     #[test]
-    fn only_python_is_compiled_ahead() {
+    fn code_is_compiled_ahead_with_the_flags_of_who_will_run_it() {
         let python = interpreter(Language::Python, "3.12.1", "/usr", "bin/python3.12");
-        let argv = ["/usr/bin/python3.12", "-S", "/var/runtime/dormouse_compile.py", "/opt"];
-        assert_eq!(compiler(&python, "/opt").unwrap(), argv);
-        assert_eq!(
-            compiler(&interpreter(Language::Node, "22.1.0", "/usr", "bin/node"), "/opt"),
-            None
-        );
-        assert!(
-            BYTECODE_DIR.starts_with(RUNTIME_DIR)
-                && BYTECODE_DIR.ends_with(crate::bootstraps::BYTECODE)
-        );
+        let argv = compiler(Runtime::Python { minor: 12 }, &python, 128, "/opt").unwrap();
+        assert_eq!(argv, ["/usr/bin/python3.12", "-S", "/var/runtime/dormouse_compile.py", "/opt"]);
+        let runtime = Runtime::Node { major: 22 };
+        let node = |version| interpreter(Language::Node, version, "/usr", "bin/node");
+        let argv = compiler(runtime, &node("22.10.0"), 512, "/opt").unwrap();
+        let run = launch(runtime, Some(&node("22.10.0")), 512, None).argv;
+        let (_, flags) = run.split_last().unwrap();
+        assert_eq!(argv[..flags.len()], *flags);
+        assert_eq!(argv[argv.len() - 2..], ["/var/runtime/compile.cjs", "/opt"]);
+        assert_eq!(compiler(runtime, &node("22.9.0"), 512, "/opt"), None);
+        let inside = BYTECODE_DIR.strip_prefix(RUNTIME_DIR).unwrap();
+        assert_eq!(inside.trim_start_matches('/'), crate::bootstraps::BYTECODE);
     }
 
     #[test]

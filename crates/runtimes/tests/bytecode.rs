@@ -14,6 +14,10 @@ use support::{Case, compile, interpreter};
 
 const RUNTIME: &str = "python3.11";
 
+fn runtime() -> Runtime {
+    Runtime::parse(RUNTIME).unwrap()
+}
+
 /// A handler that answers with what its module is.
 fn case(module: &str, compiled: &str) -> Case {
     let handler =
@@ -77,7 +81,7 @@ fn kept(python: &Path, runtime_dir: &Path, archive: &Path) -> Vec<String> {
 
 #[test]
 fn only_what_importlib_would_use_and_nobody_would_miss_is_compiled() {
-    let Some(python) = interpreter(Runtime::parse(RUNTIME).unwrap()) else { return };
+    let Some(python) = interpreter(runtime()) else { return };
     let dir = tempfile::tempdir().unwrap();
     install_bootstraps(dir.path()).unwrap();
     let runtime_dir = dir.path().join("python");
@@ -99,20 +103,20 @@ fn only_what_importlib_would_use_and_nobody_would_miss_is_compiled() {
     Command::new(&python.program).args(py_compile).arg(task.join("own.py")).output().unwrap();
     std::os::unix::fs::symlink("nowhere.py", task.join("link.py")).unwrap();
     let archive = dir.path().join("archive");
-    fs::write(&archive, compile(&python, &runtime_dir, &task)).unwrap();
+    fs::write(&archive, compile(runtime(), &python, (&runtime_dir, &task))).unwrap();
     assert_eq!(kept(&python.program, &runtime_dir, &archive), ["good", "__init__", "ran"]);
 }
 
 #[test]
 fn an_archive_that_was_not_kept_well_is_none() {
-    let Some(python) = interpreter(Runtime::parse(RUNTIME).unwrap()) else { return };
+    let Some(python) = interpreter(runtime()) else { return };
     let dir = tempfile::tempdir().unwrap();
     install_bootstraps(dir.path()).unwrap();
     let runtime_dir = dir.path().join("python");
     let task = dir.path().join("task");
     fs::create_dir(&task).unwrap();
     fs::write(task.join("it.py"), "WHAT = 1").unwrap();
-    let whole = compile(&python, &runtime_dir, &task);
+    let whole = compile(runtime(), &python, (&runtime_dir, &task));
     let bytecode = runtime_dir.join("bytecode");
     let run = |archive: &[u8]| {
         fs::write(bytecode.join("one"), archive).unwrap();

@@ -164,16 +164,14 @@ pub(crate) fn waiting(kind: Kind, interpreter: Option<&Interpreter>) -> Option<P
     })
 }
 
-/// The sandbox and the process that compile Python source ahead, which lies on the host in these directories and is
-/// seen at a place inside. None for another language.
+/// The sandbox and the process in which a command compiles ahead what lies in these directories of the host and is
+/// seen at a place inside.
 pub(crate) fn compiler(
     id: &str,
+    command: &[String],
     (hosts, at): (Vec<PathBuf>, &str),
-    interpreter: &Interpreter,
-    bootstraps: &Path,
-) -> Option<(SandboxSpec, ProcessSpec)> {
-    let argv = dormouse_runtimes::compiler(interpreter, at)?;
-    let (program, args) = argv.split_first()?;
+    (interpreter, bootstraps): (&Interpreter, &Path),
+) -> (SandboxSpec, ProcessSpec) {
     let mut trees = vec![Tree { hosts, at: at.to_owned(), links: Links::Followed }];
     trees.extend(language_trees(interpreter, bootstraps));
     let spec = SandboxSpec {
@@ -189,14 +187,14 @@ pub(crate) fn compiler(
     };
     let process = ProcessSpec {
         id: RUNTIME,
-        programs: vec![program.clone()],
-        args: args.to_vec(),
+        programs: command.iter().take(1).cloned().collect(),
+        args: command.iter().skip(1).cloned().collect(),
         variables: Vec::new(),
         cwd: "/".to_owned(),
         records: false,
         briefed: false,
     };
-    Some((spec, process))
+    (spec, process)
 }
 
 /// Why there is no sandbox.

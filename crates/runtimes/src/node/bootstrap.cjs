@@ -84,6 +84,12 @@ async function loadHandler(root, text) {
   return handler;
 }
 
+// What was compiled ahead, if anything was: Node looks there for what it would compile, and believes no more than
+// what fits the source.
+function useBytecode(directory) {
+  if (fs.readdirSync(directory).length > 0) require('module').enableCompileCache(directory);
+}
+
 // node24 took callback handlers away; the earlier runtimes keep them.
 function takesCallbacks() {
   const major = /nodejs(\d+)\.x$/.exec(process.env.AWS_EXECUTION_ENV || '');
@@ -361,6 +367,7 @@ async function serve(client) {
   });
   process.on('beforeExit', () => runtime.onEmptyLoop && runtime.onEmptyLoop());
   provideGlobal();
+  useBytecode(path.join(__dirname, 'bytecode'));
   try {
     const root = process.env.LAMBDA_TASK_ROOT || '/var/task';
     const handler = await loadHandler(root, process.env._HANDLER || '');

@@ -248,7 +248,7 @@ impl Case {
         let task = dir.path().join("task");
         if !self.compiled.is_empty() {
             write(&task, &self.compiled);
-            let archive = compile(&interpreter, &runtime_dir, &task);
+            let archive = compile(self.runtime, &interpreter, (&runtime_dir, &task));
             fs::write(runtime_dir.join("bytecode/one"), archive).unwrap();
         }
         write(&task, &self.files);
@@ -331,8 +331,12 @@ fn write(task: &Path, files: &[(String, String)]) {
 }
 
 /// An archive of the bytecode of all that lies below a directory.
-pub(crate) fn compile(interpreter: &Interpreter, runtime_dir: &Path, below: &Path) -> Vec<u8> {
-    let argv = compiler(interpreter, below.to_str().unwrap()).unwrap();
+pub(crate) fn compile(
+    runtime: Runtime,
+    interpreter: &Interpreter,
+    (runtime_dir, below): (&Path, &Path),
+) -> Vec<u8> {
+    let argv = compiler(runtime, interpreter, 256, below.to_str().unwrap()).unwrap();
     let here = runtime_dir.to_str().unwrap();
     let argv: Vec<String> = argv.iter().map(|word| word.replace(RUNTIME_DIR, here)).collect();
     let ran = Command::new(&argv[0]).args(&argv[1..]).env_clear().output().unwrap();

@@ -1,14 +1,19 @@
 //! One compilation: a sandbox of its own, in which nothing runs but our script over somebody's source.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
+use dormouse_model::image::LayerForm;
 use dormouse_model::limits;
-use dormouse_sandbox::{Created, Event, Exit, ProcessSpec, SandboxSpec, Stream};
+use dormouse_runtimes::Language;
+use dormouse_sandbox::{Created, Event, Exit, ProcessSpec, Stream};
+use dormouse_store::image;
 use tokio::sync::watch;
 
 use super::{Means, Order, Unmade};
@@ -33,26 +38,30 @@ pub(super) struct Job<'a> {
 }
 
 /// Whether there is so much source that finding its bytecode is quicker than making it.
-pub(super) async fn is_worth_it(hosts: Vec<PathBuf>) -> bool {
+pub(super) async fn is_worth_it(hosts: Vec<PathBuf>, language: Language) -> bool {
+    let (names, mut missing): (&[&str], u64) = match language {
+        Language::Python => (&["py"], limits::BYTECODE_PYTHON_BYTES_MIN),
+        Language::Node => (&["js", "cjs", "mjs"], limits::BYTECODE_NODE_BYTES_MIN),
+    };
     let looking = tokio::task::spawn_blocking(move || {
-        let mut missing = limits::BYTECODE_SOURCE_BYTES_MIN;
-        hosts.iter().any(|host| has_source(host, &mut missing).unwrap_or(false))
+        hosts.iter().any(|host| has_source(host, names, &mut missing).unwrap_or(false))
     });
     looking.await.unwrap_or(false)
 }
 
-/// Whether as many bytes of source lie below a directory as are missing; if not, fewer are.
-fn has_source(directory: &Path, missing: &mut u64) -> io::Result<bool> {
+/// Whether as many bytes lie below a directory, in files whose names end so, as are missing; if not, fewer are.
+fn has_source(directory: &Path, names: &[&str], missing: &mut u64) -> io::Result<bool> {
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
         let kind = entry.file_type()?;
         let path = entry.path();
-        if kind.is_file() && path.extension().is_some_and(|extension| extension == "py") {
+        let is_source = |name: &OsStr| names.iter().any(|it| name == *it);
+        if kind.is_file() && path.extension().is_some_and(is_source) {
             *missing = missing.saturating_sub(entry.metadata()?.len());
             if *missing == 0 {
                 return Ok(true);
             }
-        } else if kind.is_dir() && has_source(&path, missing)? {
+        } else if kind.is_dir() && has_source(&path, names, missing)? {
             return Ok(true);
         }
     }
@@ -69,12 +78,14 @@ pub(super) async fn compile(
     directory: PathBuf,
     left: &mut watch::Receiver<()>,
 ) -> Result<(), Unmade> {
-    let Some((spec, process)) = recipe(means, &job) else {
-        return Err(Unmade::Ever("there is nothing that compiles it".to_owned()));
-    };
+    let Order { part, interpreter, command } = job.order;
+    let content = (job.hosts, part.place().at());
+    let (spec, process) =
+        recipe::compiler(job.id, command, content, (interpreter, &means.bootstraps));
     capacity::for_another(limits::STANDBY_ROOM_MB)
         .map_err(|error| Unmade::Now(error.to_string()))?;
-    let archive = Archive::create(directory.join(job.order.part.place().archive()))?;
+    let path = directory.join(part.place().archive());
+    let archive = Archive::create(&path)?;
     let created = means.backend.create(spec).await;
     let mut created = created.map_err(|error| Unmade::Now(recipe::in_words(&error)))?;
     let patience = Duration::from_millis(limits::BYTECODE_MS);
@@ -88,13 +99,24 @@ pub(super) async fn compile(
     // Nothing of it is left only when nobody holds its connections.
     drop((events, connections));
     sandbox.destroy().await;
-    made
+    made?;
+    match interpreter.language {
+        Language::Python => Ok(()),
+        Language::Node => unpack(path, directory).await,
+    }
 }
 
-fn recipe(means: &Means, job: &Job<'_>) -> Option<(SandboxSpec, ProcessSpec)> {
-    let Order { part, interpreter } = job.order;
-    let content = (job.hosts.clone(), part.place().at());
-    recipe::compiler(job.id, content, interpreter, &means.bootstraps)
+/// Puts what is in a tar in its place.
+async fn unpack(tar: PathBuf, directory: PathBuf) -> Result<(), Unmade> {
+    let unpacking = tokio::task::spawn_blocking(move || {
+        let from = io::BufReader::new(File::open(&tar)?);
+        fs::remove_file(tar)?;
+        let target = File::open(directory)?;
+        let limit_bytes = limits::BYTECODE_BYTES_MAX;
+        image::unpack(from, LayerForm::Tar, target.as_fd(), limit_bytes).map_err(io::Error::other)
+    });
+    let unpacked = unpacking.await.unwrap_or_else(|error| Err(io::Error::other(error)));
+    unpacked.map(|_| ()).map_err(|error| Unmade::Ever(error.to_string()))
 }
 
 async fn run(
@@ -136,7 +158,7 @@ struct Archive {
 }
 
 impl Archive {
-    fn create(path: PathBuf) -> Result<Self, Unmade> {
+    fn create(path: &Path) -> Result<Self, Unmade> {
         let create = || {
             let file = File::create_new(path)?;
             // Whatever the daemon's umask is.

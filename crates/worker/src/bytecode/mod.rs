@@ -1,5 +1,5 @@
-//! Bytecode of Python packages, compiled ahead and read by all environments that have these packages, so that
-//! not each Init has to compile them anew.
+//! Bytecode of packages, compiled ahead and read by all environments that have these packages, so that not each
+//! Init has to compile them anew: Python's, and V8's of Node.js.
 //!
 //! ```text
 //!                  +--------+   a sandbox of its own    +----------+
@@ -10,8 +10,8 @@
 //! ```
 //!
 //! What is compiled together is all that lies at one place, as an environment sees it: the code, or its layers
-//! one over the other. It is done once, one after the other, by nothing but our own script (see
-//! `runtimes/src/python/dormouse_compile.py`), which never runs what it compiles; no environment can change it.
+//! one over the other. It is done once, one after the other, by nothing but our own scripts (`dormouse_compile.py`
+//! and `compile.cjs` of `runtimes`), which never run what they compile; no environment can change it.
 //! Whoever comes before it is done compiles for himself, as on Lambda.
 
 mod compiler;
@@ -34,7 +34,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{debug, info};
 
-use self::part::Part;
+use self::part::{Order, Part};
 use crate::artifacts::Artifacts;
 use crate::shelf::{Found, Shelf, content, remove};
 
@@ -66,12 +66,6 @@ enum Entry {
     Ordered,
     /// There is none worth having.
     Vain,
-}
-
-#[derive(Debug)]
-struct Order {
-    part: Part,
-    interpreter: Interpreter,
 }
 
 /// Why there is no archive.
@@ -128,17 +122,17 @@ impl Bytecode {
         interpreter: Option<&Interpreter>,
     ) -> Vec<PathBuf> {
         let Some(interpreter) = interpreter else { return Vec::new() };
-        let parts = part::parts(code, configuration, interpreter);
-        parts.into_iter().filter_map(|part| self.one(part, interpreter)).collect()
+        let orders = part::orders(code, configuration, interpreter);
+        orders.into_iter().filter_map(|order| self.one(order)).collect()
     }
 
-    fn one(&self, part: Part, interpreter: &Interpreter) -> Option<PathBuf> {
+    fn one(&self, order: Order) -> Option<PathBuf> {
         let mut entries = lock(&self.entries);
-        match entries.get(&part) {
+        match entries.get(&order.part) {
             Some(Entry::Kept(directory)) => Some(directory.clone()),
             Some(Entry::Ordered | Entry::Vain) => None,
             None => {
-                let order = Order { part: part.clone(), interpreter: interpreter.clone() };
+                let part = order.part.clone();
                 // When there are too many, the next who comes orders it again.
                 if self.orders.try_send(order).is_ok() {
                     entries.insert(part, Entry::Ordered);
@@ -188,7 +182,7 @@ impl Keeper {
     async fn make(&mut self, order: &Order) -> Result<PathBuf, Unmade> {
         let Self { shelf, means, left, .. } = self;
         let hosts = order.part.hosts(&means.artifacts).await.map_err(Unmade::Now)?;
-        if !compiler::is_worth_it(hosts.clone()).await {
+        if !compiler::is_worth_it(hosts.clone(), order.interpreter.language).await {
             return Err(Unmade::Ever("there is little source".to_owned()));
         }
         let id = means.chance.environment_id();

@@ -6,11 +6,11 @@ use std::path::PathBuf;
 
 use dormouse_model::function::{Code, Configuration};
 use dormouse_model::names::Digest;
-use dormouse_runtimes::{Interpreter, Language, bootstraps_stamp};
+use dormouse_runtimes::{Interpreter, bootstraps_stamp, compiler};
 
 use crate::artifacts::Artifacts;
 
-/// Packages that lie one over the other at a place, and the interpreter that they are compiled for.
+/// Packages that lie one over the other at a place, and the command by which they are compiled.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Part {
     place: Place,
@@ -46,27 +46,37 @@ impl Place {
     }
 }
 
+/// A part, and how it is compiled.
+#[derive(Debug, Clone)]
+pub(super) struct Order {
+    pub(super) part: Part,
+    pub(super) interpreter: Interpreter,
+    pub(super) command: Vec<String>,
+}
+
 /// Those of a function. A directory of the host changes when it likes, and an image has an interpreter of its
 /// own: they have none, but a function with such a directory may have layers.
-pub(super) fn parts(
+pub(super) fn orders(
     code: &Code,
     configuration: &Configuration,
     interpreter: &Interpreter,
-) -> Vec<Part> {
-    if interpreter.language != Language::Python {
-        return Vec::new();
-    }
+) -> Vec<Order> {
+    let Some(runtime) = configuration.runtime() else { return Vec::new() };
     let code: Vec<Digest> = match code {
         Code::Zip(package) => vec![package.digest.clone()],
         Code::Directory { .. } | Code::Image(_) => Vec::new(),
     };
     let layers = configuration.layers.iter().map(|layer| layer.digest.clone()).collect();
-    let Interpreter { program, version, .. } = interpreter;
-    let compiled_by = format!("{} {version}, {}", program.display(), bootstraps_stamp());
+    let order = |(place, packages): (Place, Vec<Digest>)| {
+        let command = compiler(runtime, interpreter, configuration.memory_mb, place.at())?;
+        let by = [command.join(" "), interpreter.version.to_string(), bootstraps_stamp()];
+        let part = Part { place, packages, compiled_by: by.join(", ") };
+        Some(Order { part, interpreter: interpreter.clone(), command })
+    };
     [(Place::Code, code), (Place::Layers, layers)]
         .into_iter()
         .filter(|(_, packages)| !packages.is_empty())
-        .map(|(place, packages)| Part { place, packages, compiled_by: compiled_by.clone() })
+        .filter_map(order)
         .collect()
 }
 

@@ -33,7 +33,7 @@ impl World {
         let programs = HashMap::from([("/usr/bin/python3.12".to_owned(), program)]);
         let world =
             Self { directory: tempfile::tempdir().unwrap(), fake: Arc::new(Fake::new(programs)) };
-        world.unpack('a', limits::BYTECODE_SOURCE_BYTES_MIN);
+        world.unpack('a', limits::BYTECODE_PYTHON_BYTES_MIN);
         world
     }
 
@@ -178,7 +178,7 @@ async fn another_interpreter_is_another_archive() {
 #[tokio::test]
 async fn what_is_not_worth_it_or_goes_wrong_is_not_tried_again_and_leaves_nothing() {
     let little = World::new(compiles);
-    little.unpack('a', limits::BYTECODE_SOURCE_BYTES_MIN - 1);
+    little.unpack('a', limits::BYTECODE_PYTHON_BYTES_MIN - 1);
     for world in [little, World::new(fails)] {
         let life = world.start("a");
         assert!(life.settled().await.is_empty());
@@ -231,11 +231,12 @@ fn layers_are_compiled_as_they_lie_over_each_other_and_directories_not_at_all() 
     let shown = |code: &Code, layers: &str| -> Vec<String> {
         let mut configuration = resolved().deployment.configuration;
         configuration.layers = layers.chars().map(layer).collect();
-        let parts = part::parts(code, &configuration, &python());
-        for part in &parts {
-            assert_eq!(Part::from_label(&part.label()).as_ref(), Some(part));
-        }
-        parts.iter().map(ToString::to_string).collect()
+        let parts = part::orders(code, &configuration, &python()).into_iter().map(|it| it.part);
+        let name = |part: Part| {
+            assert_eq!(Part::from_label(&part.label()).as_ref(), Some(&part));
+            part.to_string()
+        };
+        parts.map(name).collect()
     };
     let of = |letter| digest(letter).to_string();
     let zip = resolved().deployment.code;
