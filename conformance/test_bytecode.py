@@ -235,6 +235,16 @@ def test_a_server_killed_while_it_compiles_begins_anew(servers, python):
     assert list(shelf(server).iterdir()) == []
 
 
+def test_what_goes_on_from_a_snapshot_finds_it_too(aws, server, changed):
+    """What its handler imports, that is; what was imported before is in the snapshot."""
+    late = "def handler(event, context):\n    import large\n    return large.TEXT\n"
+    changed("restored", {"app.py": late, "large.py": LARGE, "six.txt": ""}, SnapStart={"ApplyOn": "PublishedVersions"})
+    aws.functions.publish_version(FunctionName="restored")
+    active = lambda: aws.functions.get_function_configuration(FunctionName="restored", Qualifier="1")["State"] == "Active"
+    eventually(active, "the version is active")
+    assert aws.invoke("restored", Qualifier="1").payload == KEPT
+
+
 @pytest.fixture
 def with_node22(servers, monkeypatch):
     """A server on a machine that has Node 22, the first whose bytecode can be kept; PyPI has it."""

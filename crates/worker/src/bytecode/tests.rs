@@ -4,8 +4,9 @@ use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use dormouse_model::function::Deployment;
+use dormouse_model::function::{Deployment, Program as Started};
 use dormouse_model::layer::AttachedLayer;
+use dormouse_model::runtime::Runtime;
 use dormouse_runtimes::{Language, Version};
 use dormouse_sandbox::fake::{Fake, FakeProcess, Program};
 use dormouse_sandbox::{BoxFuture, Stream};
@@ -187,6 +188,33 @@ async fn what_is_not_worth_it_or_goes_wrong_is_not_tried_again_and_leaves_nothin
         assert_eq!(world.kept(), 0);
         life.end(&world).await;
     }
+}
+
+#[tokio::test]
+async fn what_node_writes_is_a_tar_or_nothing() {
+    let world = World::new(compiles);
+    let source = "#".repeat(usize::try_from(limits::BYTECODE_NODE_BYTES_MIN).unwrap());
+    let package = world.directory.path().join("worker/code").join(digest('a').as_str());
+    fs::write(package.join("app.mjs"), source).unwrap();
+    let life = world.start("a");
+    let mut deployment = resolved().deployment;
+    deployment.configuration.program =
+        Started::Zip { runtime: Runtime::Node { major: 22 }, handler: "app.handler".into() };
+    let node = Interpreter {
+        language: Language::Node,
+        version: Version { major: 22, minor: 10, patch: 0 },
+        ..python()
+    };
+    let find = || life.bytecode.find(&deployment.code, &deployment.configuration, Some(&node));
+    assert!(find().is_empty());
+    // "bytecode of /var/task" is no tar.
+    while lock(&life.bytecode.entries).values().any(|entry| *entry == Entry::Ordered) {
+        tokio::task::yield_now().await;
+    }
+    assert!(find().is_empty());
+    assert_eq!(lock(&life.bytecode.entries).values().next(), Some(&Entry::Vain));
+    assert_eq!(world.kept(), 0);
+    life.end(&world).await;
 }
 
 #[tokio::test]
