@@ -139,7 +139,7 @@ def environments(aws, name, version="1", cold=None):
 
 def snapshots(server):
     """The snapshots that a server has, complete ones."""
-    return [stamp.parent for stamp in server.data_dir.glob("snapshots/*/stamp")]
+    return [label.parent for label in server.data_dir.glob("snapshots/*/label")]
 
 
 def refused_invoke(aws, name, **more):
@@ -288,6 +288,33 @@ def test_it_is_not_provisioned_besides(aws, able):
         ProvisionedConcurrentExecutions=1,
     )
     assert (status, code) == (400, IPV)
+    # Nor can an alias that keeps another version ready be moved to it.
+    aws.functions.update_function_configuration(FunctionName=name, SnapStart={"ApplyOn": "None"})
+    aws.settled(name)
+    assert aws.functions.publish_version(FunctionName=name)["Version"] == "2"
+    aws.functions.create_alias(FunctionName=name, Name="live", FunctionVersion="2")
+    aws.functions.put_provisioned_concurrency_config(
+        FunctionName=name, Qualifier="live", ProvisionedConcurrentExecutions=1
+    )
+    for moved in (
+        {"FunctionVersion": "1"},
+        {"RoutingConfig": {"AdditionalVersionWeights": {"1": 0.5}}},
+    ):
+        status, code, _ = aws.refused("lambda", "update_alias", FunctionName=name, Name="live", **moved)
+        assert (status, code) == (400, IPV), moved
+    aws.functions.update_alias(FunctionName=name, Name="live", Description="the same version")
+    aws.functions.delete_provisioned_concurrency_config(FunctionName=name, Qualifier="live")
+    moved = aws.functions.update_alias(FunctionName=name, Name="live", FunctionVersion="1")
+    assert moved["FunctionVersion"] == "1"
+
+
+def test_a_large_tmp_is_refused(aws, able):
+    created(aws, able, "roomy", "")
+    for asked in ({"EphemeralStorage": {"Size": 1024}}, {"EphemeralStorage": {"Size": 513}}):
+        status, code, _ = aws.refused(
+            "lambda", "update_function_configuration", FunctionName="roomy", **asked
+        )
+        assert (status, code) == (400, IPV)
 
 
 def test_a_pending_version_goes_on_after_a_kill(servers, able):
@@ -341,7 +368,7 @@ def test_a_snapshot_that_is_spoilt_costs_no_caller_his_answer(servers, able):
         pytest.skip("this machine takes no snapshots")
     before = aws.invoke(f"{name}:1").payload
     server.kill()
-    for image in kept[0].glob("images/**/*"):
+    for image in kept[0].glob("content/**/*"):
         if image.is_file():
             image.write_bytes(b"spoilt")
     server.restart()

@@ -256,7 +256,7 @@ mod tests {
             "LoggingConfig": {"LogFormat": "JSON", "LogGroup": "/x"}, "Tags": {"k": "v"},
             "Layers": ["arn:aws:lambda:us-east-1:123456789012:layer:l:1"],
             "VpcConfig": {"SubnetIds": [], "SecurityGroupIds": []}, "DeadLetterConfig": {},
-            "SnapStart": {"ApplyOn": "PublishedVersions"}, "SomethingNew": {"a": [1]},
+            "SomethingNew": {"a": [1]},
         }))
         .unwrap();
         let c = new.configuration;
@@ -266,10 +266,12 @@ mod tests {
         let level = || "INFO".to_owned();
         assert_eq!(c.logging.format, LogFormat::Json { application: level(), system: level() });
         assert_eq!(c.logging.group.as_deref(), Some("/x"));
-        assert!(new.publish && c.snap_start);
+        assert!(new.publish && !c.snap_start);
         assert_eq!(new.tags["k"], "v");
         let layers: Vec<_> = new.layers.iter().map(LayerVersionKey::arn).collect();
         assert_eq!(layers, ["arn:aws:lambda:us-east-1:123456789012:layer:l:1"]);
+        let asked = json!({"SnapStart": {"ApplyOn": "PublishedVersions"}});
+        assert!(outcome(&asked).unwrap().configuration.snap_start);
     }
 
     #[test]
@@ -409,6 +411,11 @@ mod tests {
         refused(
             &json!({"Runtime": "nodejs22.x", "SnapStart": {"ApplyOn": "PublishedVersions"}}),
             "InvalidParameterValueException: nodejs22.x is not supported for SnapStart enabled functions.",
+        );
+        let snap_start = json!({"ApplyOn": "PublishedVersions"});
+        refused(
+            &json!({"Runtime": "python3.13", "SnapStart": snap_start, "EphemeralStorage": {"Size": 513}}),
+            "InvalidParameterValueException: Ephemeral storage above 512 MB is not supported for SnapStart enabled functions.",
         );
         let tags: Value = (0..51).map(|i| (format!("k{i}"), json!("v"))).collect();
         refused(

@@ -297,11 +297,18 @@ fn is_role(role: &str) -> bool {
         && path.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+=,.@-/".contains(&b))
 }
 
-/// Which runtimes have `SnapStart`: Python from 3.12 on; Node and custom runtimes never (developer guide).
+/// Which functions can have `SnapStart`: those of Python from 3.12 on; Node and custom runtimes never (developer
+/// guide).
 fn check_snap_start(configuration: &Configuration) -> Result<(), ApiError> {
     if configuration.snap_start && configuration.per_tenant {
         // A snapshot is everybody's (developer guide; the words are ours).
         let text = "SnapStart is not supported for functions with tenant isolation.";
+        return Err(ApiError::invalid_parameter(text));
+    }
+    if configuration.snap_start && configuration.ephemeral_mb > *limits::EPHEMERAL_MB.start() {
+        // The same; AWS's words are not known.
+        let text =
+            "Ephemeral storage above 512 MB is not supported for SnapStart enabled functions.";
         return Err(ApiError::invalid_parameter(text));
     }
     let runtime = configuration.runtime();

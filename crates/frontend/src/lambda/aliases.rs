@@ -1,11 +1,15 @@
 //! Aliases: made, read, changed, listed, deleted.
 
 use bytes::Bytes;
+use dormouse_api::error::ApiError;
 use dormouse_api::lambda::alias::{
     AliasConfiguration, AliasRequest, ListAliasesRequest, ListAliasesResponse, cannot_find, denied,
     exists, name, not_found,
 };
+use dormouse_api::lambda::provisioned::not_with_snap_start;
 use dormouse_api::lambda::{Operation, Target, json_answer, together};
+use dormouse_model::alias::AliasChange;
+use dormouse_model::names::{AliasName, FunctionKey, Qualifier, Version};
 use http::request::Parts;
 use http::{Response, StatusCode};
 
@@ -53,6 +57,7 @@ async fn update(inner: &Inner, target: Asked, (label, body): (&str, &[u8])) -> A
     let change = AliasRequest::read(body).and_then(AliasRequest::change);
     let (target, (name, change)) = together(target, together(name(label), change))?;
     only_latest(&target)?;
+    refuse_provisioned(inner, (&target.key, &name), &change).await?;
     let (key, revision) = (target.key.clone(), inner.chance.revision_id());
     let missing = not_found(&target.key, &name);
     let changed = inner.aliases.put(&target.key, &name, move |current, numbers| {
@@ -62,6 +67,29 @@ async fn update(inner: &Inner, target: Asked, (label, body): (&str, &[u8])) -> A
     let alias = unwrapped(changed.await, &target)?;
     inner.deployments.published(&target.key).await;
     Ok(json_answer(Operation::UpdateAlias.status(), &AliasConfiguration::of(&alias)))
+}
+
+/// What an alias keeps ready it cannot keep ready of a version that goes on from a snapshot. Whether the versions
+/// are there is looked at later.
+async fn refuse_provisioned(
+    inner: &Inner,
+    (key, name): (&FunctionKey, &AliasName),
+    change: &AliasChange,
+) -> Result<(), ApiError> {
+    let alias = Qualifier::Alias(name.clone());
+    if inner.concurrency.provisioned(key, &alias).await.map_err(|fault| storage(&fault))?.is_none()
+    {
+        return Ok(());
+    }
+    let other = change.additional.flatten().map(|it| Version::Number(it.number));
+    for version in change.version.into_iter().chain(other) {
+        let Version::Number(number) = version else { continue };
+        let found = inner.versions.get(key, number).await.map_err(|fault| storage(&fault))?;
+        if found.is_some_and(|found| found.snapshot.function.configuration.snap_start) {
+            return Err(not_with_snap_start());
+        }
+    }
+    Ok(())
 }
 
 /// One that is not there is no error, as at AWS.
