@@ -1,5 +1,6 @@
 //! SnapStart: the first invoke of an environment that goes on from a snapshot, of a function whose Init is
-//! heavy: a client of boto3. Beside it stands the Init that it takes the place of.
+//! heavy: a client of boto3. Beside it stands the Init that it takes the place of, and what that takes when its
+//! bytecode is kept.
 
 use std::fs;
 use std::io::{Cursor, Write};
@@ -50,30 +51,14 @@ pub(crate) fn run(bench: Bench<'_>, packages: &Path) -> anyhow::Result<Value> {
     let mut client = bench.server.client()?;
     publish(&mut client, packages)?;
     let load = machine::load();
-    let qualified = format!("{NAME}:1");
-    let request = |payload| invoke(bench.server.address, &qualified, payload);
-    let (first, end) = (request(EVENT), request(END));
-    let mut restored = Samples::default();
-    // The first finds a cold page cache: it is not counted.
-    for turn in 0..=bench.effort.cold_starts {
-        // Waiting may have taken long enough for the server to close what is idle.
-        let mut client = bench.server.client()?;
-        let sent = now();
-        let answer = client.exchange(&first)?;
-        let took = sent.elapsed();
-        ensure!(answer.is_good(), "{NAME}: {}", String::from_utf8_lossy(answer.body));
-        if turn > 0 {
-            restored.push(took);
-        }
-        client.exchange(&end)?;
-        until(ENDED_WITHIN, "the environment to end", || {
-            Ok((lives::living(&mut client, NAME)? == 0).then_some(()))
-        })?;
-    }
+    let mut restored = restores(bench)?;
+    let mut client = bench.server.client()?;
     let lives = lives::of(&mut client, NAME)?;
-    functions::delete(&mut client, NAME)?;
     // One was initialised, for the snapshot.
-    if lives::count(&lives, "init") > 1.0 {
+    let takes_snapshots = lives::count(&lives, "init") <= 1.0;
+    let mut kept = inits(bench)?;
+    functions::delete(&mut client, NAME)?;
+    if !takes_snapshots {
         say("Restores are left out: this server takes no snapshots (criu 4.2 or newer is needed).");
         return Ok(Value::Null);
     }
@@ -82,7 +67,17 @@ pub(crate) fn run(bench: Bench<'_>, packages: &Path) -> anyhow::Result<Value> {
     let mut init = lives::steps(&lives, "init", "checkpoint");
     let mut table = Table::new(
         "Restore of a function with a boto3 client, request to answer (ms)".to_owned(),
-        &["p50", "p99", "max", "sandbox", "processes", "Init in its place", "n", "load"],
+        &[
+            "p50",
+            "p99",
+            "max",
+            "sandbox",
+            "processes",
+            "Init in its place",
+            "Init with its bytecode kept",
+            "n",
+            "load",
+        ],
     );
     table.row(vec![
         millis(restored.p50()),
@@ -91,6 +86,7 @@ pub(crate) fn run(bench: Bench<'_>, packages: &Path) -> anyhow::Result<Value> {
         millis(sandbox.p50()),
         millis(processes.p50()),
         millis(init.p50()),
+        millis(kept.p50()),
         restored.len().to_string(),
         format!("{load:.2}"),
     ]);
@@ -98,8 +94,51 @@ pub(crate) fn run(bench: Bench<'_>, packages: &Path) -> anyhow::Result<Value> {
     Ok(json!([{
         "row": "restore", "runtime": "python", "load": load, "dormouse": restored.figures(),
         "sandbox": sandbox.figures(), "processes": processes.figures(),
-        "init": init.figures(),
+        "init": init.figures(), "initBytecodeKept": kept.figures(),
     }]))
+}
+
+/// First invokes of the published version, each of another environment: from request to answer.
+fn restores(bench: Bench<'_>) -> anyhow::Result<Samples> {
+    let qualified = format!("{NAME}:1");
+    let request = |payload| invoke(bench.server.address, &qualified, payload);
+    let (first, end) = (request(EVENT), request(END));
+    let mut took = Samples::default();
+    // The first finds a cold page cache: it is not counted.
+    for turn in 0..=bench.effort.cold_starts {
+        // Waiting may have taken long enough for the server to close what is idle.
+        let mut client = bench.server.client()?;
+        let sent = now();
+        let answer = client.exchange(&first)?;
+        let elapsed = sent.elapsed();
+        ensure!(answer.is_good(), "{NAME}: {}", String::from_utf8_lossy(answer.body));
+        if turn > 0 {
+            took.push(elapsed);
+        }
+        client.exchange(&end)?;
+        until(ENDED_WITHIN, "the environment to end", || {
+            Ok((lives::living(&mut client, NAME)? == 0).then_some(()))
+        })?;
+    }
+    Ok(took)
+}
+
+/// Inits of what is not published, each in another environment. The server has had the time of all restores to
+/// compile what lies in the layer.
+fn inits(bench: Bench<'_>) -> anyhow::Result<Samples> {
+    let mut client = bench.server.client()?;
+    let before = lives::of(&mut client, NAME)?.len();
+    for turn in 0..bench.effort.cold_starts {
+        // What is changed has other environments.
+        let path = format!("{FUNCTIONS}/{NAME}/configuration");
+        client.call("PUT", &path, &json!({ "Description": turn.to_string() }))?;
+        functions::settled(&mut client, NAME, "LastUpdateStatus", "Successful")?;
+        let answer = client.exchange(&invoke(bench.server.address, NAME, EVENT))?;
+        ensure!(answer.is_good(), "{NAME}: {}", String::from_utf8_lossy(answer.body));
+    }
+    let lives = lives::of(&mut client, NAME)?;
+    ensure!(lives.len() == before + bench.effort.cold_starts, "{NAME} has kept environments");
+    Ok(lives::steps(&lives, "init", "ready"))
 }
 
 /// A published version that is restored, with boto3 in a layer.
