@@ -143,6 +143,22 @@ def test_wrong_questions_are_answered_in_json(server):
     assert (status, headers["allow"]) == (405, "GET, HEAD")
 
 
+def test_the_machine_is_told(aws, server, python):
+    aws.create("there", KIT, python)
+    aws.invoke("there", {})
+
+    def settled():
+        status, headers, machine = get(server, "machine")
+        assert (status, headers["content-type"]) == (200, "application/json")
+        known = {level["kind"]: level for level in machine["standby"]}
+        there = known.get(python)
+        return machine if there and there["standing"] == there["target"] > 0 else None
+
+    machine = eventually(settled, f"{python} stands by")
+    assert 0 < machine["usedMb"] < machine["capacityMb"] and machine["waiting"] == 0
+    assert set(machine["standby"][0]) == {"kind", "standing", "target", "hits", "misses"}
+
+
 def spans(trace, tid=None):
     """Complete events of one track, checked against the format and against each other."""
     found = [e for e in trace["traceEvents"] if e["ph"] == "X" and e["tid"] == (tid or e["tid"])]
@@ -225,8 +241,9 @@ def test_top_prints_one_look(aws, server, python):
     [life] = in_phase(server, "shown", "frozen")
     looked = top("--endpoint", server.url, "--once")
     assert (looked.returncode, looked.stderr) == (0, "")
-    counts, titles, *rows = looked.stdout.splitlines()
+    counts, machine, titles, *rows = looked.stdout.splitlines()
     assert counts.startswith("environments: ")
+    assert re.match(r"memory: \d+ of \d+ MB; standing by: ", machine)
     assert titles.split()[:4] == ["FUNCTION", "VERSION", "ID", "PHASE"]
     [row] = [row.split() for row in rows if row.startswith("shown ")]
     assert row[:4] == ["shown", "$LATEST", life["id"][:8], "frozen"]

@@ -71,6 +71,11 @@ impl Endpoint {
         self.ask("/_dormouse/environments").await
     }
 
+    /// What there is for environments.
+    pub(super) async fn machine(&self) -> Result<Bytes, AskError> {
+        self.ask("/_dormouse/machine").await
+    }
+
     /// One environment, with what happened in it.
     pub(super) async fn environment(&self, id: &str) -> Result<Bytes, AskError> {
         self.ask(&format!("/_dormouse/environments/{id}")).await

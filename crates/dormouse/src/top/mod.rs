@@ -6,6 +6,7 @@
 mod client;
 mod columns;
 mod lives;
+mod machine;
 mod plain;
 mod rate;
 mod state;
@@ -27,6 +28,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use client::{AskError, Endpoint};
 use lives::Environment;
+use machine::Machine;
 use state::{Event, State, Wish};
 use terminal::{Screen, Told};
 
@@ -82,11 +84,17 @@ async fn once(endpoint: &Endpoint, output: Output) -> anyhow::Result<String> {
     }
     let mut state = State::new(endpoint.to_string());
     let _ = state.update(Event::Environments(Duration::ZERO, read(endpoint, &body)?));
+    let _ = state.update(Event::Machine(machine(endpoint).await));
     Ok(plain::text(&state))
 }
 
 fn read<T: DeserializeOwned>(endpoint: &Endpoint, body: &Bytes) -> Result<T, AskError> {
     serde_json::from_slice(body).map_err(|_| endpoint.stranger())
+}
+
+/// Nothing where a server of before does not tell.
+async fn machine(endpoint: &Endpoint) -> Option<Machine> {
+    endpoint.machine().await.ok().and_then(|body| read(endpoint, &body).ok())
 }
 
 async fn live(endpoint: Endpoint) -> anyhow::Result<()> {
@@ -165,7 +173,7 @@ impl View {
     }
 }
 
-/// One round of questions: all environments, and the one that is looked at.
+/// One round of questions: all environments, the machine, and the environment that is looked at.
 async fn round(endpoint: Endpoint, look: Option<Duration>, wanted: Option<String>) -> Vec<Event> {
     let mut events = Vec::new();
     if let Some(at) = look {
@@ -174,6 +182,7 @@ async fn round(endpoint: Endpoint, look: Option<Duration>, wanted: Option<String
             Ok(environments) => events.push(Event::Environments(at, environments)),
             Err(error) => return vec![Event::Lost(error.to_string())],
         }
+        events.push(Event::Machine(machine(&endpoint).await));
     }
     if let Some(id) = wanted {
         let one = endpoint.environment(&id).await;

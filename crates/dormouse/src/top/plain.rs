@@ -18,6 +18,11 @@ pub(super) fn text(state: &State) -> String {
         .map(|place| table.iter().map(|row| row[place].chars().count()).max().unwrap_or(0))
         .collect();
     let mut text = counts(&state.environments);
+    if let Some(machine) = &state.machine {
+        let (memory, standing) = (machine.memory(), printable(&machine.standing()));
+        // Writing to a string cannot go wrong.
+        let _ = writeln!(text, "memory: {memory}; standing by: {standing}");
+    }
     for row in &table {
         let mut line = String::new();
         for ((column, cell), width) in columns.iter().zip(row).zip(&widths) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 use super::lives::{Environment, Group};
+use super::machine::Machine;
 use super::rate::Rate;
 
 /// How long an ended environment stays in the table, unless all are wanted.
@@ -21,6 +22,8 @@ pub(super) enum Event {
     Key(KeyEvent),
     /// The server told of its environments, at a moment of a monotonic clock.
     Environments(Duration, Vec<Environment>),
+    /// The server told of its machine, or does not.
+    Machine(Option<Machine>),
     /// The server told of the one that is looked at.
     Environment(Box<Environment>),
     /// The one that is looked at is not kept any more.
@@ -45,6 +48,8 @@ pub(super) enum Wish {
 pub(super) struct State {
     pub(super) endpoint: String,
     pub(super) environments: Vec<Environment>,
+    /// What there is for them, if the server tells.
+    pub(super) machine: Option<Machine>,
     pub(super) contact: Contact,
     pub(super) rate: Rate,
     pub(super) screen: Screen,
@@ -171,6 +176,7 @@ impl State {
         Self {
             endpoint,
             environments: Vec::new(),
+            machine: None,
             contact: Contact::Awaited,
             rate: Rate::default(),
             screen: Screen::Table,
@@ -194,6 +200,7 @@ impl State {
                 self.environments = environments;
                 self.contact = Contact::Answers;
             }
+            Event::Machine(machine) => self.machine = machine,
             Event::Environment(environment) => self.told(*environment),
             Event::Gone => {
                 if let Screen::One(one) = &mut self.screen {

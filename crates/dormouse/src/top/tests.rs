@@ -10,6 +10,7 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use serde_json::json;
 
 use super::lives::Environment;
+use super::machine::Machine;
 use super::state::{Event, State, Wish};
 use super::view;
 
@@ -83,7 +84,20 @@ fn environments(answer: &str) -> Vec<Environment> {
 pub(super) fn state(answer: &str) -> State {
     let mut state = State::new("http://127.0.0.1:9000".to_owned());
     state.update(Event::Environments(Duration::ZERO, environments(answer)));
+    state.update(Event::Machine(Some(machine())));
     state
+}
+
+/// What a server says of its machine.
+fn machine() -> Machine {
+    serde_json::from_value(json!({
+        "capacityMb": 21_504, "usedMb": 2_048, "waiting": 1,
+        "standby": [
+            { "kind": "bare", "standing": 2, "target": 2, "hits": 3, "misses": 0 },
+            { "kind": "python3.12", "standing": 1, "target": 4, "hits": 9, "misses": 2 },
+        ],
+    }))
+    .unwrap()
 }
 
 /// Types: words of the keyboard, or single characters.
@@ -282,6 +296,18 @@ fn the_help_fits_80_by_24() {
     let picture = picture(&state, 80, 24);
     assert!(picture.contains("ui.perfetto.dev"), "{picture}");
     insta::assert_snapshot!(picture);
+}
+
+#[test]
+fn a_server_of_before_says_nothing_of_its_machine() {
+    let mut state = state(&answer());
+    assert!(
+        picture(&state, 80, 24).contains(
+            " memory 2048 of 21504 MB, 1 waiting   standing by bare 2, python3.12 1 of 4 "
+        )
+    );
+    state.update(Event::Machine(None));
+    assert!(!picture(&state, 80, 24).contains("standing by"));
 }
 
 #[test]

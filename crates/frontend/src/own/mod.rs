@@ -1,9 +1,10 @@
-//! Our own paths: health, downloads of packages, in `environments` the lives of environments, in
-//! `metrics` what a scraper gets.
+//! Our own paths: health, downloads of packages, in `environments` the lives of environments, in `machine` what
+//! there is for them, in `metrics` what a scraper gets.
 //!
 //! These are not AWS's: they need no signature, and answer plain text, JSON or bytes.
 
 mod environments;
+mod machine;
 mod metrics;
 
 use bytes::Bytes;
@@ -51,7 +52,10 @@ async fn internal(inner: &Inner, path: &str, parts: &Parts) -> Response<Bytes> {
     if let Some(asked) = environments::asked(path) {
         return environments::answer(inner, asked, parts).await;
     }
-    text(StatusCode::NOT_FOUND, "no such path\n")
+    match path {
+        "machine" => machine::answer(inner).await,
+        _ => text(StatusCode::NOT_FOUND, "no such path\n"),
+    }
 }
 
 /// A package, for whoever holds a link that `GetFunction` signed. It goes out in pieces: it may be

@@ -11,10 +11,14 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Sparkline};
 
 use super::lives::{Environment, Group};
+use super::machine::Machine;
 use super::state::{Contact, Screen, State};
 
 /// Lines from which on there is room for the history of the rate.
 const TALL: u16 = 16;
+
+/// Lines from which on there is room for what the machine has.
+const ROOMY: u16 = 12;
 
 /// Columns below which only the most telling words are written.
 const NARROW: u16 = 60;
@@ -23,9 +27,11 @@ const NARROW: u16 = 60;
 pub(super) fn render(frame: &mut Frame<'_>, state: &State) {
     let is_lost = matches!(state.contact, Contact::Lost(_));
     let is_tall = frame.area().height >= TALL && state.screen != Screen::Help;
-    let [title, counts, history, lost, body, keys] = Layout::vertical([
+    let shows_machine = state.machine.is_some() && frame.area().height >= ROOMY;
+    let [title, counts, machine, history, lost, body, keys] = Layout::vertical([
         Constraint::Length(1),
         Constraint::Length(1),
+        Constraint::Length(u16::from(shows_machine)),
         Constraint::Length(if is_tall { 2 } else { 0 }),
         Constraint::Length(u16::from(is_lost)),
         Constraint::Fill(1),
@@ -34,6 +40,9 @@ pub(super) fn render(frame: &mut Frame<'_>, state: &State) {
     .areas(frame.area());
     render_title(frame, title, state);
     frame.render_widget(counted(&state.environments, counts.width), counts);
+    if let Some(told) = &state.machine {
+        frame.render_widget(equipped(told), machine);
+    }
     if is_tall {
         render_history(frame, history, state);
     }
@@ -94,6 +103,13 @@ fn counted(environments: &[Environment], width: u16) -> Line<'static> {
     }
     spans.push(format!("  {} ended", environments.len() - living).dim());
     Line::from(spans)
+}
+
+/// What there is for environments.
+fn equipped(machine: &Machine) -> Line<'static> {
+    let memory = Span::from(machine.memory());
+    let memory = if machine.waiting > 0 { memory.yellow() } else { memory };
+    Line::from(vec![" memory ".dim(), memory, "   standing by ".dim(), machine.standing().into()])
 }
 
 fn number(count: usize, noun: &str) -> String {
