@@ -155,6 +155,10 @@ pub const BYTECODE_MS: u64 = 300_000;
 pub const BYTECODE_MEMORY_MB: u32 = 512;
 /// Thousandths of a core that the compiler of bytecode may use (ours): functions go first.
 pub const BYTECODE_CPU_MILLIS: u32 = 500;
+/// Bytes of a disk that are left to others when something is kept that could be made again (ours).
+pub const DISK_RESERVE_BYTES: u64 = 1 << 30;
+/// Bytes that all snapshots together may have (ours). Past it those go that were used longest ago.
+pub const SNAPSHOTS_BYTES_MAX: u64 = 32 << 30;
 /// Milliseconds that writing a snapshot may take (ours). Past it there is none.
 pub const CHECKPOINT_MS: u64 = 60_000;
 /// Environments of provisioned concurrency that one function version has in the making at once (ours).

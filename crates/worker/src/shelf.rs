@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use dormouse_model::limits;
 use tracing::warn;
 
 const CONTENT: &str = "content";
@@ -54,11 +55,13 @@ impl Shelf {
         Ok(found)
     }
 
-    /// One to be filled, whose content has this mode.
+    /// One to be filled, whose content has this mode and at most so many bytes.
     ///
     /// # Errors
-    /// What the file system says.
-    pub(crate) fn begin(&self, name: &str, mode: u32) -> io::Result<Unfinished> {
+    /// When the disk has no room for that and what others need, and what the file system says.
+    pub(crate) fn begin(&self, name: &str, mode: u32, bytes: u64) -> io::Result<Unfinished> {
+        let disk = rustix::fs::statvfs(&self.0)?;
+        has_room(disk.f_bavail.saturating_mul(disk.f_frsize), bytes)?;
         let path = self.0.join(format!("{name}{UNFINISHED}"));
         DirBuilder::new().mode(MODE).create(&path)?;
         let unfinished = Unfinished { path, finished: self.0.join(name) };
@@ -66,6 +69,17 @@ impl Shelf {
         fs::set_permissions(unfinished.content(), Permissions::from_mode(mode))?;
         Ok(unfinished)
     }
+}
+
+/// What is kept here can be made again: what must be kept goes first.
+fn has_room(available_bytes: u64, bytes: u64) -> io::Result<()> {
+    if available_bytes >= bytes.saturating_add(limits::DISK_RESERVE_BYTES) {
+        return Ok(());
+    }
+    let available_mb = available_bytes >> 20;
+    let needed_mb = bytes >> 20;
+    let text = format!("disk has {available_mb} MB left, of which this may take {needed_mb}");
+    Err(io::Error::new(io::ErrorKind::StorageFull, text))
 }
 
 fn read(path: &Path) -> Option<Found> {
@@ -80,6 +94,16 @@ fn read(path: &Path) -> Option<Found> {
 /// The content of a directory that is complete.
 pub(crate) fn content(path: &Path) -> PathBuf {
     path.join(CONTENT)
+}
+
+/// How many bytes the files in it have.
+pub(crate) fn bytes(path: &Path) -> u64 {
+    let of = |entry: fs::DirEntry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => bytes(&entry.path()),
+        Ok(metadata) => metadata.len(),
+        Err(_) => 0,
+    };
+    fs::read_dir(path).map_or(0, |entries| entries.flatten().map(of).sum())
 }
 
 /// Removes one. What cannot be removed now is looked at again at the next start.
@@ -132,19 +156,33 @@ mod tests {
     fn what_is_finished_is_found_again_and_nothing_else_is_left() {
         let directory = tempfile::tempdir().unwrap();
         let shelf = Shelf::open(directory.path()).unwrap();
-        let one = shelf.begin("one", 0o755).unwrap();
+        let one = shelf.begin("one", 0o755, 0).unwrap();
+        fs::create_dir(one.content().join("inside")).unwrap();
         fs::write(one.content().join("a"), "1").unwrap();
+        fs::write(one.content().join("inside/b"), "234").unwrap();
+        assert_eq!(bytes(&one.content()), 4);
         assert_eq!(fs::metadata(one.content()).unwrap().permissions().mode() & 0o777, 0o755);
         let path = one.finish("of a\nkind").unwrap();
         assert_eq!(fs::read(content(&path).join("a")).unwrap(), b"1");
-        drop(shelf.begin("given-up", 0o700).unwrap());
+        drop(shelf.begin("given-up", 0o700, 0).unwrap());
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
         // As a process leaves it that is killed.
-        std::mem::forget(shelf.begin("two", 0o700).unwrap());
+        std::mem::forget(shelf.begin("two", 0o700, 0).unwrap());
         fs::create_dir(directory.path().join("unlabelled")).unwrap();
         let [found] = shelf.look().unwrap().try_into().unwrap();
         assert_eq!((found.name.as_str(), found.label.as_str()), ("one", "of a\nkind"));
         assert_eq!(found.path, path);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn nothing_is_begun_that_would_take_what_others_need() {
+        let directory = tempfile::tempdir().unwrap();
+        let shelf = Shelf::open(directory.path()).unwrap();
+        let refused = shelf.begin("one", 0o755, u64::MAX).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+        let reserve = limits::DISK_RESERVE_BYTES;
+        assert!(has_room(reserve + 5, 5).is_ok() && has_room(reserve + 4, 5).is_err());
     }
 }

@@ -187,7 +187,8 @@ impl Keeper {
         }
         let id = means.chance.environment_id();
         let now = |error: io::Error| Unmade::Now(error.to_string());
-        let unfinished = shelf.begin(id.as_str(), compiler::MODE).map_err(now)?;
+        let unfinished =
+            shelf.begin(id.as_str(), compiler::MODE, limits::BYTECODE_BYTES_MAX).map_err(now)?;
         let directory = unfinished.content();
         let job = compiler::Job { id: id.as_str(), order, hosts };
         compiler::compile(means, job, directory, left).await?;

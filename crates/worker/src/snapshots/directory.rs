@@ -3,7 +3,9 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use dormouse_model::environment::Micros;
 
 use crate::shelf::{self, Found};
 
@@ -15,21 +17,25 @@ pub(crate) struct Snapshot(Arc<Directory>);
 struct Directory {
     path: PathBuf,
     stamp: String,
+    bytes: u64,
+    /// When somebody began to use it last.
+    used: AtomicU64,
     /// An environment has gone on from it.
     proven: AtomicBool,
     unwanted: AtomicBool,
 }
 
 impl Snapshot {
-    pub(super) fn new(path: PathBuf, stamp: String) -> Self {
+    pub(super) fn new(path: PathBuf, stamp: String, bytes: u64, now: Micros) -> Self {
         let (proven, unwanted) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self(Arc::new(Directory { path, stamp, proven, unwanted }))
+        Self(Arc::new(Directory { path, stamp, bytes, used: now.into(), proven, unwanted }))
     }
 
     /// One that a former process has left, and the name of its version: `ID.NUMBER`.
-    pub(super) fn found(found: Found) -> (String, Self) {
+    pub(super) fn found(found: Found, now: Micros) -> (String, Self) {
         let version = found.name.rsplit_once('.').map_or_else(String::new, |(it, _)| it.to_owned());
-        let snapshot = Self::new(found.path, found.label);
+        let bytes = shelf::bytes(&found.path);
+        let snapshot = Self::new(found.path, found.label, bytes, now);
         // Whatever becomes of it here, it was of use where it was made.
         snapshot.has_proved();
         (version, snapshot)
@@ -38,6 +44,19 @@ impl Snapshot {
     /// What the machinery has written.
     pub(crate) fn images(&self) -> PathBuf {
         shelf::content(&self.0.path)
+    }
+
+    /// Somebody begins to use it.
+    pub(super) fn touch(&self, now: Micros) {
+        self.0.used.store(now, Ordering::Relaxed);
+    }
+
+    pub(super) fn used(&self) -> Micros {
+        self.0.used.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.0.bytes
     }
 
     /// An environment has gone on from it.

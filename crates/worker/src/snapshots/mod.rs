@@ -9,6 +9,8 @@
 //!   +------------------------------- none
 //! ```
 //!
+//! Together they have a bound: past it those go that were used longest ago.
+//!
 //! A snapshot that is not wanted any more goes when the last environment has done with it. What lies in the
 //! directory holds the memory of functions: nobody else may read it.
 
@@ -115,7 +117,8 @@ impl Snapshots {
         let names: HashMap<String, &SnapshotKey> =
             versions.iter().map(|key| (key.file_name(), key)).collect();
         let mut entries = HashMap::new();
-        for (name, snapshot) in shelf.look()?.into_iter().map(Snapshot::found) {
+        let now = clock.now();
+        for (name, snapshot) in shelf.look()?.into_iter().map(|found| Snapshot::found(found, now)) {
             let is_ours = |made_by: &String| snapshot.is_made_by(made_by);
             match names.get(&name).filter(|_| machinery.as_ref().is_some_and(is_ours)) {
                 Some(key) if !entries.contains_key(*key) => {
@@ -152,6 +155,7 @@ impl Snapshots {
         let mut entries = self.lock();
         let Some(Entry::Kept(snapshot)) = entries.get(&key) else { return None };
         if snapshot.has(&stamp) {
+            snapshot.touch(self.0.clock.now());
             return Some(snapshot.clone());
         }
         debug!(snapshot = key.file_name(), "snapshot is of another interpreter or bootstrap");
@@ -235,33 +239,60 @@ pub(crate) struct Turn {
 }
 
 impl Turn {
-    /// An empty directory to write one to. It is removed unless it is kept.
+    /// An empty directory to write one to, of at most so many bytes. It is removed unless it is kept.
     ///
     /// # Errors
-    /// What the file system says.
-    pub(crate) fn begin(&self, environment: &EnvironmentId) -> io::Result<Unfinished> {
+    /// When the disk has no room, and what the file system says.
+    pub(crate) fn begin(&self, environment: &EnvironmentId, bytes: u64) -> io::Result<Unfinished> {
         let name = format!("{}.{environment}", self.key.file_name());
-        self.snapshots.0.shelf.begin(&name, MODE)
+        self.snapshots.0.shelf.begin(&name, MODE, bytes)
     }
 
-    /// From now on environments with this interpreter go on from it, unless the version is not there any more.
+    /// From now on environments with this interpreter go on from it, unless the version is not there any more. It
+    /// has so many bytes.
     ///
     /// # Errors
     /// What the file system says.
     pub(crate) fn keep(
         self,
-        unfinished: Unfinished,
+        (unfinished, bytes): (Unfinished, u64),
         interpreter: Option<&Interpreter>,
     ) -> io::Result<()> {
         let stamp = self.snapshots.stamp(interpreter).unwrap_or_default();
-        let snapshot = Snapshot::new(unfinished.finish(&stamp)?, stamp);
+        let now = self.snapshots.0.clock.now();
+        let snapshot = Snapshot::new(unfinished.finish(&stamp)?, stamp, bytes, now);
         let mut entries = self.snapshots.lock();
         match entries.get_mut(&self.key) {
             Some(entry @ Entry::Making) => *entry = Entry::Kept(snapshot),
             _ => snapshot.discard(),
         }
+        let surplus = surplus(&entries, &self.key);
+        let gone: Vec<Option<Entry>> = surplus.iter().map(|key| entries.remove(key)).collect();
+        drop((entries, gone));
         Ok(())
     }
+}
+
+/// Those used longest ago, which are too many: never the one that has just come.
+fn surplus(entries: &HashMap<SnapshotKey, Entry>, newest: &SnapshotKey) -> Vec<SnapshotKey> {
+    let mut kept: Vec<(&SnapshotKey, &Snapshot)> = entries
+        .iter()
+        .filter_map(|(key, entry)| match entry {
+            Entry::Kept(snapshot) => Some((key, snapshot)),
+            Entry::Making | Entry::Vain { .. } => None,
+        })
+        .collect();
+    kept.sort_by_key(|(key, snapshot)| (*key != newest, std::cmp::Reverse(snapshot.used())));
+    let mut bytes = 0_u64;
+    let mut gone = Vec::new();
+    for (key, snapshot) in kept {
+        bytes = bytes.saturating_add(snapshot.bytes());
+        if bytes > limits::SNAPSHOTS_BYTES_MAX && key != newest {
+            snapshot.discard();
+            gone.push(key.clone());
+        }
+    }
+    gone
 }
 
 impl Drop for Turn {

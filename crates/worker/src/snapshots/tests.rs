@@ -41,9 +41,9 @@ impl World {
 
     fn make(&self, snapshots: &Snapshots, environment: u128) {
         let turn = snapshots.claim(&self.version).expect("one is wanted");
-        let unfinished = turn.begin(&id(environment)).unwrap();
+        let unfinished = turn.begin(&id(environment), 0).unwrap();
         fs::write(unfinished.content().join("memory"), "m").unwrap();
-        turn.keep(unfinished, None).unwrap();
+        turn.keep((unfinished, 0), None).unwrap();
     }
 
     /// How many directories there are.
@@ -63,9 +63,9 @@ fn one_at_a_time_makes_it_and_any_number_use_it() {
     assert!(snapshots.wants(&world.version) && snapshots.find(&world.version, None).is_none());
     let turn = snapshots.claim(&world.version).unwrap();
     assert!(!snapshots.wants(&world.version) && snapshots.claim(&world.version).is_none());
-    let unfinished = turn.begin(&id(1)).unwrap();
+    let unfinished = turn.begin(&id(1), 0).unwrap();
     assert_eq!(fs::read_dir(unfinished.content()).unwrap().count(), 0);
-    turn.keep(unfinished, None).unwrap();
+    turn.keep((unfinished, 0), None).unwrap();
     let (one, other) = (snapshots.find(&world.version, None), snapshots.find(&world.version, None));
     assert!(one.unwrap().is(&other.unwrap()) && !snapshots.wants(&world.version));
 }
@@ -75,7 +75,7 @@ fn a_vain_attempt_leaves_nothing_and_the_next_comes_later() {
     let world = World::new();
     let snapshots = world.start("criu", &[]);
     let turn = snapshots.claim(&world.version).unwrap();
-    drop(turn.begin(&id(1)).unwrap());
+    drop(turn.begin(&id(1), 0).unwrap());
     drop(turn);
     assert_eq!((world.count(), snapshots.wants(&world.version)), (0, false));
     world.now.store(limits::SNAPSHOT_RETRY_MS * 1_000, Ordering::Relaxed);
@@ -127,7 +127,7 @@ fn it_outlives_the_process_for_the_same_machinery_and_version_only() {
     let snapshots = world.start("criu 1", std::slice::from_ref(&key));
     snapshots.forget(&world.version.key, None);
     let turn = snapshots.claim(&world.version).unwrap();
-    std::mem::forget(turn.begin(&id(2)).unwrap());
+    std::mem::forget(turn.begin(&id(2), 0).unwrap());
     drop((turn, snapshots));
     assert_eq!((world.count(), stays(), world.count()), (1, None, 0));
     for (machinery, versions) in
@@ -153,9 +153,42 @@ fn a_deleted_version_has_none_and_gets_none() {
     assert_eq!(world.count(), 0);
     // It is deleted while somebody makes one.
     let turn = snapshots.claim(&world.version).unwrap();
-    let unfinished = turn.begin(&id(2)).unwrap();
+    let unfinished = turn.begin(&id(2), 0).unwrap();
     snapshots.forget(&world.version.key, None);
-    turn.keep(unfinished, None).unwrap();
+    turn.keep((unfinished, 0), None).unwrap();
     assert_eq!(world.count(), 0);
     assert!(snapshots.find(&world.version, None).is_none());
+}
+
+#[test]
+fn those_used_longest_ago_make_room() {
+    let world = World::new();
+    let snapshots = world.start("criu", &[]);
+    let version = |number: u64| {
+        let mut version = world.version.clone();
+        version.version = Version::Number(number);
+        version
+    };
+    let make = |number: u64, bytes: u64| {
+        world.now.fetch_add(1, Ordering::Relaxed);
+        let turn = snapshots.claim(&version(number)).unwrap();
+        let unfinished = turn.begin(&id(number.into()), 0).unwrap();
+        turn.keep((unfinished, bytes), None).unwrap();
+    };
+    let there =
+        || -> Vec<u64> { (1..=5).filter(|number| !snapshots.wants(&version(*number))).collect() };
+    let half = limits::SNAPSHOTS_BYTES_MAX / 2;
+    make(1, half);
+    make(2, half);
+    assert_eq!(there(), [1, 2]);
+    // It is used again, so the other one goes; what went is wanted again.
+    world.now.fetch_add(1, Ordering::Relaxed);
+    let used = snapshots.find(&version(1), None).unwrap();
+    make(3, 1);
+    assert_eq!((there(), world.count()), (vec![1, 3], 2));
+    // The newest stays, however large it is, and what is in use goes with its last user.
+    make(4, half * 3);
+    assert_eq!((there(), world.count()), (vec![4], 2));
+    drop(used);
+    assert_eq!(world.count(), 1);
 }

@@ -17,6 +17,7 @@ use crate::environment::Purpose;
 use crate::environment::runtime::Runtime;
 use crate::environment::telemetry::Telemetry;
 use crate::recipe::RUNTIME;
+use crate::shelf;
 use crate::snapshots::Turn;
 
 /// Why no snapshot was made.
@@ -52,8 +53,10 @@ impl Owner {
         };
         self.journal.moment("checkpoint", None);
         let (id, interpreter) = (self.spec.id.clone(), self.interpreter.clone());
+        let configuration = &self.spec.version.deployment.configuration;
+        let bytes_max = u64::from(configuration.memory_mb + configuration.ephemeral_mb) << 20;
         self.effects.spawn(async move {
-            match write(turn, &sandbox, &id, interpreter.as_ref()).await {
+            match write(turn, &sandbox, (&id, bytes_max), interpreter.as_ref()).await {
                 Ok(()) => info!(environment = %id, "snapshot is made"),
                 Err(error) => {
                     let error = with_cause(&error);
@@ -105,11 +108,15 @@ impl Owner {
 async fn write(
     turn: Turn,
     sandbox: &Arc<dyn Sandbox>,
-    id: &EnvironmentId,
+    (id, bytes_max): (&EnvironmentId, u64),
     interpreter: Option<&Interpreter>,
 ) -> Result<(), NotWritten> {
-    let unfinished = turn.begin(id)?;
+    let unfinished = turn.begin(id, bytes_max)?;
     sandbox.checkpoint(RUNTIME, unfinished.content()).await?;
-    turn.keep(unfinished, interpreter)?;
+    let measuring = tokio::task::spawn_blocking(move || {
+        let bytes = shelf::bytes(&unfinished.content());
+        (unfinished, bytes)
+    });
+    turn.keep(measuring.await.map_err(io::Error::other)?, interpreter)?;
     Ok(())
 }
