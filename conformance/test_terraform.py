@@ -84,6 +84,7 @@ def steps_of_a_function(aws):
         {"logging_config": {"LogFormat": "Text", "LogGroup": "/aws/lambda/stepped"}},
         {"dead_letter_config": {"TargetArn": queue(aws, "dead")}},
         {"dead_letter_config": None},
+        {"ephemeral_storage": {"Size": 512}},
         {"snap_start": {"ApplyOn": "PublishedVersions"}},
         {"snap_start": None},
         {"reserved_concurrent_executions": 0},

@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
+use std::sync::LazyLock;
 
 use crate::interpreter::{Interpreter, Language};
 use crate::probe::{Deadline, run_with_deadline};
@@ -86,13 +87,17 @@ fn directory(path: &Path) -> io::Result<()> {
 /// Tells the bootstraps of this build apart from those of others: a process that was started with others is not
 /// to be taken for one of ours.
 #[must_use]
-pub fn bootstraps_stamp() -> String {
-    // FNV-1a: nobody gains by finding two that agree.
-    let bytes = FILES.iter().flat_map(|(name, text)| name.bytes().chain(text.bytes()));
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+pub fn bootstraps_stamp() -> &'static str {
+    // Asked for at each cold start, and takes longer than finding what it is asked for.
+    static STAMP: LazyLock<String> = LazyLock::new(|| {
+        // FNV-1a: nobody gains by finding two that agree.
+        let bytes = FILES.iter().flat_map(|(name, text)| name.bytes().chain(text.bytes()));
+        let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+        format!("bootstraps {hash:016x}")
     });
-    format!("bootstraps {hash:016x}")
+    &STAMP
 }
 
 fn write_synced(path: &Path, text: &str) -> io::Result<()> {

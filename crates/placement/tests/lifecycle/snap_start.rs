@@ -220,7 +220,7 @@ async fn a_snapshot_that_cannot_be_used_is_made_anew_and_its_caller_is_served() 
     assert_eq!(donated(&world).await, Ok(None));
     let [old] = &snapshots(&world)[..] else { panic!("one was made") };
     crash(&world).await;
-    std::fs::remove_dir_all(old.join("images")).unwrap();
+    std::fs::remove_dir_all(old.join("content")).unwrap();
     let version = world.snap_start();
     assert_eq!(&world.invoke_version(&version, "1").await.unwrap().payload[..], b"1");
     until_ended(&world, &["alive", "crashed", "donated", "donated", "snapshot-unusable"]).await;

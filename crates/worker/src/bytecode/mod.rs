@@ -159,6 +159,9 @@ struct Keeper {
 impl Keeper {
     async fn run(mut self, mut inbox: mpsc::Receiver<Order>) {
         while let Some(order) = inbox.recv().await {
+            if self.left.has_changed().is_err() {
+                return; // what is still ordered is ordered for nobody
+            }
             let made = self.make(&order).await;
             let mut entries = lock(&self.entries);
             match made {

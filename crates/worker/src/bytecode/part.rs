@@ -69,8 +69,9 @@ pub(super) fn orders(
     let layers = configuration.layers.iter().map(|layer| layer.digest.clone()).collect();
     let order = |(place, packages): (Place, Vec<Digest>)| {
         let command = compiler(runtime, interpreter, configuration.memory_mb, place.at())?;
-        let by = [command.join(" "), interpreter.version.to_string(), bootstraps_stamp()];
-        let part = Part { place, packages, compiled_by: by.join(", ") };
+        let (version, bootstraps) = (interpreter.version, bootstraps_stamp());
+        let compiled_by = format!("{}, {version}, {bootstraps}", command.join(" "));
+        let part = Part { place, packages, compiled_by };
         Some(Order { part, interpreter: interpreter.clone(), command })
     };
     [(Place::Code, code), (Place::Layers, layers)]

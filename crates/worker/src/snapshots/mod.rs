@@ -83,8 +83,6 @@ struct Shared {
     /// Nothing where none can be made.
     machinery: Option<String>,
     network: Network,
-    /// The bootstraps of this build.
-    bootstraps: String,
     clock: Clock,
     // A lock, because owners of environments and of versions come here. Held for a look into a map.
     entries: Mutex<HashMap<SnapshotKey, Entry>>,
@@ -129,8 +127,7 @@ impl Snapshots {
         }
         info!(kept = entries.len(), "snapshots of a former process");
         let entries = Mutex::new(entries);
-        let bootstraps = bootstraps_stamp();
-        Ok(Self(Arc::new(Shared { shelf, machinery, network, bootstraps, clock, entries })))
+        Ok(Self(Arc::new(Shared { shelf, machinery, network, clock, entries })))
     }
 
     /// What a snapshot is stamped with that an environment with this interpreter can go on from.
@@ -140,7 +137,7 @@ impl Snapshots {
             || "no interpreter".to_owned(),
             |it| format!("{} {}", it.program.display(), it.version),
         );
-        let Shared { bootstraps, network, .. } = &*self.0;
+        let (network, bootstraps) = (self.0.network, bootstraps_stamp());
         Some(format!("{machinery}\n{program}\n{bootstraps}\n{network:?}\n"))
     }
 
