@@ -119,7 +119,7 @@ def test_a_list_is_filtered_by_function_and_by_being_alive(aws, server, python):
 def test_failures_and_their_resets_are_told(aws, server, python):
     aws.create("breaking", KIT, python, Timeout=1)
     assert aws.invoke("breaking", {"do": "exit"}).error
-    in_phase(server, "breaking", "cold")  # a caller in the middle of the reset may get another environment
+    in_phase(server, "breaking", "cold")  # who comes meanwhile does not wait for long
     assert aws.invoke("breaking", {"do": "sleep", "seconds": 9}).error
     [life] = in_phase(server, "breaking", "cold")
     assert (life["invocations"], life["errors"]) == (2, 2)

@@ -227,11 +227,19 @@ def test_an_error_before_the_first_byte_is_an_end_without_chunks(aws, kit):
     assert got.error == "TypeError" and got.details["errorMessage"] == "at once"
 
 
-def test_an_exit_in_the_middle_is_named(aws, kit, gate):
-    before = tell(aws, kit)
+def until(aws, function, phase):
+    """Waits until its one environment is there: who calls before may get another one."""
+    is_so = lambda: [life["phase"] for life in aws.server.lives(function)] == [phase]
+    eventually(is_so, f"the environment of {function} is {phase}")
+
+
+def test_an_exit_in_the_middle_is_named(aws, node, gate):
+    function = aws.create("exits", {"index.js": KIT}, node, handler="index.handler", Timeout=30)
+    before = tell(aws, function)
+    until(aws, function, "frozen")
     name, open_gate = gate
     steps = [["write", "a"], ["gate", name], ["exit", 3]]
-    events = first(begin(aws, kit, steps, LogType="Tail"), b"a")
+    events = first(begin(aws, function, steps, LogType="Tail"), b"a")
     open_gate()
     got = end(events)
     assert got.error == "Runtime.ExitError"
@@ -239,28 +247,33 @@ def test_an_exit_in_the_middle_is_named(aws, kit, gate):
     assert got.details["errorMessage"].endswith("Error: Runtime exited with error: exit status 3")
     assert "Error Type: Runtime.ExitError" in got.log
     # The same environment, with a new process.
-    assert tell(aws, kit) == {"calls": 1, "stream": before["stream"]}
+    until(aws, function, "cold")
+    assert tell(aws, function) == {"calls": 1, "stream": before["stream"]}
 
 
-def test_a_process_that_is_killed_in_the_middle_is_named(aws, kit, gate):
+def test_a_process_that_is_killed_in_the_middle_is_named(aws, node, gate):
+    function = aws.create("killed", {"index.js": KIT}, node, handler="index.handler", Timeout=30)
     name, open_gate = gate
     steps = [["write", "a"], ["gate", name], ["kill", "SIGKILL"], ["pause", 9999]]
-    events = first(begin(aws, kit, steps, LogType="Tail"), b"a")
+    events = first(begin(aws, function, steps, LogType="Tail"), b"a")
     open_gate()
     got = end(events)
     assert got.error == "Runtime.ExitError"
     assert got.details["errorMessage"].endswith("Error: Runtime exited with error: signal: killed")
-    assert tell(aws, kit)["calls"] == 1
+    until(aws, function, "cold")
+    assert tell(aws, function)["calls"] == 1
 
 
 def test_a_timeout_in_the_middle_is_named(aws, node):
     name = aws.create("late", {"index.js": KIT}, node, handler="index.handler", Timeout=1, MemorySize=512)
     before = tell(aws, name)
+    until(aws, name, "frozen")
     got = stream(aws, name, [["write", "in time"], ["pause", 9999]], LogType="Tail")
     assert got.chunks == [b"in time"]
     assert got.error == "Sandbox.Timedout"
     assert got.details["errorMessage"].endswith("Error: Task timed out after 1.00 seconds")
     assert "Status: timeout" in got.log
+    until(aws, name, "cold")
     assert tell(aws, name) == {"calls": 1, "stream": before["stream"]}
 
 

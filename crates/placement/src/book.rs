@@ -122,7 +122,7 @@ impl<J> Book<J> {
         }
     }
 
-    /// An environment has answered its caller and will be free in a moment.
+    /// An environment has answered its caller, or is being reset, and will be free in a moment.
     pub(crate) fn answered(&mut self, id: &EnvironmentId, now: Micros) {
         self.pool.answered(id, now + limits::SETTLE_MS * 1_000);
     }

@@ -32,7 +32,8 @@ pub(crate) struct Pool<J> {
     /// Starting, and no caller waits for them.
     preparing: HashSet<EnvironmentId>,
     busy: HashSet<EnvironmentId>,
-    /// Busy ones whose caller has been answered, with the moment until which they are waited for.
+    /// Busy ones whose caller has been answered, or told of a failure, with the moment until which they are waited
+    /// for.
     settling: HashMap<EnvironmentId, Micros>,
     /// Who waits, oldest first, and since when.
     waiting: VecDeque<(J, Micros)>,
@@ -92,7 +93,7 @@ impl<J> Pool<J> {
         self.waiting.remove(self.awaited(now)).map(|(job, _)| job)
     }
 
-    /// An environment has answered its caller and will be free in a moment.
+    /// An environment has answered its caller, or is being reset, and will be free in a moment.
     pub(crate) fn answered(&mut self, id: &EnvironmentId, until: Micros) {
         if self.busy.contains(id) {
             self.settling.insert(id.clone(), until);

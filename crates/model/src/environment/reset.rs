@@ -13,6 +13,11 @@ impl Environment {
         mut effects: Vec<Effect>,
         now: Micros,
     ) -> Vec<Effect> {
+        // Whoever comes after an invocation that went wrong finds the same sandbox, as on Lambda.
+        let serves_on = self.initialization == InitializationType::OnDemand && self.stop.is_none();
+        if serves_on && matches!(ending, Ending::Invocation { .. }) {
+            effects.push(Effect::TellAnswered);
+        }
         self.phase = Phase::Reset(Reset { deadline: after(now, limits::KILL_MS), ending });
         effects.push(Effect::KillAll);
         effects

@@ -55,7 +55,7 @@ async fn check(event: &str, payload: &str, log: &str) {
     assert_eq!(&next.payload[..], b"\"next\"", "{event}");
     assert!(next.error.is_none());
     let logs = world.drain_and_read_logs().await;
-    // One that is being reset is not waited for.
+    // One that takes long to be reset is not waited for.
     assert!(logs.len() <= 2, "{event}: {} environments", logs.len());
     let masked = mask(&logs[0]);
     let until_next = masked.split("got \"next\"").next().unwrap();

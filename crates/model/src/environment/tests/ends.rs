@@ -54,7 +54,7 @@ fn a_runtime_that_dies_idle_is_started_anew_by_the_next_lease() {
 fn processes_that_do_not_end_cost_the_sandbox_its_life() {
     check(
         "provisioned; next; lease; exit0; deadline; gone",
-        "init start | ready | START deliver | fail(exit0) drain kill_all | REPORT(1ms,init1,exit0) destroy | dead(UnclearEnd)",
+        "init start | ready | START deliver | fail(exit0) drain soon kill_all | REPORT(1ms,init1,exit0) destroy | dead(UnclearEnd)",
     );
 }
 

@@ -41,7 +41,7 @@ fn an_extension_that_never_comes_back_runs_into_the_timeout() {
         1,
         "provisioned; register1; ext1; next; lease; answered; next; +3000; deadline; exit0; crash1; empty",
         "init | start |  | close ready | START notify deliver | pass soon |  | drain term | shutdown(timeout) | \
-         kill_all | REPORT(3000ms,init3,+3001,timeout) ready",
+         soon kill_all | REPORT(3000ms,init3,+3001,timeout) ready",
     );
 }
 
@@ -50,13 +50,13 @@ fn an_extension_that_dies_takes_the_invocation_with_it() {
     check_with(
         1,
         "provisioned; register1; ext1; next; lease; crash1; exit0; empty",
-        "init | start |  | close ready | START notify deliver | fail(crash) drain kill_all |  | REPORT(1ms,init3,crash) ready",
+        "init | start |  | close ready | START notify deliver | fail(crash) drain soon kill_all |  | REPORT(1ms,init3,crash) ready",
     );
     check_with(
         2,
         "provisioned; register1; ext1; register2; next; ext2; quiet; lease; crash1; exit0; crash2; empty",
         "init |  |  | start | close | ready | freeze | thaw START notify deliver | fail(crash) drain term | \
-         shutdown(failure) | kill_all | REPORT(1ms,init5,crash) ready",
+         shutdown(failure) | soon kill_all | REPORT(1ms,init5,crash) ready",
     );
 }
 

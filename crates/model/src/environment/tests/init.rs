@@ -15,7 +15,7 @@ fn an_init_that_fails_again_gives_the_caller_its_error() {
     check(
         "provisioned; init_error; exit0; empty; lease; init_error; exit0; empty; lease",
         "init start |  | INIT_REPORT(init_error,2ms) kill_all | ready | init start |  | \
-         fail(init_error) INIT_REPORT(init_error,2ms,invoke) START drain kill_all | REPORT(2ms,init_error) ready | init start",
+         fail(init_error) INIT_REPORT(init_error,2ms,invoke) START drain soon kill_all | REPORT(2ms,init_error) ready | init start",
     );
 }
 
@@ -34,7 +34,7 @@ fn a_missing_bootstrap_is_an_invalid_entrypoint() {
     check(
         "provisioned; start_failed; empty; lease; start_failed; empty",
         "init start | INIT_REPORT(invalidentrypoint,1ms) kill_all | ready | init start | \
-         fail(invalidentrypoint) INIT_REPORT(invalidentrypoint,1ms,invoke) START drain kill_all | REPORT(1ms,invalidentrypoint) ready",
+         fail(invalidentrypoint) INIT_REPORT(invalidentrypoint,1ms,invoke) START drain soon kill_all | REPORT(1ms,invalidentrypoint) ready",
     );
 }
 

@@ -28,7 +28,7 @@ fn a_lease_right_after_the_last_one_neither_freezes_nor_thaws() {
 fn a_timeout_answers_the_caller_and_resets() {
     check(
         "provisioned; next; lease; +3000; deadline; exit0; empty; lease; next",
-        "init start | ready | START deliver | fail(timeout) drain kill_all |  | REPORT(3000ms,init1,timeout) ready | init start | START deliver",
+        "init start | ready | START deliver | fail(timeout) drain soon kill_all |  | REPORT(3000ms,init1,timeout) ready | init start | START deliver",
     );
 }
 
@@ -36,7 +36,7 @@ fn a_timeout_answers_the_caller_and_resets() {
 fn an_exit_while_running_fails_the_caller_once() {
     check(
         "provisioned; next; lease; exit0; deadline",
-        "init start | ready | START deliver | fail(exit0) drain kill_all | REPORT(1ms,init1,exit0) destroy",
+        "init start | ready | START deliver | fail(exit0) drain soon kill_all | REPORT(1ms,init1,exit0) destroy",
     );
 }
 
@@ -44,7 +44,7 @@ fn an_exit_while_running_fails_the_caller_once() {
 fn an_exit_after_the_answer_spares_the_caller() {
     check(
         "provisioned; next; lease; answered; exit0; empty",
-        "init start | ready | START deliver | pass soon | drain kill_all | REPORT(2ms,init1,exit0) ready",
+        "init start | ready | START deliver | pass soon | drain soon kill_all | REPORT(2ms,init1,exit0) ready",
     );
 }
 
@@ -52,7 +52,7 @@ fn an_exit_after_the_answer_spares_the_caller() {
 fn a_late_answer_after_a_timeout_changes_nothing() {
     check(
         "provisioned; next; lease; +3000; deadline; answered; empty",
-        "init start | ready | START deliver | fail(timeout) drain kill_all |  | REPORT(3000ms,init1,timeout) ready",
+        "init start | ready | START deliver | fail(timeout) drain soon kill_all |  | REPORT(3000ms,init1,timeout) ready",
     );
 }
 
@@ -60,7 +60,7 @@ fn a_late_answer_after_a_timeout_changes_nothing() {
 fn memory_exhaustion_is_told_apart() {
     check(
         "provisioned; next; lease; oom; empty",
-        "init start | ready | START deliver | fail(oom) drain kill_all | REPORT(1ms,init1,oom) ready",
+        "init start | ready | START deliver | fail(oom) drain soon kill_all | REPORT(1ms,init1,oom) ready",
     );
 }
 

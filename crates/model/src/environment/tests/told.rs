@@ -65,13 +65,13 @@ fn the_runtime_is_done_when_it_asks_for_more_or_fails() {
 fn an_invocation_is_reported_as_soon_as_its_output_is_there() {
     check(
         "provisioned; next; lease; exit0; drained; drained; empty",
-        "init start | ready | START deliver | fail(exit0) drain kill_all | REPORT(1ms,init1,exit0) |  | ready",
+        "init start | ready | START deliver | fail(exit0) drain soon kill_all | REPORT(1ms,init1,exit0) |  | ready",
     );
     check_with(
         1,
         "provisioned; register1; ext1; next; lease; exit0; drained; crash1; empty",
         "init | start |  | close ready | START notify deliver | fail(exit0) drain shutdown(failure) | \
-         REPORT(1ms,init3,exit0) | kill_all | ready",
+         REPORT(1ms,init3,exit0) | soon kill_all | ready",
     );
 }
 
@@ -83,6 +83,6 @@ fn a_response_that_has_begun_is_ended_and_not_begun_again() {
     );
     check(
         "provisioned; next; lease; begun; exit0; empty",
-        "init start | ready | START deliver | begin | fail(exit0) drain kill_all | REPORT(2ms,init1,exit0) ready",
+        "init start | ready | START deliver | begin | fail(exit0) drain soon kill_all | REPORT(2ms,init1,exit0) ready",
     );
 }
