@@ -174,7 +174,8 @@ impl Worker {
         if let Some(kind) = Kind::of(code, configuration, interpreter.as_ref()) {
             self.shared.standby.want(kind);
         }
-        self.shared.bytecode.expect(code, configuration, interpreter.as_ref());
+        // What is not there yet is ordered by looking for it.
+        self.shared.bytecode.find(code, configuration, interpreter.as_ref());
     }
 
     /// The sandboxes that stand by.

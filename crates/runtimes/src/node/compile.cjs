@@ -26,7 +26,8 @@ function* sources(directory) {
   }
 }
 
-// Whether the nearest package.json says that .js files are ES modules; by directory, since many files share one.
+// Whether the nearest package.json says that .js files are ES modules; by directory, since many files share one. The
+// bootstrap asks the same of one handler, and gives it a warning; a file for both would cost each Init its loading.
 const moduleFolders = new Map();
 
 function isModuleFolder(folder) {

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!                  +--------+   a sandbox of its own    +----------+
-//!  find, expect    | keeper | ------------------------> | compiler |
+//!  find            | keeper | ------------------------> | compiler |
 //!  --------------> |        | <------------------------ |          |
 //!  <-------------- +--------+       an archive          +----------+
 //!     archives        on a shelf
@@ -104,17 +104,8 @@ impl Bytecode {
         Ok(Self { entries, orders, _alive: alive })
     }
 
-    /// A function is there that may be called soon.
-    pub(crate) fn expect(
-        &self,
-        code: &Code,
-        configuration: &Configuration,
-        interpreter: Option<&Interpreter>,
-    ) {
-        self.find(code, configuration, interpreter);
-    }
-
-    /// Directories with the archives that there are for a function. Of what has none one is ordered.
+    /// Directories with the archives that there are for a function. Of what has none one is ordered, so that it is
+    /// enough to look when a function is there that may be called soon.
     pub(crate) fn find(
         &self,
         code: &Code,
